@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Protocols.Submissions;
+
+/// <summary>How a chunk's stored bytes become content.</summary>
+public enum Compression : byte
+{
+    /// <summary>Stored as they are.</summary>
+    None = 0,
+
+    /// <summary>Brotli (RFC 7932).</summary>
+    Brotli = 1,
+
+    /// <summary>Deflate (RFC 1951).</summary>
+    Deflate = 2,
+}
+
+/// <summary>One chunk of an object: its name, how many bytes are stored, how many they are when read, and how they are compressed.</summary>
+public readonly record struct ChunkReference(ChunkId Id, uint StoredLength, uint Length, Compression Compression)
+{
+    /// <summary>Bytes on the wire: 32 id, 4 stored length, 4 length, 1 compression.</summary>
+    public const int Size = ChunkId.Size + 9;
+
+    public void Write(ref WireWriter writer)
+    {
+        writer.Chunk(Id);
+        writer.U32(StoredLength);
+        writer.U32(Length);
+        writer.U8((byte)Compression);
+    }
+
+    public static ChunkReference Read(ref WireReader reader)
+    {
+        var reference = new ChunkReference(reader.Chunk(), reader.U32(), reader.U32(), (Compression)reader.U8());
+        if (reference.Compression > Compression.Deflate || reference.Length > ObjectManifest.MaxChunkLength
+            || reference.StoredLength > ObjectManifest.MaxChunkLength)
+        {
+            reader.Fail();
+        }
+
+        return reference;
+    }
+}
+
+/// <summary>Where an object's bytes are.</summary>
+public enum ContentForm : byte
+{
+    /// <summary>In the manifest.</summary>
+    Inline = 0,
+
+    /// <summary>In chunks that the manifest lists.</summary>
+    Chunks = 1,
+
+    /// <summary>In chunks whose list, encoded as consecutive <see cref="ChunkReference"/>s, is itself the content of the listed chunks.</summary>
+    ChunkedList = 2,
+}
+
+/// <summary>What one version of an object is: its size, its hash, its metadata, and where its bytes are.</summary>
+public sealed record ObjectManifest
+{
+    /// <summary>The largest chunk, in bytes, before and after compression.</summary>
+    public const uint MaxChunkLength = 64 << 20;
+
+    /// <summary>A list of chunks longer than this many bytes is stored as chunks itself.</summary>
+    public const int MaxDirectListBytes = 64 << 10;
+
+    /// <summary>The largest sum of metadata keys and values, in bytes.</summary>
+    public const int MaxMetadataBytes = 8 << 10;
+
+    /// <summary>Content in bytes.</summary>
+    public required long Size { get; init; }
+
+    /// <summary>SHA-256 of the whole content.</summary>
+    public required Digest Sha256 { get; init; }
+
+    /// <summary>Media type, or empty.</summary>
+    public string ContentType { get; init; } = "";
+
+    /// <summary>Keys and values in ordinal order of the keys, each once.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Metadata { get; init; } = [];
+
+    /// <summary>Where the bytes are.</summary>
+    public ContentForm Form { get; init; }
+
+    /// <summary>The bytes, for <see cref="ContentForm.Inline"/>.</summary>
+    public ReadOnlyMemory<byte> Inline { get; init; }
+
+    /// <summary>The chunks, for the other forms, in order.</summary>
+    public ImmutableArray<ChunkReference> Chunks { get; init; } = [];
+
+    /// <summary>Bytes on the wire.</summary>
+    public int EncodedSize
+    {
+        get
+        {
+            int size = 8 + Digest.Size + WireSize.Text(ContentType) + 4 + 1;
+            foreach ((string key, string value) in Metadata)
+            {
+                size += WireSize.Text(key) + WireSize.Text(value);
+            }
+
+            return size + (Form == ContentForm.Inline ? WireSize.Blob(Inline.Length) : 4 + (Chunks.Length * ChunkReference.Size));
+        }
+    }
+
+    public void Write(ref WireWriter writer)
+    {
+        writer.I64(Size);
+        writer.Digest(Sha256);
+        writer.Text(ContentType);
+        writer.U32((uint)Metadata.Length);
+        foreach ((string key, string value) in Metadata)
+        {
+            writer.Text(key);
+            writer.Text(value);
+        }
+
+        writer.U8((byte)Form);
+        if (Form == ContentForm.Inline)
+        {
+            writer.Blob(Inline.Span);
+            return;
+        }
+
+        writer.U32((uint)Chunks.Length);
+        foreach (ChunkReference chunk in Chunks)
+        {
+            chunk.Write(ref writer);
+        }
+    }
+
+    /// <summary>Reads a manifest; the reader fails where it is not one.</summary>
+    public static ObjectManifest Read(ref WireReader reader)
+    {
+        long size = reader.I64();
+        Digest sha256 = reader.Digest();
+        string contentType = reader.Text(MaxMetadataBytes);
+        int count = reader.Count(MaxMetadataBytes, 4);
+        var metadata = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>(count);
+        for (int i = 0; i < count; i++)
+        {
+            metadata.Add(new(reader.Text(MaxMetadataBytes), reader.Text(MaxMetadataBytes)));
+        }
+
+        var form = (ContentForm)reader.U8();
+        byte[] inline = [];
+        var chunks = ImmutableArray<ChunkReference>.Empty;
+        switch (form)
+        {
+            case ContentForm.Inline:
+                inline = reader.Blob(Submission.MaxBytes).ToArray();
+                break;
+            case ContentForm.Chunks or ContentForm.ChunkedList:
+                chunks = ReadChunks(ref reader);
+                break;
+            default:
+                reader.Fail();
+                break;
+        }
+
+        if (size < 0 || (form == ContentForm.Inline && size != inline.Length))
+        {
+            reader.Fail();
+        }
+
+        return new ObjectManifest
+        {
+            Size = size, Sha256 = sha256, ContentType = contentType, Metadata = metadata.DrainToImmutable(),
+            Form = form, Inline = inline, Chunks = chunks,
+        };
+    }
+
+    private static ImmutableArray<ChunkReference> ReadChunks(ref WireReader reader)
+    {
+        int count = reader.Count(Submission.MaxBytes / ChunkReference.Size, ChunkReference.Size);
+        var chunks = ImmutableArray.CreateBuilder<ChunkReference>(count);
+        for (int i = 0; i < count; i++)
+        {
+            chunks.Add(ChunkReference.Read(ref reader));
+        }
+
+        return chunks.DrainToImmutable();
+    }
+}

@@ -1,0 +1,209 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Protocols.Submissions;
+
+/// <summary>What an operation does to its name.</summary>
+public enum OperationKind : byte
+{
+    /// <summary>Gives the name a new version with content.</summary>
+    Put = 0,
+
+    /// <summary>Gives the name a tombstone.</summary>
+    Delete = 1,
+}
+
+/// <summary>One name's part in a submission. The manifest is there for a put, and null for a delete.</summary>
+public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectManifest? Manifest)
+{
+    internal int EncodedSize => 1 + WireSize.Text(Target.Bucket) + WireSize.Text(Target.Name) + (Manifest?.EncodedSize ?? 0);
+
+    internal void Write(ref WireWriter writer)
+    {
+        writer.U8((byte)Kind);
+        writer.Text(Target.Bucket);
+        writer.Text(Target.Name);
+        Manifest?.Write(ref writer);
+    }
+
+    internal static Operation Read(ref WireReader reader)
+    {
+        var kind = (OperationKind)reader.U8();
+        var target = new ObjectName(reader.Text(ObjectName.MaxBucketLength), reader.Text(ObjectName.MaxNameBytes));
+        if (kind > OperationKind.Delete)
+        {
+            reader.Fail();
+        }
+
+        return new Operation(kind, target, kind == OperationKind.Put ? ObjectManifest.Read(ref reader) : null);
+    }
+}
+
+/// <summary>
+/// The record that is agreed on (the seed's file with its temporary tag): what is pushed, stored as pending, exchanged about
+/// and applied. One operation for a put or a delete, several for a changeset; applied whole or not at all.
+/// </summary>
+/// <remarks>
+/// <code>
+/// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
+/// </code>
+/// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
+/// often than their fields are looked at.
+/// </remarks>
+public sealed class Submission
+{
+    /// <summary>The largest encoded submission: 16 MiB of inline bytes (a changeset's limit) and room for names and metadata.</summary>
+    public const int MaxBytes = 20 << 20;
+
+    /// <summary>The most operations in one changeset.</summary>
+    public const int MaxOperations = 1000;
+
+    /// <summary>The longest idempotency key, in bytes of UTF-8.</summary>
+    public const int MaxKeyBytes = 256;
+
+    private const byte FormatVersion = 1;
+
+    private Submission(
+        Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, ReadOnlyMemory<byte> encoded)
+    {
+        Tag = tag;
+        Replaces = replaces;
+        AcceptingDisk = disk;
+        Key = key;
+        Fingerprint = fingerprint;
+        Operations = operations;
+        Encoded = encoded;
+        Hash = Digest.Of(encoded.Span);
+    }
+
+    /// <summary>Identity of this attempt; its UID becomes the versions' UID.</summary>
+    public Tag Tag { get; }
+
+    /// <summary>The tag that this one replaces, stamped afresh because it was stale; none for a first attempt.</summary>
+    public Tag Replaces { get; }
+
+    /// <summary>The accepting server's disk: a server with another disk under its name can't answer for this tag.</summary>
+    public DiskId AcceptingDisk { get; }
+
+    /// <summary>The client's idempotency key; never empty.</summary>
+    public string Key { get; }
+
+    /// <summary>What the key stands for: see <see cref="FingerprintOf"/>.</summary>
+    public Digest Fingerprint { get; }
+
+    /// <summary>1 to <see cref="MaxOperations"/> operations on different names, in ordinal order of the names.</summary>
+    public ImmutableArray<Operation> Operations { get; }
+
+    /// <summary>The whole record in its wire and disk form.</summary>
+    public ReadOnlyMemory<byte> Encoded { get; }
+
+    /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
+    public Digest Hash { get; }
+
+    /// <summary>Makes a submission; operations are sorted by name.</summary>
+    public static Submission Create(Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations)
+    {
+        Invariant.That(operations.Length is > 0 and <= MaxOperations);
+        operations = operations.Sort((a, b) => a.Target.CompareTo(b.Target));
+        Digest fingerprint = FingerprintOf(operations);
+        int size = 1 + WireSize.Tag(tag) + WireSize.Tag(replaces) + DiskId.Size + WireSize.Text(key) + Digest.Size + 4;
+        foreach (Operation operation in operations)
+        {
+            size += operation.EncodedSize;
+        }
+
+        byte[] encoded = new byte[size];
+        var writer = new WireWriter(encoded);
+        writer.U8(FormatVersion);
+        writer.Tag(tag);
+        writer.Tag(replaces);
+        writer.Disk(disk);
+        writer.Text(key);
+        writer.Digest(fingerprint);
+        writer.U32((uint)operations.Length);
+        foreach (Operation operation in operations)
+        {
+            operation.Write(ref writer);
+        }
+
+        Invariant.That(writer.Position == size);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, encoded);
+    }
+
+    /// <summary>The same submission under a fresh tag (VE-68).</summary>
+    public Submission Restamp(Tag fresh) => Create(fresh, Tag, AcceptingDisk, Key, Operations);
+
+    /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
+    {
+        submission = null!;
+        if (bytes.Length > MaxBytes)
+        {
+            return false;
+        }
+
+        var reader = new WireReader(bytes);
+        byte version = reader.U8();
+        Tag tag = reader.Tag();
+        Tag replaces = reader.Tag();
+        DiskId disk = reader.Disk();
+        string key = reader.Text(MaxKeyBytes);
+        Digest fingerprint = reader.Digest();
+        int count = reader.Count(MaxOperations, 5);
+        if (version != FormatVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
+        {
+            return false;
+        }
+
+        var operations = ImmutableArray.CreateBuilder<Operation>(count);
+        for (int i = 0; i < count && !reader.Failed; i++)
+        {
+            operations.Add(Operation.Read(ref reader));
+            if (i > 0 && operations[i - 1].Target.CompareTo(operations[i].Target) >= 0)
+            {
+                reader.Fail();
+            }
+        }
+
+        if (reader.Failed || reader.Remaining != 0)
+        {
+            return false;
+        }
+
+        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), bytes.ToArray());
+        return true;
+    }
+
+    /// <summary>
+    /// What an idempotency key stands for: SHA-256 over kind, bucket, name, content hash, content type and metadata of each
+    /// operation, in order of the names. How the content was cut into chunks plays no part.
+    /// </summary>
+    public static Digest FingerprintOf(ImmutableArray<Operation> operations)
+    {
+        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        byte[] buffer = new byte[ObjectName.MaxBucketLength + ObjectName.MaxNameBytes + (4 * ObjectManifest.MaxMetadataBytes) + 64];
+        foreach (Operation operation in operations)
+        {
+            var writer = new WireWriter(buffer);
+            writer.U8((byte)operation.Kind);
+            writer.Text(operation.Target.Bucket);
+            writer.Text(operation.Target.Name);
+            if (operation.Manifest is { } manifest)
+            {
+                writer.Digest(manifest.Sha256);
+                writer.Text(manifest.ContentType);
+                foreach ((string key, string value) in manifest.Metadata)
+                {
+                    writer.Text(key);
+                    writer.Text(value);
+                }
+            }
+
+            hash.AppendData(buffer.AsSpan(0, writer.Position));
+        }
+
+        Span<byte> digest = stackalloc byte[Digest.Size];
+        hash.GetHashAndReset(digest);
+        return Digest.Read(digest);
+    }
+}
