@@ -1,0 +1,105 @@
+using System.Collections.Immutable;
+using System.IO.Pipelines;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Runtime.Serving;
+
+/// <summary>How fresh a read is.</summary>
+public enum Consistency
+{
+    /// <summary>A quorum is asked.</summary>
+    Linearizable,
+
+    /// <summary>What this server has applied.</summary>
+    Local,
+}
+
+/// <summary>The end of storing a body: a manifest to submit, or why there is none.</summary>
+public abstract record StoreOutcome
+{
+    private StoreOutcome()
+    {
+    }
+
+    /// <summary>Every chunk is acknowledged by the bucket's <c>minimum</c> of servers.</summary>
+    /// <param name="Manifest">What to put into the operation.</param>
+    /// <param name="Upload">The tag that the chunks' put-intents name; none where the content is inline.</param>
+    public sealed record Stored(ObjectManifest Manifest, Tag Upload) : StoreOutcome;
+
+    /// <summary>The chunks could not be stored; nothing will be kept of them.</summary>
+    public sealed record Refused(RejectionReason Reason, string Detail) : StoreOutcome;
+}
+
+/// <summary>Everything that the gateway asks of the server that it belongs to. All members may be called from any thread.</summary>
+public interface IEntryServer
+{
+    /// <summary>This server's name.</summary>
+    NodeId Name { get; }
+
+    /// <summary>
+    /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the rest still arrives.
+    /// Memory in use does not grow with the body. If the caller gives up, the upload is abandoned and its chunks are collected.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The caller gave up.</exception>
+    Task<StoreOutcome> StoreAsync(
+        string bucket, PipeReader body, long? length, string contentType, ImmutableArray<KeyValuePair<string, string>> metadata, CancellationToken cancellation);
+
+    /// <summary>Runs a submission to its outcome.</summary>
+    Task<SubmitOutcome> SubmitAsync(SubmitRequest request);
+
+    /// <summary>Finds a name's current version, or the one asked for.</summary>
+    Task<ReadOutcome> ReadAsync(ObjectName name, Uid? version, Consistency consistency);
+
+    /// <summary>
+    /// Writes a run of an object's bytes: from this server's chunks, or from another's where this one has none or a damaged one.
+    /// </summary>
+    /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy of some chunk.</exception>
+    Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation);
+
+    /// <summary>One page of a listing: what this server has applied.</summary>
+    ListPage List(ListQuery query);
+
+    /// <summary>A bucket's settings: as applied here, else asked of a quorum; null if there is no such bucket.</summary>
+    /// <exception cref="TimeoutException">No quorum answered.</exception>
+    Task<BucketSettings?> BucketAsync(string bucket);
+
+    /// <summary>All buckets that this server has applied, in order of their names.</summary>
+    IReadOnlyList<KeyValuePair<string, BucketSettings>> Buckets();
+
+    /// <summary>Creates a bucket or changes its settings (<paramref name="replace"/>); waits out rivals with other settings.</summary>
+    Task<SubmitOutcome> PutBucketAsync(string bucket, BucketSettings settings, bool replace, string key);
+
+    /// <summary>Removes an empty bucket.</summary>
+    Task<SubmitOutcome> DeleteBucketAsync(string bucket, string key);
+
+    /// <summary>A submission's outcome by id; resolves it where its accepting server is down.</summary>
+    Task<SubmissionReport> ShowAsync(Tag tag);
+
+    /// <summary>A key's outcome; fences the key where nobody holds a submission of it. Null if no quorum answered.</summary>
+    Task<SubmissionReport?> ShowAsync(string key);
+
+    /// <summary>Everything known about a name: versions, open submissions, vectors, chunk holders.</summary>
+    Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name);
+
+    /// <summary>This server's picture of the cluster.</summary>
+    ClusterStatus Status();
+}
+
+/// <summary>No good copy of some chunk can be had now.</summary>
+public sealed class ContentUnavailableException : Exception
+{
+    public ContentUnavailableException()
+    {
+    }
+
+    public ContentUnavailableException(string message) : base(message)
+    {
+    }
+
+    public ContentUnavailableException(string message, Exception inner) : base(message, inner)
+    {
+    }
+}

@@ -1,0 +1,28 @@
+using System.Collections.Immutable;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>What to list: one page, one snapshot, in order of the names' bytes.</summary>
+/// <param name="Bucket">The bucket.</param>
+/// <param name="Prefix">Names that start with this; empty for all.</param>
+/// <param name="Delimiter">Names that go on behind the prefix up to this and further are folded into one prefix; empty for none.</param>
+/// <param name="After">Names behind this one; empty from the start.</param>
+/// <param name="Limit">Entries and prefixes of a page, 1 to 10,000.</param>
+/// <param name="Versions">True: all kept versions and tombstones, the newest of a name first.</param>
+public sealed record ListQuery(string Bucket, string Prefix = "", string Delimiter = "", string After = "", int Limit = 1000, bool Versions = false);
+
+/// <summary>One kept version.</summary>
+/// <param name="Target">Bucket and name.</param>
+/// <param name="Uid">Its UID.</param>
+/// <param name="Tag">The submission that made it.</param>
+/// <param name="Kind">A put, or a delete (a tombstone).</param>
+/// <param name="Manifest">What it holds; null for a tombstone.</param>
+public sealed record VersionEntry(ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, ObjectManifest? Manifest);
+
+/// <summary>A page of a listing.</summary>
+/// <param name="Objects">Current versions (or all, if asked for); without tombstones unless versions were asked for.</param>
+/// <param name="Prefixes">Folded prefixes.</param>
+/// <param name="Next">Pass as <c>After</c> for the next page; empty on the last.</param>
+public sealed record ListPage(ImmutableArray<VersionEntry> Objects, ImmutableArray<string> Prefixes, string Next);
