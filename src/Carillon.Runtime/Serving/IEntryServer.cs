@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;

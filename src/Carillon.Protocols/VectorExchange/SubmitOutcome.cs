@@ -1,6 +1,4 @@
-using Carillon.Protocols;
-
-namespace Carillon.Node.Requests;
+namespace Carillon.Protocols.VectorExchange;
 
 /// <summary>Why a submission was rejected: none of this attempt's tags is, or ever will be, accepted.</summary>
 public enum RejectionReason
