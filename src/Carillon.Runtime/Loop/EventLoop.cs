@@ -1,0 +1,258 @@
+using System.Diagnostics.Metrics;
+using Carillon.Protocols;
+
+namespace Carillon.Runtime.Loop;
+
+/// <summary>
+/// One thread that owns a single-threaded machine: any thread posts items, the loop hands them over in batches and wakes at
+/// the machine's deadline. The queue is bounded: a full one refuses (<see cref="TryPost(in TWork)"/>) or makes the poster wait
+/// (<see cref="PostAsync"/>). An exception from the handler, a broken invariant above all, ends the loop; the owner learns it
+/// from <see cref="Completion"/>.
+/// </summary>
+/// <typeparam name="TWork">One queued item.</typeparam>
+public sealed class EventLoop<TWork>
+    where TWork : struct
+{
+    private readonly object _gate = new();
+    private readonly IEventLoopHandler<TWork> _handler;
+    private readonly SystemClock _clock;
+    private readonly EventLoopOptions _options;
+    private readonly Thread _thread;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly KeyValuePair<string, object?> _tag;
+
+    // Two arrays: posters fill one while the loop works through the other. They change places under the gate, so the gate is
+    // held for a copy of one item at most.
+    private TWork[] _filling;
+    private TWork[] _draining;
+    private int _filled;
+    private bool _waiting;
+    private bool _closed;
+    private TaskCompletionSource? _room;
+
+    // Owned by the loop's thread: the batch in work is _draining[_next.._taken].
+    private int _next;
+    private int _taken;
+
+    /// <summary>Makes a loop that does not run yet.</summary>
+    /// <exception cref="ArgumentException">The options have faults.</exception>
+    public EventLoop(IEventLoopHandler<TWork> handler, SystemClock clock, EventLoopOptions options)
+    {
+        if (options.Validate() is { Count: > 0 } faults)
+        {
+            throw new ArgumentException(string.Join(' ', faults), nameof(options));
+        }
+
+        _handler = handler;
+        _clock = clock;
+        _options = options;
+        _filling = new TWork[options.QueueLimit];
+        _draining = new TWork[options.QueueLimit];
+        _tag = new KeyValuePair<string, object?>("loop", options.Name);
+        _thread = new Thread(Run) { IsBackground = true, Name = options.Name };
+    }
+
+    /// <summary>Ends when the loop has ended: well after <see cref="StopAsync"/>, faulted with what the handler threw.</summary>
+    public Task Completion => _completion.Task;
+
+    /// <summary>True on the loop's own thread.</summary>
+    public bool IsCurrent => Thread.CurrentThread == _thread;
+
+    /// <summary>Items that wait.</summary>
+    public int Depth => Volatile.Read(ref _filled);
+
+    /// <summary>Starts the thread; once.</summary>
+    public void Start() => _thread.Start();
+
+    /// <summary>Queues an item, or says no: the queue is full, or the loop is stopping or has ended. Any thread.</summary>
+    public bool TryPost(in TWork work)
+    {
+        lock (_gate)
+        {
+            return TryAdd(in work);
+        }
+    }
+
+    /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the loop's own.</summary>
+    public async ValueTask<bool> PostAsync(TWork work, CancellationToken cancellation = default)
+    {
+        Invariant.That(!IsCurrent, "the event loop never waits for room in its own queue");
+        while (true)
+        {
+            Task room;
+            lock (_gate)
+            {
+                if (TryAdd(in work))
+                {
+                    return true;
+                }
+
+                if (_closed)
+                {
+                    return false;
+                }
+
+                room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            }
+
+            LoopMetrics.Waits.Add(1, _tag);
+            await room.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Refuses new items, handles those that wait, and ends the loop.</summary>
+    public Task StopAsync()
+    {
+        lock (_gate)
+        {
+            Close();
+            Monitor.Pulse(_gate);
+        }
+
+        return Completion;
+    }
+
+    private bool TryAdd(in TWork work)
+    {
+        if (_closed || _filled == _filling.Length)
+        {
+            return false;
+        }
+
+        _filling[_filled++] = work;
+        if (_waiting)
+        {
+            _waiting = false;
+            Monitor.Pulse(_gate);
+        }
+
+        return true;
+    }
+
+    private void Close()
+    {
+        _closed = true;
+        TaskCompletionSource? room = _room;
+        _room = null;
+        room?.SetResult();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            Instant deadline = _handler.Settle(_clock.Read());
+            while (TakeBatch(deadline))
+            {
+                do
+                {
+                    deadline = HandleSlice();
+                }
+                while (_next < _taken);
+            }
+
+            _completion.SetResult();
+        }
+        catch (Exception death)
+        {
+            AbandonAll();
+            _completion.SetException(death);
+        }
+    }
+
+    /// <summary>Waits for items or the deadline. False once the loop is closed and empty.</summary>
+    private bool TakeBatch(Instant deadline)
+    {
+        Array.Clear(_draining, 0, _taken);
+        lock (_gate)
+        {
+            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
+            if (_filled == 0 && !_closed && MillisecondsUntil(deadline) is var wait and not 0)
+            {
+                _waiting = true;
+                Monitor.Wait(_gate, wait);
+                _waiting = false;
+            }
+
+            if (_filled == 0 && _closed)
+            {
+                return false;
+            }
+
+            (_filling, _draining) = (_draining, _filling);
+            (_next, _taken) = (0, _filled);
+            _filled = 0;
+            if (!_closed)
+            {
+                TaskCompletionSource? room = _room;
+                _room = null;
+                room?.SetResult();
+            }
+
+            return true;
+        }
+    }
+
+    private Instant HandleSlice()
+    {
+        Moment moment = _clock.Read();
+        int end = Math.Min(_taken, _next + _options.BatchLimit);
+        int count = end - _next;
+        while (_next < end)
+        {
+            // Moved on first: an item whose handling throws is the handler's own to account for, not one to abandon.
+            ref TWork work = ref _draining[_next++];
+            _handler.Handle(in work, moment);
+        }
+
+        Instant deadline = _handler.Settle(moment);
+        LoopMetrics.Items.Add(count, _tag);
+        LoopMetrics.Batches.Add(1, _tag);
+        return deadline;
+    }
+
+    private void AbandonAll()
+    {
+        int waiting;
+        lock (_gate)
+        {
+            Close();
+            waiting = _filled;
+            _filled = 0;
+        }
+
+        while (_next < _taken)
+        {
+            _handler.Abandon(in _draining[_next++]);
+        }
+
+        for (int i = 0; i < waiting; i++)
+        {
+            _handler.Abandon(in _filling[i]);
+        }
+    }
+
+    // Rounded up: to wake early would spin through the last millisecond.
+    private int MillisecondsUntil(Instant deadline)
+    {
+        if (deadline == Instant.Never)
+        {
+            return Timeout.Infinite;
+        }
+
+        long ticks = (deadline - _clock.Now).Ticks;
+        return ticks <= 0 ? 0 : (int)Math.Min((ticks + TimeSpan.TicksPerMillisecond - 1) / TimeSpan.TicksPerMillisecond, int.MaxValue);
+    }
+}
+
+/// <summary>Figures of event loops, by name.</summary>
+internal static class LoopMetrics
+{
+    public static readonly Counter<long> Items = CarillonMeter.Instance.CreateCounter<long>("carillon.loop.items", description: "Items handled");
+
+    public static readonly Counter<long> Batches =
+        CarillonMeter.Instance.CreateCounter<long>("carillon.loop.batches", description: "Batches, each followed by its outputs");
+
+    public static readonly Counter<long> Waits =
+        CarillonMeter.Instance.CreateCounter<long>("carillon.loop.waits", description: "Posters that had to wait for room in the queue");
+}
