@@ -68,6 +68,9 @@ public sealed record ObjectManifest
     /// <summary>The largest sum of metadata keys and values, in bytes.</summary>
     public const int MaxMetadataBytes = 8 << 10;
 
+    /// <summary>The most versions that a bucket may keep of a name.</summary>
+    public const int MaxVersionsKept = 1000;
+
     /// <summary>Content in bytes.</summary>
     public required long Size { get; init; }
 
@@ -79,6 +82,13 @@ public sealed record ObjectManifest
 
     /// <summary>Keys and values in ordinal order of the keys, each once.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Metadata { get; init; } = [];
+
+    /// <summary>
+    /// How many puts of the name are kept from this one on, itself included: the bucket's setting when it was accepted. It travels in
+    /// the record because what is trimmed must follow from the records alone: two servers that learn a change of the setting and a put
+    /// in different orders would otherwise keep different versions for good.
+    /// </summary>
+    public ushort VersionsKept { get; init; } = 10;
 
     /// <summary>Where the bytes are.</summary>
     public ContentForm Form { get; init; }
@@ -94,7 +104,7 @@ public sealed record ObjectManifest
     {
         get
         {
-            int size = 8 + Digest.Size + WireSize.Text(ContentType) + 4 + 1;
+            int size = 8 + Digest.Size + 2 + WireSize.Text(ContentType) + 4 + 1;
             foreach ((string key, string value) in Metadata)
             {
                 size += WireSize.Text(key) + WireSize.Text(value);
@@ -108,6 +118,7 @@ public sealed record ObjectManifest
     {
         writer.I64(Size);
         writer.Digest(Sha256);
+        writer.U16(VersionsKept);
         writer.Text(ContentType);
         writer.U32((uint)Metadata.Length);
         foreach ((string key, string value) in Metadata)
@@ -135,6 +146,7 @@ public sealed record ObjectManifest
     {
         long size = reader.I64();
         Digest sha256 = reader.Digest();
+        ushort versionsKept = reader.U16();
         string contentType = reader.Text(MaxMetadataBytes);
         int count = reader.Count(MaxMetadataBytes, 4);
         var metadata = ImmutableArray.CreateBuilder<KeyValuePair<string, string>>(count);
@@ -159,14 +171,14 @@ public sealed record ObjectManifest
                 break;
         }
 
-        if (size < 0 || (form == ContentForm.Inline && size != inline.Length))
+        if (size < 0 || versionsKept is 0 or > MaxVersionsKept || (form == ContentForm.Inline && size != inline.Length))
         {
             reader.Fail();
         }
 
         return new ObjectManifest
         {
-            Size = size, Sha256 = sha256, ContentType = contentType, Metadata = metadata.DrainToImmutable(),
+            Size = size, Sha256 = sha256, VersionsKept = versionsKept, ContentType = contentType, Metadata = metadata.DrainToImmutable(),
             Form = form, Inline = inline, Chunks = chunks,
         };
     }
