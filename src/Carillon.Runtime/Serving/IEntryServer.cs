@@ -27,7 +27,7 @@ public abstract record StoreOutcome
 
     /// <summary>Every chunk is acknowledged by the bucket's <c>minimum</c> of servers.</summary>
     /// <param name="Manifest">What to put into the operation.</param>
-    /// <param name="Upload">The tag that the chunks' put-intents name; none where the content is inline.</param>
+    /// <param name="Upload">The tag that the chunks' put-intents name: the upload that was joined or opened; none where the content is inline and none was joined.</param>
     public sealed record Stored(ObjectManifest Manifest, Tag Upload) : StoreOutcome;
 
     /// <summary>The chunks could not be stored; nothing will be kept of them.</summary>
@@ -42,11 +42,23 @@ public interface IEntryServer
 
     /// <summary>
     /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the rest still arrives.
-    /// Memory in use does not grow with the body. If the caller gives up, the upload is abandoned and its chunks are collected.
+    /// Memory in use does not grow with the body. If the caller gives up, or the body's reader throws, the whole upload is abandoned and its
+    /// chunks are collected. The reader is not completed here.
     /// </summary>
+    /// <param name="bucket">The bucket, whose settings decide about chunks.</param>
+    /// <param name="body">The content, to its end.</param>
+    /// <param name="length">Its length if the sender said it.</param>
+    /// <param name="contentType">Media type, or empty.</param>
+    /// <param name="metadata">In ordinal order of the keys, each once.</param>
+    /// <param name="upload">The upload to join (<see cref="StoreOutcome.Stored.Upload"/> of a changeset's earlier file), or none to open one where needed.</param>
+    /// <param name="cancellation">The caller gave up.</param>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
     Task<StoreOutcome> StoreAsync(
-        string bucket, PipeReader body, long? length, string contentType, ImmutableArray<KeyValuePair<string, string>> metadata, CancellationToken cancellation);
+        string bucket, PipeReader body, long? length, string contentType, ImmutableArray<KeyValuePair<string, string>> metadata, Tag upload,
+        CancellationToken cancellation);
+
+    /// <summary>What was stored under this upload will not be submitted: its chunks may be collected. Nothing for none.</summary>
+    void Abandon(Tag upload);
 
     /// <summary>Runs a submission to its outcome.</summary>
     Task<SubmitOutcome> SubmitAsync(SubmitRequest request);
@@ -56,6 +68,7 @@ public interface IEntryServer
 
     /// <summary>
     /// Writes a run of an object's bytes: from this server's chunks, or from another's where this one has none or a damaged one.
+    /// The writer is not completed here.
     /// </summary>
     /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy of some chunk.</exception>
     Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation);
