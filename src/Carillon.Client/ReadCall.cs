@@ -1,0 +1,55 @@
+namespace Carillon.Client;
+
+/// <summary>One small read, tried at the servers in turn: a definite answer of any server ends it, a server in trouble passes it on.</summary>
+internal static class ReadCall
+{
+    /// <summary>Sends, and gives the answer to <paramref name="read"/>.</summary>
+    /// <exception cref="CarillonException">No server gave an answer, or the answer is a definite no.</exception>
+    public static async Task<T> RunAsync<T>(
+        Transport transport, HttpMethod method, string path, Func<HttpResponseMessage, CancellationToken, Task<T>> read, CancellationToken cancellation)
+    {
+        CarillonClientOptions options = transport.Options;
+        long start = Environment.TickCount64;
+        int first = transport.Preferred;
+        Problem? worst = null;
+        for (int i = 0; i < transport.ServerCount; i++)
+        {
+            TimeSpan left = options.Timeout - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
+            if (left <= TimeSpan.Zero)
+            {
+                break;
+            }
+
+            bool last = i == transport.ServerCount - 1;
+            int server = (first + i) % transport.ServerCount;
+            using var guard = new StallGuard(last || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
+            try
+            {
+                using HttpRequestMessage request = transport.Request(method, server, path);
+                using HttpResponseMessage response = await transport.SendAsync(request, guard.Token);
+                if (response.IsSuccessStatusCode)
+                {
+                    T value = await read(response, guard.Token);
+                    transport.Preferred = server;
+                    return value;
+                }
+
+                Problem problem = await transport.ReadProblemAsync(response, server, guard.Token);
+                if (problem.Status < 500 || problem.Status == 501)
+                {
+                    throw new CarillonException(problem);
+                }
+
+                worst = problem;
+            }
+            catch (Exception fault) when (Transport.IsTransportFault(fault) && !cancellation.IsCancellationRequested)
+            {
+                // An answer, even a bad one, says more than a silence.
+                Problem problem = transport.ProblemOf(fault, server, guard);
+                worst = worst is null || worst.Status == 0 ? problem : worst;
+            }
+        }
+
+        throw new CarillonException(worst ?? Problem.Own("timeout", "no answer in time"));
+    }
+}

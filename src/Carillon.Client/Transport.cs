@@ -1,0 +1,202 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Carillon.Client;
+
+/// <summary>
+/// The connections to the servers. Plain HTTP/1.1 with kept-alive connections: with one request in flight per connection it
+/// costs less processor time than HTTP/2's framing, and a large body never holds up another one's answer.
+/// </summary>
+internal sealed class Transport : IDisposable
+{
+    // The largest JSON answer that is taken in whole: a page of a listing with metadata stays well below.
+    private const int MaxAnswerBytes = 64 << 20;
+
+    private readonly HttpMessageInvoker _invoker;
+    private readonly string? _authorization;
+    private readonly Uri[] _servers;
+    private readonly string[] _bases;
+    private volatile int _preferred;
+
+    public Transport(CarillonClientOptions options)
+    {
+        Options = options;
+        _servers = [.. options.Servers];
+        _bases = [.. _servers.Select(s => s.GetLeftPart(UriPartial.Authority))];
+        _authorization = options.Token is { Length: > 0 } token ? "Bearer " + token : null;
+        _invoker = new HttpMessageInvoker(CreateHandler(options));
+    }
+
+    public CarillonClientOptions Options { get; }
+
+    public int ServerCount => _servers.Length;
+
+    /// <summary>The server that answered last; new calls begin there.</summary>
+    public int Preferred
+    {
+        get => _preferred;
+        set => _preferred = value;
+    }
+
+    public Uri Server(int index) => _servers[index];
+
+    /// <summary>A request to one server; the path is percent-encoded already.</summary>
+    public HttpRequestMessage Request(HttpMethod method, int server, string pathAndQuery)
+    {
+        // The path is ours and canonical; to let Uri unescape and compress it again would change names such as "a%2Fb".
+        var uri = new Uri(_bases[server] + pathAndQuery, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var request = new HttpRequestMessage(method, uri) { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        if (_authorization is not null)
+        {
+            request.Headers.TryAddWithoutValidation("Authorization", _authorization);
+        }
+
+        return request;
+    }
+
+    /// <summary>Sends, and returns once the answer's headers are here.</summary>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation) => _invoker.SendAsync(request, cancellation);
+
+    /// <summary>Reads a whole, small answer.</summary>
+    /// <exception cref="InvalidDataException">It is not small.</exception>
+    public static async Task<byte[]> ReadWholeAsync(HttpResponseMessage response, CancellationToken cancellation)
+    {
+        if (response.Content.Headers.ContentLength is not { } length)
+        {
+            await response.Content.LoadIntoBufferAsync(MaxAnswerBytes, cancellation);
+            return await response.Content.ReadAsByteArrayAsync(cancellation);
+        }
+
+        if (length > MaxAnswerBytes)
+        {
+            throw new InvalidDataException($"the answer has {length} bytes, more than {MaxAnswerBytes}");
+        }
+
+        byte[] whole = new byte[length];
+        await using Stream stream = await response.Content.ReadAsStreamAsync(cancellation);
+        await stream.ReadExactlyAsync(whole, cancellation);
+        return whole;
+    }
+
+    /// <summary>Reads a JSON answer.</summary>
+    /// <exception cref="InvalidDataException">It is not the JSON that was expected.</exception>
+    public static T Parse<T>(ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
+        where T : class
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, type) ?? throw new InvalidDataException("the server's answer is empty");
+        }
+        catch (JsonException fault)
+        {
+            throw new InvalidDataException("the server's answer is not what this version understands: " + fault.Message, fault);
+        }
+    }
+
+    /// <summary>The problem that an answer other than 2xx tells; what is no problem document becomes one by its status.</summary>
+    public async Task<Problem> ReadProblemAsync(HttpResponseMessage response, int server, CancellationToken cancellation)
+    {
+        Problem problem = new();
+        if (response.RequestMessage?.Method != HttpMethod.Head
+            && response.Content.Headers.ContentType?.MediaType is "application/problem+json" or "application/json")
+        {
+            try
+            {
+                problem = Parse(await ReadWholeAsync(response, cancellation), ClientJson.Default.Problem);
+            }
+            catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
+            {
+                problem = new Problem { Detail = $"status {(int)response.StatusCode}, and its explanation could not be read: {fault.Message}" };
+            }
+        }
+
+        string code = problem.Code.Length > 0 ? problem.Code : CodeOf((int)response.StatusCode);
+        string title = problem.Title.Length > 0
+            ? problem.Title
+            : string.Create(CultureInfo.InvariantCulture, $"the server answered {(int)response.StatusCode} {response.ReasonPhrase}");
+        return problem with { Status = (int)response.StatusCode, Server = _servers[server], Code = code, Title = title };
+    }
+
+    /// <summary>True if the request can't have left this machine.</summary>
+    public static bool NeverSent(Exception fault, StallGuard guard) => fault switch
+    {
+        HttpRequestException request => request.HttpRequestError
+            is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError,
+        // The handler ends a connection attempt that takes too long with a cancellation that is nobody's.
+        OperationCanceledException => !guard.Token.IsCancellationRequested,
+        _ => false,
+    };
+
+    /// <summary>True for what a connection or a server in trouble throws, and not the program.</summary>
+    public static bool IsTransportFault(Exception fault) =>
+        fault is HttpRequestException or IOException or OperationCanceledException or InvalidDataException;
+
+    /// <summary>What a fault of the connection is in words.</summary>
+    public Problem ProblemOf(Exception fault, int server, StallGuard guard)
+    {
+        (string code, string detail) = fault switch
+        {
+            _ when guard.Stalled => ("timeout", "no answer in time"),
+            _ when NeverSent(fault, guard) => ("unreachable", "can't be reached: " + Innermost(fault)),
+            InvalidDataException => ("bad-answer", fault.Message),
+            _ => ("connection-lost", "the connection was lost: " + Innermost(fault)),
+        };
+        return Problem.Own(code, detail) with { Server = _servers[server], Retryable = true };
+    }
+
+    public void Dispose() => _invoker.Dispose();
+
+    private static string Innermost(Exception fault)
+    {
+        while (fault.InnerException is not null)
+        {
+            fault = fault.InnerException;
+        }
+
+        return fault.Message;
+    }
+
+    private static string CodeOf(int status) => status switch
+    {
+        404 => "not-found",
+        504 => "outcome-unknown",
+        _ => string.Create(CultureInfo.InvariantCulture, $"http-{status}"),
+    };
+
+    private static SocketsHttpHandler CreateHandler(CarillonClientOptions options)
+    {
+        var handler = new SocketsHttpHandler
+        {
+            ConnectTimeout = options.ConnectTimeout,
+            UseProxy = false,
+            UseCookies = false,
+            AllowAutoRedirect = false,
+            AutomaticDecompression = DecompressionMethods.None,
+            ActivityHeadersPropagator = null,
+            PooledConnectionLifetime = Timeout.InfiniteTimeSpan,
+            PooledConnectionIdleTimeout = TimeSpan.FromSeconds(60),
+            Expect100ContinueTimeout = TimeSpan.FromSeconds(2),
+            MaxResponseDrainSize = 64 << 10,
+        };
+        if (options.CertificateAuthorityFile is { } file)
+        {
+            var authorities = new X509Certificate2Collection();
+            authorities.ImportFromPemFile(file);
+            if (authorities.Count == 0)
+            {
+                throw new CarillonException(Failure.Usage, $"{file}: there is no certificate in it");
+            }
+
+            handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
+            {
+                TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck,
+            };
+            handler.SslOptions.CertificateChainPolicy.CustomTrustStore.AddRange(authorities);
+        }
+
+        return handler;
+    }
+}
