@@ -20,7 +20,8 @@ public readonly record struct DiskId(UInt128 Value)
     /// <summary>Reads 32 hexadecimal digits.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out DiskId id)
     {
-        bool ok = UInt128.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out UInt128 value) && text.Length == 32;
+        bool ok = UInt128.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out UInt128 value)
+            && text.Length == 32;
         id = ok ? new DiskId(value) : default;
         return ok;
     }

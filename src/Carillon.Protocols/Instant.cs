@@ -1,6 +1,8 @@
 namespace Carillon.Protocols;
 
-/// <summary>A point of this server's monotonic clock, in ticks of 100 ns. Only differences mean anything; never compared between servers.</summary>
+/// <summary>
+/// A point of this server's monotonic clock, in ticks of 100 ns. Only differences mean anything; never compared between servers.
+/// </summary>
 public readonly record struct Instant(long Ticks) : IComparable<Instant>
 {
     /// <summary>Later than every other: "no deadline".</summary>
@@ -13,7 +15,8 @@ public readonly record struct Instant(long Ticks) : IComparable<Instant>
     public static Instant Min(Instant a, Instant b) => a.Ticks <= b.Ticks ? a : b;
 
     /// <summary>Seconds and microseconds, for traces.</summary>
-    public override string ToString() => this == Never ? "never" : FormattableString.Invariant($"{Ticks / 10_000_000}.{Ticks / 10 % 1_000_000:D6}");
+    public override string ToString() =>
+        this == Never ? "never" : FormattableString.Invariant($"{Ticks / 10_000_000}.{Ticks / 10 % 1_000_000:D6}");
 
     public static Instant operator +(Instant a, TimeSpan b) => a == Never ? Never : new(a.Ticks + b.Ticks);
 

@@ -1,6 +1,9 @@
 namespace Carillon.Protocols;
 
-/// <summary>Milliseconds since 1970-01-01 UTC as a server's wall clock has them. It may jump; nothing but stamps and the clock guard rests on it.</summary>
+/// <summary>
+/// Milliseconds since 1970-01-01 UTC as a server's wall clock has them. It may jump; nothing but stamps and the clock guard rests
+/// on it.
+/// </summary>
 public readonly record struct WallTime(long Milliseconds) : IComparable<WallTime>
 {
     /// <inheritdoc/>

@@ -29,7 +29,7 @@ public sealed record ServerRecord
     /// <summary>True for a server that holds chunks.</summary>
     public bool Storage { get; init; } = true;
 
-    /// <summary>Servers of one domain fail together (a rack, a site); copies go to different ones. Empty: the server is its own domain.</summary>
+    /// <summary>Servers of one domain fail together (a rack, a site); copies go to different ones. Empty: its own domain.</summary>
     public string FailureDomain { get; init; } = "";
 
     /// <summary>Share of the chunks relative to other servers; at least 1.</summary>

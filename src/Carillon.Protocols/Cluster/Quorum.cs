@@ -19,7 +19,10 @@ public readonly record struct VoterSet(ulong Bits)
     public static VoterSet operator &(VoterSet a, VoterSet b) => new(a.Bits & b.Bits);
 }
 
-/// <summary>How many of the entry servers must agree. Any two quorums share a server, so it is never less than a majority (VE-42, VE-43, VE-67).</summary>
+/// <summary>
+/// How many of the entry servers must agree. Any two quorums share a server, so it is never less than a majority (VE-42, VE-43,
+/// VE-67).
+/// </summary>
 public readonly record struct Quorum
 {
     public Quorum(int voters, int size)

@@ -16,7 +16,7 @@ public enum Compression : byte
     Deflate = 2,
 }
 
-/// <summary>One chunk of an object: its name, how many bytes are stored, how many they are when read, and how they are compressed.</summary>
+/// <summary>One chunk of an object: its name, how many bytes are stored, how many they are when read, how they are compressed.</summary>
 public readonly record struct ChunkReference(ChunkId Id, uint StoredLength, uint Length, Compression Compression)
 {
     /// <summary>Bytes on the wire: 32 id, 4 stored length, 4 length, 1 compression.</summary>
@@ -52,7 +52,7 @@ public enum ContentForm : byte
     /// <summary>In chunks that the manifest lists.</summary>
     Chunks = 1,
 
-    /// <summary>In chunks whose list, encoded as consecutive <see cref="ChunkReference"/>s, is itself the content of the listed chunks.</summary>
+    /// <summary>In chunks whose list, encoded as consecutive <see cref="ChunkReference"/>s, is the content of the listed chunks.</summary>
     ChunkedList = 2,
 }
 

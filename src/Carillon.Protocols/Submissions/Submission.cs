@@ -64,7 +64,8 @@ public sealed class Submission
     private const byte FormatVersion = 1;
 
     private Submission(
-        Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, ReadOnlyMemory<byte> encoded)
+        Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations,
+        ReadOnlyMemory<byte> encoded)
     {
         Tag = tag;
         Replaces = replaces;

@@ -32,7 +32,7 @@ public static class Transcript
         return names;
     }
 
-    /// <summary>Runs one transcript; <paramref name="run"/> carries out a command and returns its effects, one a line, in their order.</summary>
+    /// <summary>Runs one transcript; <paramref name="run"/> carries out a command and returns its effects in order, one a line.</summary>
     public static void Check(string folder, string name, Func<TranscriptCommand, IEnumerable<string>> run)
     {
         string path = Path.Combine(FolderOf(folder), name + ".txt");
@@ -103,7 +103,8 @@ public static class Transcript
             """);
     }
 
-    private static string Excerpt(string[] lines, int first) => string.Join('\n', lines.Skip(first).Take(24).Select(line => "    | " + line));
+    private static string Excerpt(string[] lines, int first) =>
+        string.Join('\n', lines.Skip(first).Take(24).Select(line => "    | " + line));
 
     private static string FolderOf(string folder)
     {
