@@ -1,0 +1,288 @@
+using Carillon.Protocols;
+
+namespace Carillon.Storage.Chunks;
+
+/// <content>Records in order: from the queue into a batch, from the batch into the index.</content>
+public sealed partial class ChunkStore
+{
+    private readonly LinkedList<PendingRecord> _queue = [];
+    private readonly List<ChunkSegment> _closing = [];
+    private readonly List<ChunkSegment> _emptied = [];
+    private ChunkSegment? _active;
+    private ChunkBatch? _running;
+    private ulong _sequence;
+    private ulong _completed;
+    private long _queuedBytes;
+    private int _awaited;
+    private long _freeBytes;
+    private uint _nextSegment = 1;
+
+    /// <summary>Bytes that wait for a batch or are in one.</summary>
+    public long QueuedBytes => _queuedBytes;
+
+    /// <summary>
+    /// Begins the next batch, if there is something to write and no batch is running: ask after each completion, and after whatever
+    /// gave a ticket.
+    /// </summary>
+    /// <param name="batch">What the driver runs.</param>
+    /// <param name="all">Also what nobody waits for, which otherwise gathers: for an orderly stop.</param>
+    public bool TryBeginBatch(out ChunkBatch batch, bool all = false)
+    {
+        batch = null!;
+        if (_running is not null || Health is ChunkStoreHealth.Failed or ChunkStoreHealth.ReadOnly)
+        {
+            return false;
+        }
+
+        bool isDue = _awaited > 0 || _queue.Count >= _options.MaxLazyRecords || (all && _queue.Count > 0);
+        bool canDelete = _emptied.Exists(_files.TryRetire);
+        if (!isDue && !canDelete)
+        {
+            return false;
+        }
+
+        _active ??= BeginSegment();
+        if (isDue && !Fits(_active, RecordHeader.ExtentOf(_queue.First!.Value.Payload.Length)))
+        {
+            _closing.Add(_active);
+            _active = BeginSegment();
+        }
+
+        batch = new ChunkBatch(_device, _folder, _files, _disk, _active);
+        batch.Closing.AddRange(_closing);
+        batch.Deleting.AddRange(_emptied.Where(_files.TryRetire));
+        _emptied.RemoveAll(batch.Deleting.Contains);
+        while (isDue && _queue.First is { } next && HasPlace(batch, next.Value))
+        {
+            _queue.RemoveFirst();
+            Place(batch, next.Value);
+        }
+
+        _running = batch;
+        return true;
+    }
+
+    /// <summary>
+    /// Takes a batch back from the driver. Without a failure, all tickets that it covers are kept; with one, none of them is.
+    /// </summary>
+    public void Complete(ChunkBatch batch, StorageException? failure)
+    {
+        Invariant.That(ReferenceEquals(batch, _running));
+        _running = null;
+        if (failure is null)
+        {
+            Apply(batch);
+            return;
+        }
+
+        Trouble = failure.Message;
+        foreach ((PendingRecord record, uint _) in batch.Records)
+        {
+            _queuedBytes -= record.Payload.Length;
+            Abandon(record);
+        }
+
+        if (failure.Fault == StorageFault.Failed)
+        {
+            Fail();
+            return;
+        }
+
+        // Nothing of it was acknowledged. What was in memory all along (intents, ends, drops) is written again with the next batch.
+        Health = failure.Fault == StorageFault.Full ? ChunkStoreHealth.Full : ChunkStoreHealth.ReadOnly;
+        batch.Segment.NeedsCut = true;
+        _emptied.AddRange(batch.Deleting);
+        for (int i = batch.Records.Count - 1; i >= 0; i--)
+        {
+            PendingRecord record = batch.Records[i].Record;
+            if (record.Kind != RecordKind.Chunk)
+            {
+                Requeue(record);
+            }
+        }
+    }
+
+    private void Apply(ChunkBatch batch)
+    {
+        ChunkSegment segment = batch.Segment;
+        foreach ((PendingRecord record, uint offset) in batch.Records)
+        {
+            _queuedBytes -= record.Payload.Length;
+            segment.Footer!.Add(record.HeaderAt(segment, offset, isFirst: false));
+            ApplyRecord(record, segment, offset);
+        }
+
+        if (batch.Records.Count > 0)
+        {
+            segment.End = batch.End;
+            segment.IsCreated = true;
+            segment.NeedsCut = false;
+            _completed = batch.Last.Sequence;
+        }
+
+        foreach (ChunkSegment closed in batch.Closed)
+        {
+            closed.Footer = null;
+            _closing.Remove(closed);
+            _mayCompact = true;
+        }
+
+        _freeBytes = batch.FreeBytes;
+        if (Health is ChunkStoreHealth.Full && batch.Records.Count > 0 && _freeBytes > _options.ReserveBytes)
+        {
+            Health = ChunkStoreHealth.Good;
+            Trouble = "";
+        }
+
+        AdvanceCompaction();
+    }
+
+    private void ApplyRecord(PendingRecord record, ChunkSegment segment, uint offset)
+    {
+        switch (record.Kind)
+        {
+            case RecordKind.Chunk when record.MovedFrom is { } from:
+                from.MovesUnderWay--;
+                if (TryLocate(record.Id, out ChunkLocation old) && old.Segment == from && old.Offset == record.MovedFromOffset)
+                {
+                    from.Moved[old.Offset] = new ChunkLocation(record.Id, old.Length, segment, offset);
+                    Move(record.Id, segment, offset);
+                }
+
+                break;
+            case RecordKind.Chunk when !record.IsDropped:
+                _pending.Remove(record.Id);
+                Index(record.Id, (uint)record.Payload.Length, record.Replicas, segment, offset);
+                NoteIntent(record.Tag, segment);
+                break;
+            case RecordKind.Intents:
+                NoteIntent(record.Tag, segment);
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void NoteIntent(Tag tag, ChunkSegment segment)
+    {
+        if (!tag.IsNone && _intents.Find(tag) is { } intents)
+        {
+            intents.FirstSegment = Math.Min(intents.FirstSegment, segment.Number);
+        }
+    }
+
+    private void Abandon(PendingRecord record)
+    {
+        if (record.MovedFrom is { } from)
+        {
+            from.MovesUnderWay--;
+            GiveUpCompaction();
+        }
+        else if (record.Kind == RecordKind.Chunk && !record.IsDropped)
+        {
+            _pending.Remove(record.Id);
+        }
+    }
+
+    // Whether what was written before is on the disk is not known any more, and asking again may give a false yes (fsyncgate).
+    private void Fail()
+    {
+        Health = ChunkStoreHealth.Failed;
+        foreach (PendingRecord record in _queue)
+        {
+            Abandon(record);
+        }
+
+        _queue.Clear();
+        _pending.Clear();
+        _queuedBytes = 0;
+        _awaited = 0;
+    }
+
+    private PendingRecord Enqueue(PendingRecord record)
+    {
+        _queue.AddLast(record);
+        _queuedBytes += record.Payload.Length;
+        _awaited += record.IsLazy ? 0 : 1;
+        return record;
+    }
+
+    private void Requeue(PendingRecord record)
+    {
+        _queue.AddFirst(record);
+        _queuedBytes += record.Payload.Length;
+        _awaited += record.IsLazy ? 0 : 1;
+    }
+
+    private void Place(ChunkBatch batch, PendingRecord record)
+    {
+        _awaited -= record.IsLazy ? 0 : 1;
+        switch (record.Kind)
+        {
+            case RecordKind.EndIntents when record.LastSegment == 0:
+                // Every intent of the tag was queued before its end, so none is in a later segment.
+                record.LastSegment = batch.Segment.Number;
+                break;
+            case RecordKind.Drop when record.Detail == 0:
+                record.Detail = batch.Segment.Number;
+                break;
+            default:
+                break;
+        }
+
+        batch.Add(record);
+    }
+
+    private bool HasPlace(ChunkBatch batch, PendingRecord record)
+    {
+        long extent = RecordHeader.ExtentOf(record.Payload.Length);
+        return batch.Count == 0
+            || (batch.Count < _options.MaxBatchRecords && batch.Bytes + extent <= _options.MaxBatchBytes
+                && batch.End + extent <= _options.SegmentBytes && _active!.Footer!.Count + batch.Count < _options.MaxRecordsPerSegment);
+    }
+
+    private bool Fits(ChunkSegment segment, long extent) =>
+        segment.Footer!.Count == 0 || (segment.End + extent <= _options.SegmentBytes && segment.Footer.Count < _options.MaxRecordsPerSegment);
+
+    private ChunkSegment BeginSegment()
+    {
+        var segment = new ChunkSegment(_nextSegment++) { End = SegmentFormat.BlockSize, Footer = new FooterBuilder() };
+        _segments.Add(segment.Number, segment);
+        return segment;
+    }
+
+    private bool HasQueueRoom(int length, Tag intent) =>
+        Health is not (ChunkStoreHealth.Failed or ChunkStoreHealth.ReadOnly)
+        && _queue.Count < _options.MaxQueuedRecords
+        && (_queuedBytes == 0 || _queuedBytes + length <= _options.MaxQueuedBytes)
+        && (intent.IsNone || _intents.Count < _options.MaxIntents);
+
+    private bool HasDeviceRoom(long extent)
+    {
+        long needed = _queuedBytes + extent + _options.ReserveBytes;
+        bool hasRoom = HasRoomFor(needed);
+        if (hasRoom && Health is ChunkStoreHealth.Full)
+        {
+            Health = ChunkStoreHealth.Good;
+            Trouble = "";
+        }
+        else if (!hasRoom && Health is ChunkStoreHealth.Good)
+        {
+            Health = ChunkStoreHealth.Full;
+            Trouble = "the disk is full up to the reserve";
+        }
+
+        return hasRoom;
+    }
+
+    private bool HasRoomFor(long needed)
+    {
+        if (_freeBytes < needed)
+        {
+            // Asked only where the answer would be no: space may have been made by others.
+            _freeBytes = _device.FreeBytes;
+        }
+
+        return _freeBytes >= needed;
+    }
+}
