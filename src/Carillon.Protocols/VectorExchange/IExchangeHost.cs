@@ -1,0 +1,63 @@
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <summary>What the catalog keeps of a tag that was decided.</summary>
+/// <param name="State">Unknown, Accepted or Rejected.</param>
+/// <param name="Successor">The fresh tag that a rejected one was replaced by, or none.</param>
+public readonly record struct AppliedOutcome(TagState State, Tag Successor);
+
+/// <summary>
+/// What vector exchange asks of the node around it. Every call is synchronous and returns at once. Records go to the log in the order of the
+/// calls; the node calls <see cref="VectorExchange.Persisted"/> as they become durable, and lets a message leave only after the position it names.
+/// </summary>
+public interface IExchangeHost
+{
+    /// <summary>True if this server takes part in agreement: its disk is the configured one and undamaged, and it is not stopping.</summary>
+    bool MayVote { get; }
+
+    /// <summary>True while the own clock is within <c>clock.maxSkew</c> of the median of a connected quorum's.</summary>
+    bool ClockNearQuorum { get; }
+
+    /// <summary>True for a server whose clock a quorum finds good; the others' submissions are refused.</summary>
+    bool IsClockGood(NodeId server);
+
+    /// <summary>True if the log takes this many bytes more; urgent records (aborts, bits, outcomes) may use the reserve.</summary>
+    bool CanAppend(int bytes, bool urgent);
+
+    /// <summary>Appends a record; returns its position, which grows with each.</summary>
+    ulong Append(ReadOnlySpan<byte> record);
+
+    /// <summary>Outcomes of all decided tags with this stamp or a later one are kept; of earlier ones perhaps not.</summary>
+    Timestamp OutcomesSince { get; }
+
+    /// <summary>Position up to which everything is durable.</summary>
+    ulong Durable { get; }
+
+    /// <summary>Sends a message once everything up to <paramref name="after"/> is durable (0: at once). False: it could not be queued.</summary>
+    bool Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after);
+
+    /// <summary>The greatest tag applied for a name, version or tombstone; none if there is none.</summary>
+    Tag GreatestApplied(ObjectName name);
+
+    /// <summary>What is kept of a decided tag.</summary>
+    AppliedOutcome Outcome(Tag tag);
+
+    /// <summary>The accepted tag of a key with its fingerprint, or none.</summary>
+    (Tag Tag, Digest Fingerprint) AcceptedKey(string key);
+
+    /// <summary>The record of an applied submission, or null.</summary>
+    Submission? Applied(Tag tag);
+
+    /// <summary>Rules that look at buckets: null if the push is welcome.</summary>
+    PushVerdict? RefusePush(Submission submission);
+
+    /// <summary>A submission is agreed: apply it, then call <see cref="VectorExchange.Applied"/>.</summary>
+    void Agreed(Submission submission);
+
+    /// <summary>A tag is rejected for good (or replaced by its successor): keep the outcome.</summary>
+    void Rejected(Tag tag, Tag successor);
+
+    /// <summary>A resolution round was taken here.</summary>
+    void RoundTaken(Tag tag, uint round);
+}

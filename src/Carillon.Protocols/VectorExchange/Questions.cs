@@ -1,0 +1,74 @@
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <summary>A linearizable read of one name on its way (3-vector-exchange, "Reads").</summary>
+internal sealed class QuorumRead(ulong id, ObjectName name, Instant deadline, Action<ReadOutcome> answer)
+{
+    public ulong Id { get; } = id;
+
+    public ObjectName Name { get; } = name;
+
+    public Instant Deadline { get; } = deadline;
+
+    public Action<ReadOutcome> Answer { get; } = answer;
+
+    public Instant TickAt { get; set; } = Instant.Never;
+
+    public VoterSet Heard { get; set; }
+
+    /// <summary>The greatest tag that anybody knows to be agreed, and who said so.</summary>
+    public Tag Agreed { get; set; }
+
+    public int AgreedAt { get; set; } = -1;
+
+    /// <summary>Greater tags that somebody holds, with all yes bits of any round that anybody reported.</summary>
+    public SortedDictionary<Tag, VoterSet> Held { get; } = [];
+
+    public void Restart()
+    {
+        Heard = default;
+        Held.Clear();
+    }
+}
+
+/// <summary>A question what became of a key; fences it on the way if asked to.</summary>
+internal sealed class KeyInquiry(ulong id, string key, bool fence, Instant deadline, Action<KeyAnswer, Moment> answer)
+{
+    public ulong Id { get; } = id;
+
+    public string Key { get; } = key;
+
+    public bool Fence { get; } = fence;
+
+    public Instant Deadline { get; } = deadline;
+
+    public Action<KeyAnswer, Moment> Answer { get; } = answer;
+
+    public Instant TickAt { get; set; } = Instant.Never;
+
+    /// <summary>Who said that it holds nothing (and, if asked, has fenced the key).</summary>
+    public VoterSet Nothing { get; set; }
+
+    public VoterSet Fenced { get; set; }
+
+    /// <summary>An open tag of the key that somebody named.</summary>
+    public Tag Open { get; set; }
+
+    public Digest OpenFingerprint { get; set; }
+}
+
+/// <summary>A question what became of a tag.</summary>
+internal sealed class TagInquiry(ulong id, Tag tag, Instant deadline, Action<SubmissionReport> answer)
+{
+    public ulong Id { get; } = id;
+
+    public Tag Tag { get; set; } = tag;
+
+    public Instant TickAt { get; set; } = Instant.Never;
+
+    public Instant Deadline { get; } = deadline;
+
+    public Action<SubmissionReport> Answer { get; } = answer;
+}

@@ -1,0 +1,569 @@
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <content>Every server's side of pushes and vectors: steps 206, 304, 312 to 218.</content>
+public sealed partial class VectorExchange
+{
+    private VoterSet AllOthers => new VoterSet((Quorum.Voters == 64 ? 0 : 1UL << Quorum.Voters) - 1).Without(_bit);
+
+    private bool OnPush(int from, WallTime clock, ulong version, ReadOnlySpan<byte> record, Moment now)
+    {
+        if (!Submission.TryRead(record, out Submission submission)
+            || submission.Tag.Uid.Server != _configuration.Voters[from]
+            || submission.AcceptingDisk != _configuration.Find(_configuration.Voters[from])!.Disk)
+        {
+            return false;
+        }
+
+        PushAnswer answer = version != _configuration.Version
+            ? Refusal(submission.Tag, PushVerdict.NotVoting)
+            : ConsiderPush(from, clock, submission, now);
+        if (!submission.Replaces.IsNone && answer.Verdict != PushVerdict.Held)
+        {
+            Replace(submission, now);
+        }
+
+        // A held push is answered once its record is durable; a refusal promises nothing and may leave at once.
+        ulong after = answer.Verdict == PushVerdict.Held && !SeededBug.Is("push-ack-before-flush") ? _book.Find(submission.Tag)?.StoredAt ?? 0 : 0;
+        Send(from, answer, after);
+        return true;
+    }
+
+    /// <summary>
+    /// Stores a pushed submission as pending, or says why not. Everything that can speak against a submission is looked at here, and only here: once a
+    /// vector is out, a refusal could leave the tag undecidable.
+    /// </summary>
+    private PushAnswer ConsiderPush(int from, WallTime clock, Submission submission, Moment now)
+    {
+        Tag tag = submission.Tag;
+        if (!_host.MayVote)
+        {
+            return Refusal(tag, PushVerdict.NotVoting);
+        }
+
+        if (_book.Find(tag) is { } known)
+        {
+            if (known.File != FileState.Missing)
+            {
+                return Refusal(tag, PushVerdict.Held);
+            }
+
+            if (known.Promised > 0)
+            {
+                return Refusal(tag, PushVerdict.Resolving);
+            }
+        }
+
+        switch (_host.Outcome(tag).State)
+        {
+            case TagState.Accepted:
+                return Refusal(tag, PushVerdict.Held);
+            case TagState.Rejected:
+                return Refusal(tag, PushVerdict.Rejected);
+        }
+
+        if (from != _bit && (clock - now.Wall > _options.MaxSkew || !_host.IsClockGood(_configuration.Voters[from])))
+        {
+            return Refusal(tag, PushVerdict.ClockSkew);
+        }
+
+        if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(submission.Encoded.Length + 1, urgent: false))
+        {
+            return Refusal(tag, PushVerdict.Full);
+        }
+
+        return MeetsRulesOfKey(submission, now) ?? MeetsRulesOfNames(submission) ?? Store(submission, now);
+    }
+
+    private PushAnswer? MeetsRulesOfKey(Submission submission, Moment now)
+    {
+        if (!SeededBug.Is("key-not-answered"))
+        {
+            (Tag accepted, Digest fingerprint) = _host.AcceptedKey(submission.Key);
+            if (!accepted.IsNone && accepted != submission.Tag)
+            {
+                return new PushAnswer(submission.Tag, PushVerdict.KeyHeld, default, accepted, TagState.Accepted, fingerprint);
+            }
+
+            foreach (Ballot other in _book.OfKey(submission.Key))
+            {
+                if (other.Tag != submission.Tag && other.Tag != submission.Replaces)
+                {
+                    if (!IsAcceptorConnected(other.Tag))
+                    {
+                        Contest(other, now);
+                    }
+
+                    return new PushAnswer(submission.Tag, PushVerdict.KeyHeld, default, other.Tag, other.State, other.Submission!.Fingerprint);
+                }
+            }
+        }
+
+        return IsFenced(submission.Key, now) ? Refusal(submission.Tag, PushVerdict.KeyFenced) : null;
+    }
+
+    private PushAnswer? MeetsRulesOfNames(Submission submission)
+    {
+        if (_host.RefusePush(submission) is { } verdict)
+        {
+            return Refusal(submission.Tag, verdict);
+        }
+
+        Uid greatest = default;
+        foreach (Operation operation in submission.Operations)
+        {
+            greatest = Uid.Max(greatest, GreatestKnown(operation.Target));
+        }
+
+        if (greatest < submission.Tag.Uid || SeededBug.Is("stale-push-taken"))
+        {
+            return null;
+        }
+
+        Figures.StalePushes++;
+        return new PushAnswer(submission.Tag, PushVerdict.Stale, greatest, default, TagState.Unknown, default);
+    }
+
+    private PushAnswer Store(Submission submission, Moment now)
+    {
+        Ballot ballot = _book.Find(submission.Tag) ?? _book.Add(new Ballot(submission.Tag, now.Now));
+        StoreRecord(ballot, submission, now);
+        Replace(submission, now);
+        return Refusal(submission.Tag, PushVerdict.Held);
+    }
+
+    private void StoreRecord(Ballot ballot, Submission submission, Moment now)
+    {
+        if (ballot.Submission is null)
+        {
+            _book.SetSubmission(ballot, submission);
+        }
+
+        ballot.File = FileState.Storing;
+        ballot.StoredAt = Persist(Records.Pending(submission.Encoded.Span));
+        WhenDurable(ballot.StoredAt, later =>
+        {
+            ballot.File = FileState.Held;
+            if (_book.Find(ballot.Tag) != ballot)
+            {
+                return;
+            }
+
+            if (ballot.Attempt is { Phase: AttemptPhase.Pushing } attempt && attempt.Ballot == ballot)
+            {
+                attempt.Held = attempt.Held.With(_bit);
+                Evaluate(attempt, later);
+            }
+
+            if (ballot.WantedRound is { } round)
+            {
+                TrySetBit(ballot, round, value: true, later);
+            }
+
+            if (ballot.Taken is not null)
+            {
+                Propose(ballot, later);
+            }
+        });
+    }
+
+    /// <summary>A fresh tag's push is the abort of the tag that it replaces.</summary>
+    private void Replace(Submission submission, Moment now)
+    {
+        if (!submission.Replaces.IsNone && _book.Find(submission.Replaces) is { IsOpen: true, OwnBit: null } old)
+        {
+            Tag successor = SeededBug.Is("abort-without-successor") ? default : submission.Tag;
+            Bury(old.Tag, successor, IsOwn(old.Tag) ? AllOthers : default, now);
+        }
+    }
+
+    private static PushAnswer Refusal(Tag tag, PushVerdict verdict) => new(tag, verdict, default, default, TagState.Unknown, default);
+
+    /// <summary>Steps 212 and 312: only when a quorum, this server included, holds the submission.</summary>
+    private void StartExchange(Attempt attempt, Moment now)
+    {
+        attempt.Phase = AttemptPhase.Exchanging;
+        attempt.Deadline = now.Now + _options.ExchangeTimeout;
+        attempt.PushMessage = [];
+        Schedule(attempt.Id, attempt.Deadline);
+        TrySetBit(attempt.Ballot!, 0, value: true, now);
+    }
+
+    private bool OnVector(int from, Vector vector, Moment now)
+    {
+        if (vector.Configuration != _configuration.Version)
+        {
+            return true;
+        }
+
+        if (_book.Find(vector.Tag) is not { } ballot)
+        {
+            if (AnswersFromOutcome(from, vector.Tag, vector.Again, now) || !_host.MayVote || _book.Count >= _options.MaxOpenTags)
+            {
+                return true;
+            }
+
+            ballot = _book.Add(new Ballot(vector.Tag, now.Now));
+        }
+
+        if (!ballot.IsOpen)
+        {
+            if (vector.Again)
+            {
+                Send(from, new Decided(vector.Tag, ballot.State, ballot.Successor));
+            }
+
+            return true;
+        }
+
+        if (ballot.Hash == default)
+        {
+            ballot.Hash = vector.Hash;
+        }
+        else if (ballot.Hash != vector.Hash && vector.Hash != default)
+        {
+            return false;
+        }
+
+        Count(ballot, from, vector, now);
+        return true;
+    }
+
+    private void Count(Ballot ballot, int from, Vector vector, Moment now)
+    {
+        Tally tally = ballot.TallyOf(vector.Round, vector.Value);
+        var bits = new VoterSet(vector.Bits);
+        if (bits.Contains(from))
+        {
+            tally.Bits = tally.Bits.With(from);
+        }
+
+        tally.Relayed |= bits.Without(_bit);
+        CheckDecided(ballot, now);
+        if (!ballot.IsOpen)
+        {
+            // The change that completed the quorum is passed on by the bit that this server sets below in any other case; here it tells who asked.
+            if (vector.Again)
+            {
+                Send(from, new Decided(ballot.Tag, ballot.State, ballot.Successor));
+            }
+
+            return;
+        }
+
+        bool hadBit = ballot.OwnBit is { } own && own.Round >= vector.Round;
+        if (bits.Count > 0)
+        {
+            TrySetBit(ballot, vector.Round, vector.Value, now, from);
+        }
+
+        if (hadBit && vector.Again && ballot.OwnBitDurable)
+        {
+            SendVector(ballot, from, again: false);
+        }
+    }
+
+    /// <summary>Sets this server's own bit, if its promises and what it holds allow it: durable first, then to all connected (VE-36 to VE-38).</summary>
+    private void TrySetBit(Ballot ballot, uint round, bool value, Moment now, int asker = -1)
+    {
+        if (!_host.MayVote || !ballot.IsOpen || ballot.IsBeingReplaced || (ballot.OwnBit is { } own && own.Round >= round))
+        {
+            return;
+        }
+
+        if (round < ballot.Promised && !SeededBug.Is("promise-ignored"))
+        {
+            if (asker >= 0)
+            {
+                Send(asker, new Barred(ballot.Tag, ballot.Promised));
+            }
+
+            return;
+        }
+
+        if (value && !MayVouch(ballot, round, asker, now))
+        {
+            return;
+        }
+
+        Tally tally = ballot.TallyOf(round, value);
+        ballot.OwnBit = (round, value);
+        ballot.OwnBitDurable = false;
+        ballot.WantedRound = null;
+        ballot.Promised = Math.Max(ballot.Promised, round);
+        ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
+        ulong position = Persist(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits));
+        bool early = SeededBug.Is("bit-before-flush");
+        ballot.ResendWait = _options.ResendFirst;
+        ballot.ResendAt = now.Now + ballot.ResendWait;
+        Schedule(ballot, ballot.ResendAt);
+        SendToConnected(new Vector(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits, Again: false), early ? 0 : position);
+        Figures.VectorsSent += _connected.Count - 1;
+        if (early)
+        {
+            BitIsDurable(ballot, round, value, now);
+            return;
+        }
+
+        WhenDurable(position, later => BitIsDurable(ballot, round, value, later));
+    }
+
+    private void BitIsDurable(Ballot ballot, uint round, bool value, Moment now)
+    {
+        Tally tally = ballot.TallyOf(round, value);
+        tally.Bits = tally.Bits.With(_bit);
+        ballot.OwnBitDurable |= ballot.OwnBit == (round, value);
+        CheckDecided(ballot, now);
+    }
+
+    /// <summary>A yes needs the record, verified and durable here, and no other yes bit for a living tag of the same key ◆.</summary>
+    private bool MayVouch(Ballot ballot, uint round, int asker, Moment now)
+    {
+        if (ballot.File == FileState.Missing)
+        {
+            ballot.WantedRound = round;
+            StartFetch(ballot, asker, now);
+            return SeededBug.Is("bit-without-file");
+        }
+
+        if (ballot.File == FileState.Storing)
+        {
+            ballot.WantedRound = round;
+            return false;
+        }
+
+        if (SeededBug.Is("two-bits-per-key"))
+        {
+            return true;
+        }
+
+        foreach (Ballot rival in _book.OfKey(ballot.Submission!.Key))
+        {
+            if (rival != ballot && rival.OwnBit is { Value: true })
+            {
+                ballot.WantedRound = round;
+                Contest(rival, now);
+                Schedule(ballot, now.Now + _options.RetryInterval);
+                return false;
+            }
+        }
+
+        (Tag accepted, _) = _host.AcceptedKey(ballot.Submission.Key);
+        return accepted.IsNone || accepted == ballot.Tag;
+    }
+
+    /// <summary>Steps 214 and 218: a quorum of bits of one round and value decides.</summary>
+    private void CheckDecided(Ballot ballot, Moment now)
+    {
+        int needed = SeededBug.Is("quorum-one-short") ? Math.Max(1, Quorum.Size - 1) : Quorum.Size;
+        foreach (Tally tally in ballot.Tallies)
+        {
+            if (ballot.IsOpen && tally.Bits.Count >= needed)
+            {
+                if (tally.Value)
+                {
+                    Decide(ballot, TagState.Accepted, default, now);
+                }
+                else
+                {
+                    Bury(ballot.Tag, default, AcceptorOf(ballot.Tag), now);
+                }
+
+                return;
+            }
+        }
+    }
+
+    /// <summary>Marks a tag accepted. The mark follows from durable bits, so nothing waits for its flush; without the record it is fetched first.</summary>
+    private void Decide(Ballot ballot, TagState state, Tag successor, Moment now)
+    {
+        Invariant.That(state == TagState.Accepted);
+        if (!ballot.IsOpen)
+        {
+            return;
+        }
+
+        ballot.State = state;
+        ballot.Successor = successor;
+        ballot.Taken = null;
+        ballot.WantedRound = null;
+        ballot.ResendAt = Instant.Never;
+        WakeReads(ballot.Tag, now);
+        if (ballot.Submission is { } submission)
+        {
+            if (ballot.File == FileState.Missing)
+            {
+                ballot.File = FileState.Storing;
+                ballot.StoredAt = Persist(Records.Pending(submission.Encoded.Span));
+            }
+
+            Persist(Records.OfTag(RecordType.Agreed, ballot.Tag));
+            _host.Agreed(submission);
+        }
+        else
+        {
+            StartFetch(ballot, -1, now);
+        }
+    }
+
+    private void StartFetch(Ballot ballot, int asker, Moment now)
+    {
+        if (SeededBug.Is("no-late-fetch") || ballot.FetchAt != Instant.Never)
+        {
+            return;
+        }
+
+        Figures.LateFetches++;
+        ballot.FetchAt = now.Now + _options.RetryInterval;
+        Schedule(ballot, ballot.FetchAt);
+        int source = asker >= 0 ? asker : NextSource(ballot);
+        if (source >= 0)
+        {
+            Send(source, new TagMessage(MessageType.Fetch, ballot.Tag));
+        }
+    }
+
+    /// <summary>Servers that are known to have it first, then everybody, in turn.</summary>
+    private int NextSource(Ballot ballot)
+    {
+        VoterSet others = _connected.Without(_bit);
+        VoterSet likely = new VoterSet(ballot.YesBits) & others;
+        VoterSet candidates = likely.Count > 0 && ballot.FetchTurn % 2 == 0 ? likely : others;
+        int count = candidates.Count;
+        if (count == 0)
+        {
+            return -1;
+        }
+
+        int turn = ballot.FetchTurn++ / 2 % count;
+        for (int bit = 0; ; bit++)
+        {
+            if (candidates.Contains(bit) && turn-- == 0)
+            {
+                return bit;
+            }
+        }
+    }
+
+    private void OnFetch(int from, Tag tag)
+    {
+        if (_book.Find(tag) is { Submission: { } open } ballot)
+        {
+            Send(from, new Fetched(ballot.State == TagState.Accepted, open.Encoded));
+        }
+        else if (_host.Applied(tag) is { } applied)
+        {
+            Send(from, new Fetched(Agreed: true, applied.Encoded));
+        }
+    }
+
+    private bool OnFetched(bool agreed, ReadOnlySpan<byte> record, Moment now)
+    {
+        if (!Submission.TryRead(record, out Submission submission))
+        {
+            return false;
+        }
+
+        if (_book.Find(submission.Tag) is not { } ballot)
+        {
+            if (agreed)
+            {
+                Learned(submission, now);
+            }
+
+            return true;
+        }
+
+        if (ballot.Submission is not null || (ballot.Hash != default && ballot.Hash != submission.Hash))
+        {
+            return true;
+        }
+
+        ballot.FetchAt = Instant.Never;
+        if (agreed || ballot.State == TagState.Accepted)
+        {
+            _book.SetSubmission(ballot, submission);
+            ballot.State = TagState.Open;
+            Decide(ballot, TagState.Accepted, default, now);
+        }
+        else if (_host.CanAppend(submission.Encoded.Length + 1, urgent: true))
+        {
+            StoreRecord(ballot, submission, now);
+        }
+
+        return true;
+    }
+
+    private void SendVector(Ballot ballot, int to, bool again)
+    {
+        if (ballot.OwnBit is not { } own)
+        {
+            return;
+        }
+
+        Tally tally = ballot.TallyOf(own.Round, own.Value);
+        ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
+        Figures.VectorsSent++;
+        Send(to, new Vector(ballot.Tag, ballot.Hash, _configuration.Version, own.Round, own.Value, bits, again));
+    }
+
+    /// <summary>One timer a ballot; this looks at all that may be due.</summary>
+    private void Tick(Ballot ballot, Moment now)
+    {
+        if (ballot.FetchAt <= now.Now)
+        {
+            ballot.FetchAt = Instant.Never;
+            if (ballot.Submission is null && (ballot.WantedRound is not null || ballot.State == TagState.Accepted || ballot.Taken?.Greatest is { Value: true }))
+            {
+                StartFetch(ballot, -1, now);
+            }
+        }
+
+        if (!ballot.IsOpen)
+        {
+            Schedule(ballot, ballot.FetchAt);
+            return;
+        }
+
+        if (ballot.WantedRound is { } wanted && ballot.File == FileState.Held)
+        {
+            TrySetBit(ballot, wanted, value: true, now);
+        }
+
+        if (ballot.ResendAt <= now.Now && ballot.OwnBit is not null)
+        {
+            Resend(ballot, now);
+        }
+
+        TickRound(ballot, now);
+        Instant next = Instant.Min(ballot.FetchAt, ballot.OwnBit is null ? Instant.Never : ballot.ResendAt);
+        next = Instant.Min(next, ballot.WantedRound is not null || ballot.Contested ? now.Now + _options.RetryInterval : Instant.Never);
+        Schedule(ballot, next);
+    }
+
+    /// <summary>Unfinished vectors are passed on again (200 ms, doubling to 5 s); the accepting server takes a round after two without progress ◆.</summary>
+    private void Resend(Ballot ballot, Moment now)
+    {
+        if (ballot.OwnBitDurable)
+        {
+            for (int bit = 0; bit < _configuration.Voters.Length; bit++)
+            {
+                if (bit != _bit && _connected.Contains(bit))
+                {
+                    SendVector(ballot, bit, again: true);
+                }
+            }
+        }
+
+        ballot.Resends++;
+        if (ballot.Resends >= 2 && IsOwn(ballot.Tag))
+        {
+            ballot.Contested = true;
+        }
+
+        ballot.ResendWait = TimeSpan.FromTicks(Math.Min(ballot.ResendWait.Ticks * 2, _options.ResendLast.Ticks));
+        ballot.ResendAt = now.Now + ballot.ResendWait;
+    }
+}

@@ -1,0 +1,494 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <content>Linearizable reads, what became of a tag or a key, and fences.</content>
+public sealed partial class VectorExchange
+{
+    private readonly SortedDictionary<ulong, QuorumRead> _reads = [];
+    private readonly SortedDictionary<ulong, KeyInquiry> _keyInquiries = [];
+    private readonly SortedDictionary<ulong, TagInquiry> _tagInquiries = [];
+    private readonly Dictionary<string, long> _fences = new(StringComparer.Ordinal);
+
+    /// <summary>Reads a name linearizably by asking a quorum; answers Unavailable rather than guess.</summary>
+    public void Read(ObjectName name, Moment now, Action<ReadOutcome> answer)
+    {
+        if (!_host.MayVote || !Quorum.IsReachedBy(_connected))
+        {
+            Figures.ReadsUnavailable++;
+            answer(new ReadOutcome.Unavailable(
+                _host.MayVote ? $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed" : "this server takes no part in agreement"));
+            return;
+        }
+
+        var read = new QuorumRead(++_lastId, name, now.Now + _options.ReadTimeout, answer);
+        _reads.Add(read.Id, read);
+        AskForRead(read, now);
+    }
+
+    /// <summary>What became of a tag; takes a round where its accepting server is away. Pending if that can't be told in time.</summary>
+    public void Show(Tag tag, Moment now, Action<SubmissionReport> answer)
+    {
+        var inquiry = new TagInquiry(++_lastId, tag, now.Now + _options.ReadTimeout, answer);
+        _tagInquiries.Add(inquiry.Id, inquiry);
+        AskForTag(inquiry, now);
+    }
+
+    /// <summary>
+    /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the answer *rejected* ◆.
+    /// The state is Accepted, Fenced, Open (not decided in time) or Unknown (no quorum answered).
+    /// </summary>
+    public void Show(string key, Moment now, Action<KeyAnswer> answer) =>
+        InquireKey(key, fence: true, now.Now + _options.ReadTimeout, now, (a, _) => answer(a));
+
+    /// <summary>Open tags of a name, greatest first, for <c>explain</c>: tag, what is known, the greatest round, the yes bits, the record if held.</summary>
+    public IReadOnlyList<(Tag Tag, TagState State, uint Round, VoterSet Bits, Submission Submission)> OpenOf(ObjectName name) =>
+        [.. _book.Of(name).OrderByDescending(b => b.Tag)
+            .Select(b => (b.Tag, b.State, b.Promised, new VoterSet(b.YesBits), b.Submission!))];
+
+    /// <summary>True if an open submission names something in the bucket.</summary>
+    public bool HasOpenNames(string bucket) => _book.NamesIn(bucket);
+
+    /// <summary>Yes bits known for a tag that is still open here; none otherwise.</summary>
+    public VoterSet BitsOf(Tag tag) => _book.Find(tag) is { } ballot ? new VoterSet(ballot.YesBits) : default;
+
+    /// <summary>What this server alone knows of a tag: open, or decided.</summary>
+    public TagState StateOf(Tag tag) => _book.Find(tag)?.State ?? _host.Outcome(tag).State;
+
+    private void AskForRead(QuorumRead read, Moment now)
+    {
+        read.Restart();
+        HearRead(read, _bit, AnswerRead(read.Id, read.Name), now);
+        if (_reads.ContainsKey(read.Id))
+        {
+            SendToConnected(new ReadAsk(read.Id, read.Name));
+            read.TickAt = Schedule(read.Id, Instant.Min(read.Deadline, now.Now + _options.RetryInterval));
+        }
+    }
+
+    private void OnReadAsk(int from, ReadAsk ask)
+    {
+        // Beyond what an answer can name, none is given: to leave a held tag out would be a guess.
+        if (_host.MayVote && _book.Of(ask.Name).Count <= ReadAnswer.MaxHeld)
+        {
+            Send(from, AnswerRead(ask.Question, ask.Name));
+        }
+    }
+
+    /// <summary>The greatest tag that is agreed or applied here, and every greater one that is held ◆, with its bits of every round.</summary>
+    private ReadAnswer AnswerRead(ulong question, ObjectName name)
+    {
+        Tag agreed = _host.GreatestApplied(name);
+        foreach (Ballot ballot in _book.Of(name))
+        {
+            if (ballot.State == TagState.Accepted && ballot.Tag > agreed)
+            {
+                agreed = ballot.Tag;
+            }
+        }
+
+        if (SeededBug.Is("read-ignores-held"))
+        {
+            return new ReadAnswer(question, agreed, []);
+        }
+
+        return new ReadAnswer(
+            question, agreed,
+            [.. _book.Of(name).Where(b => b.IsOpen && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(b => new HeldTag(b.Tag, b.YesBits))]);
+    }
+
+    private void OnReadAnswer(int from, ReadAnswer answer, Moment now)
+    {
+        if (_reads.TryGetValue(answer.Question, out QuorumRead? read))
+        {
+            HearRead(read, from, answer, now);
+        }
+    }
+
+    private void HearRead(QuorumRead read, int from, ReadAnswer answer, Moment now)
+    {
+        read.Heard = read.Heard.With(from);
+        if (answer.Agreed > read.Agreed || (answer.Agreed == read.Agreed && from == _bit))
+        {
+            read.Agreed = answer.Agreed;
+            read.AgreedAt = from;
+        }
+
+        foreach (HeldTag held in answer.Held)
+        {
+            read.Held[held.Tag] = read.Held.GetValueOrDefault(held.Tag) | new VoterSet(held.YesBits);
+        }
+
+        if (read.Heard.Count >= (SeededBug.Is("read-asks-minority") ? 1 : Quorum.Size))
+        {
+            Judge(read, now);
+        }
+    }
+
+    /// <summary>From the greatest tag down: the first that is agreed counts; one that can't have been accepted yet is passed over; any other must be helped first.</summary>
+    private void Judge(QuorumRead read, Moment now)
+    {
+        var unheard = new VoterSet(AllOthers.With(_bit).Bits & ~read.Heard.Bits);
+        foreach ((Tag tag, VoterSet yes) in read.Held.Reverse())
+        {
+            if (tag > read.Agreed && !Quorum.IsImpossible(yes, unheard) && StateOf(tag) != TagState.Rejected)
+            {
+                if (StateOf(tag) == TagState.Accepted)
+                {
+                    read.Agreed = tag;
+                    read.AgreedAt = _bit;
+                    break;
+                }
+
+                // Everybody may still answer and rule it out; if all have, it is decided before the next try.
+                return;
+            }
+        }
+
+        Deliver(read, now);
+    }
+
+    /// <summary>The version is known; its record may have to come from the server that named it.</summary>
+    private void Deliver(QuorumRead read, Moment now)
+    {
+        if (read.Agreed.IsNone)
+        {
+            EndRead(read, new ReadOutcome.Absent(default));
+            return;
+        }
+
+        Submission? submission = _book.Find(read.Agreed)?.Submission ?? _host.Applied(read.Agreed);
+        if (submission is null)
+        {
+            if (read.AgreedAt >= 0 && read.AgreedAt != _bit)
+            {
+                Send(read.AgreedAt, new TagMessage(MessageType.Fetch, read.Agreed));
+            }
+
+            return;
+        }
+
+        Operation operation = submission.Operations.First(o => o.Target == read.Name);
+        EndRead(read, operation.Manifest is { } manifest
+            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest)
+            : new ReadOutcome.Absent(submission.Tag.Uid));
+    }
+
+    private void EndRead(QuorumRead read, ReadOutcome outcome)
+    {
+        _reads.Remove(read.Id);
+        if (outcome is ReadOutcome.Unavailable)
+        {
+            Figures.ReadsUnavailable++;
+        }
+        else
+        {
+            Figures.Reads++;
+        }
+
+        read.Answer(outcome);
+    }
+
+    /// <summary>A read that is not decided: helps what holds it up, and asks once more.</summary>
+    private void TickRead(QuorumRead read, Moment now)
+    {
+        if (now.Now >= read.Deadline)
+        {
+            EndRead(read, new ReadOutcome.Unavailable("a submission of this name could not be decided in time; try again"));
+            return;
+        }
+
+        foreach (Tag tag in read.Held.Keys.Where(t => t > read.Agreed).ToArray())
+        {
+            if (_host.Outcome(tag).State == TagState.Unknown)
+            {
+                Contest(FindOrAdd(tag, now), now);
+            }
+        }
+
+        AskForRead(read, now);
+    }
+
+    private void InquireKey(string key, bool fence, Instant deadline, Moment now, Action<KeyAnswer, Moment> answer)
+    {
+        var inquiry = new KeyInquiry(++_lastId, key, fence, deadline, answer);
+        _keyInquiries.Add(inquiry.Id, inquiry);
+        AskForKey(inquiry, now);
+    }
+
+    private void AskForKey(KeyInquiry inquiry, Moment now)
+    {
+        inquiry.Nothing = default;
+        inquiry.Open = default;
+        inquiry.TickAt = Schedule(inquiry.Id, Instant.Min(inquiry.Deadline, now.Now + _options.RetryInterval));
+        SendToConnected(new KeyAsk(inquiry.Id, inquiry.Key, inquiry.Fence));
+        ConsiderKey(inquiry.Key, inquiry.Fence, now, out KeyAnswer own, out ulong after);
+        own = own with { Question = inquiry.Id };
+        if (own.State == TagState.Fenced)
+        {
+            WhenDurable(after, later => HearKey(inquiry.Id, _bit, own, later));
+        }
+        else
+        {
+            HearKey(inquiry.Id, _bit, own, now);
+        }
+    }
+
+    private void OnKeyAsk(int from, KeyAsk ask, Moment now)
+    {
+        if (_host.MayVote)
+        {
+            ConsiderKey(ask.Key, ask.Fence, now, out KeyAnswer answer, out ulong after);
+            Send(from, answer with { Question = ask.Question }, after);
+        }
+    }
+
+    /// <summary>A server that holds an open or accepted tag of the key answers with it; another one fences the key, durably, if asked to.</summary>
+    private void ConsiderKey(string key, bool fence, Moment now, out KeyAnswer answer, out ulong after)
+    {
+        after = 0;
+        (Tag accepted, Digest fingerprint) = _host.AcceptedKey(key);
+        if (!accepted.IsNone)
+        {
+            answer = new KeyAnswer(0, TagState.Accepted, accepted, fingerprint);
+            return;
+        }
+
+        if (_book.OfKey(key).OrderByDescending(b => b.State).FirstOrDefault() is { } ballot)
+        {
+            answer = new KeyAnswer(0, ballot.State, ballot.Tag, ballot.Submission!.Fingerprint);
+            return;
+        }
+
+        if (IsFenced(key, now))
+        {
+            answer = new KeyAnswer(0, TagState.Fenced, default, default);
+            after = _fencedAt;
+            return;
+        }
+
+        if (fence && _host.MayVote && _host.CanAppend(64 + key.Length, urgent: true))
+        {
+            long until = now.Wall.Milliseconds + (long)_options.IdempotencyTtl.TotalMilliseconds;
+            _fences[key] = until;
+            after = Persist(Records.KeyFenced(key, until));
+            _fencedAt = after;
+            answer = new KeyAnswer(0, TagState.Fenced, default, default);
+            return;
+        }
+
+        answer = new KeyAnswer(0, TagState.Unknown, default, default);
+    }
+
+    private ulong _fencedAt;
+
+    private bool IsFenced(string key, Moment now) => _fences.TryGetValue(key, out long until) && until > now.Wall.Milliseconds;
+
+    private void OnKeyAnswer(int from, KeyAnswer answer, Moment now) => HearKey(answer.Question, from, answer, now);
+
+    private void HearKey(ulong id, int from, KeyAnswer answer, Moment now)
+    {
+        if (!_keyInquiries.TryGetValue(id, out KeyInquiry? inquiry))
+        {
+            return;
+        }
+
+        switch (answer.State)
+        {
+            case TagState.Accepted:
+                EndInquiry(inquiry, answer, now);
+                return;
+            case TagState.Open:
+                inquiry.Open = answer.Tag;
+                inquiry.OpenFingerprint = answer.Fingerprint;
+                return;
+            case TagState.Fenced:
+                inquiry.Fenced = inquiry.Fenced.With(from);
+                break;
+            default:
+                inquiry.Nothing = inquiry.Nothing.With(from);
+                break;
+        }
+
+        if (Quorum.IsReachedBy(inquiry.Fenced) || (inquiry.Fence && SeededBug.Is("rejected-without-fence")))
+        {
+            EndInquiry(inquiry, new KeyAnswer(id, TagState.Fenced, inquiry.Open, default), now);
+        }
+        else if (!inquiry.Fence && Quorum.IsReachedBy(inquiry.Nothing | inquiry.Fenced) && inquiry.Open.IsNone)
+        {
+            EndInquiry(inquiry, new KeyAnswer(id, TagState.Unknown, default, default), now);
+        }
+    }
+
+    private void EndInquiry(KeyInquiry inquiry, KeyAnswer answer, Moment now)
+    {
+        _keyInquiries.Remove(inquiry.Id);
+        inquiry.Answer(answer, now);
+    }
+
+    private void TickKey(KeyInquiry inquiry, Moment now)
+    {
+        if (now.Now >= inquiry.Deadline)
+        {
+            TagState state = inquiry.Open.IsNone ? TagState.Unknown : TagState.Open;
+            if (state == TagState.Unknown && !inquiry.Fence)
+            {
+                // A follower that could not learn anything must not push again on a guess.
+                state = TagState.Open;
+            }
+
+            EndInquiry(inquiry, new KeyAnswer(inquiry.Id, state, inquiry.Open, inquiry.OpenFingerprint), now);
+            return;
+        }
+
+        if (!inquiry.Open.IsNone && _host.Outcome(inquiry.Open).State == TagState.Unknown)
+        {
+            Contest(FindOrAdd(inquiry.Open, now), now);
+        }
+
+        AskForKey(inquiry, now);
+    }
+
+    private void AskForTag(TagInquiry inquiry, Moment now)
+    {
+        TagState state = StateOf(inquiry.Tag);
+        if (state == TagState.Unknown && IsOwn(inquiry.Tag) && !_uploads.Contains(inquiry.Tag))
+        {
+            state = inquiry.Tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected;
+        }
+
+        if (state is TagState.Accepted or TagState.Rejected or TagState.TooOld)
+        {
+            Settle(inquiry.Tag, state, _host.Outcome(inquiry.Tag).Successor, now);
+            return;
+        }
+
+        if (!IsAcceptorConnected(inquiry.Tag) && _host.MayVote && Quorum.IsReachedBy(_connected))
+        {
+            Contest(FindOrAdd(inquiry.Tag, now), now);
+        }
+
+        SendToConnected(new TagMessage(MessageType.Inquire, inquiry.Tag));
+        inquiry.TickAt = Schedule(inquiry.Id, Instant.Min(inquiry.Deadline, now.Now + _options.RetryInterval));
+    }
+
+    private void OnInquire(int from, Tag tag, Moment now)
+    {
+        if (AnswersFromOutcome(from, tag, reply: true, now))
+        {
+            return;
+        }
+
+        Ballot? ballot = _book.Find(tag);
+        if (ballot is { IsOpen: true, OwnBit: not null, OwnBitDurable: true })
+        {
+            SendVector(ballot, from, again: false);
+        }
+        else
+        {
+            Send(from, new Decided(tag, ballot?.State ?? TagState.Unknown, default));
+        }
+    }
+
+    private void AnswerInquiries(int from, Decided decided, Moment now)
+    {
+        if (decided.State is TagState.Accepted or TagState.Rejected
+            || (decided.State == TagState.TooOld && _configuration.BitOf(decided.Tag.Uid.Server) == from))
+        {
+            Settle(decided.Tag, decided.State, decided.Successor, now);
+        }
+    }
+
+    /// <summary>A tag's fate is known: whoever asked is told; a question about an aborted tag goes on with its successor ◆.</summary>
+    private void Settle(Tag tag, TagState state, Tag successor, Moment now)
+    {
+        if (_tagInquiries.Count > 0)
+        {
+            foreach (TagInquiry inquiry in _tagInquiries.Values.Where(i => i.Tag == tag).ToArray())
+            {
+                if (state == TagState.Rejected && !successor.IsNone)
+                {
+                    inquiry.Tag = successor;
+                    AskForTag(inquiry, now);
+                }
+                else
+                {
+                    EndInquiry(inquiry, state);
+                }
+            }
+        }
+
+        if (_keyInquiries.Count > 0)
+        {
+            foreach (KeyInquiry inquiry in _keyInquiries.Values.Where(i => i.Open == tag).ToArray())
+            {
+                inquiry.TickAt = Schedule(inquiry.Id, now.Now);
+            }
+        }
+
+        WakeReads(tag, now);
+    }
+
+    private void WakeReads(Tag tag, Moment now)
+    {
+        foreach (QuorumRead read in _reads.Values)
+        {
+            if (read.Agreed == tag || read.Held.ContainsKey(tag))
+            {
+                read.TickAt = Schedule(read.Id, now.Now);
+            }
+        }
+    }
+
+    private void EndInquiry(TagInquiry inquiry, TagState state)
+    {
+        _tagInquiries.Remove(inquiry.Id);
+        SubmissionState outcome = state switch
+        {
+            TagState.Accepted => SubmissionState.Accepted,
+            TagState.Rejected => SubmissionState.Rejected,
+            TagState.TooOld => SubmissionState.Forgotten,
+            _ => SubmissionState.Pending,
+        };
+        inquiry.Answer(Report(inquiry.Tag, outcome));
+    }
+
+    private SubmissionReport Report(Tag tag, SubmissionState state)
+    {
+        VoterSet bits = BitsOf(tag);
+        return new SubmissionReport(tag, state, [.. _configuration.Voters.Select((v, i) => (v, bits.Contains(i)))]);
+    }
+
+    private void TickQuestion(ulong id, Moment now)
+    {
+        if (id == GravesTimer)
+        {
+            TickGraves(now);
+        }
+        else if (id == SweepTimer)
+        {
+            SweepTemporaries(now);
+        }
+        else if (_reads.TryGetValue(id, out QuorumRead? read) && now.Now >= read.TickAt)
+        {
+            TickRead(read, now);
+        }
+        else if (_keyInquiries.TryGetValue(id, out KeyInquiry? key) && now.Now >= key.TickAt)
+        {
+            TickKey(key, now);
+        }
+        else if (_tagInquiries.TryGetValue(id, out TagInquiry? tag) && now.Now >= tag.TickAt)
+        {
+            if (now.Now >= tag.Deadline)
+            {
+                EndInquiry(tag, TagState.Open);
+            }
+            else
+            {
+                AskForTag(tag, now);
+            }
+        }
+    }
+}

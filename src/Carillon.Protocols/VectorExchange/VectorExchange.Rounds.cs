@@ -1,0 +1,428 @@
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <content>Resolution by rounds ◆, aborts, and the memory of what was decided *no*.</content>
+public sealed partial class VectorExchange
+{
+    /// <summary>Rejected tags that somebody must still be told of: dropped once all have acknowledged durably ◆ (or a server's return revives the tag).</summary>
+    private readonly SortedDictionary<Tag, (Tag Successor, VoterSet Untold)> _graves = [];
+
+    private VoterSet AcceptorOf(Tag tag) =>
+        _configuration.BitOf(tag.Uid.Server) is var bit and >= 0 ? default(VoterSet).With(bit).Without(_bit) : default;
+
+    /// <summary>Somebody here is held up by an open tag: a round is taken, soon if its accepting server is away, later if it is at work.</summary>
+    private void Contest(Ballot ballot, Moment now)
+    {
+        if (ballot.Contested || !ballot.IsOpen)
+        {
+            return;
+        }
+
+        ballot.Contested = true;
+        TimeSpan patience = IsAcceptorConnected(ballot.Tag) ? _options.ResendFirst * 2 : TimeSpan.Zero;
+        ballot.RoundNotBefore = now.Now + patience + _random.Below(_options.RoundBackoff / 4);
+        Schedule(ballot, ballot.RoundNotBefore);
+    }
+
+    private void TickRound(Ballot ballot, Moment now)
+    {
+        bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.OwnBit is null;
+        if (ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
+            && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
+        {
+            TakeRound(ballot, now);
+        }
+    }
+
+    /// <summary>A round's number is one that its taker alone can use, greater than every one that it has promised.</summary>
+    private void TakeRound(Ballot ballot, Moment now)
+    {
+        uint round = (((Math.Max(ballot.Promised, ballot.RoundSeen) >> 6) + 1) << 6) | (uint)_bit;
+        var taken = new TakenRound(round);
+        ballot.Taken = taken;
+        ballot.Promised = round;
+        ballot.PromisedAt = Persist(Records.Promised(ballot.Tag, round));
+        ballot.RoundsTaken++;
+        ballot.RoundNotBefore = now.Now + (_options.RetryInterval * 2) + _random.Below(_options.RoundBackoff * Math.Min(ballot.RoundsTaken, 8));
+        Schedule(ballot, ballot.RoundNotBefore);
+        Figures.RoundsTaken++;
+        _host.RoundTaken(ballot.Tag, round);
+        ObjectName first = ballot.Submission?.Operations[0].Target ?? new ObjectName("", "");
+        ulong after = SeededBug.Is("promise-not-durable") ? 0 : ballot.PromisedAt;
+        SendToConnected(new Ask(ballot.Tag, _configuration.Version, round, first), after);
+        WhenDurable(ballot.PromisedAt, later =>
+        {
+            if (ballot.Taken == taken)
+            {
+                AddPromise(ballot, _bit, ballot.OwnBit, later);
+            }
+        });
+    }
+
+    private void OnAsk(int from, Ask ask, Moment now)
+    {
+        if (ask.Configuration != _configuration.Version || !_host.MayVote || AnswersFromOutcome(from, ask.Tag, reply: true, now))
+        {
+            return;
+        }
+
+        Ballot? ballot = _book.Find(ask.Tag);
+        if (ballot is null)
+        {
+            if (IsTooOld(ask.Tag, ask.First))
+            {
+                Send(from, new Decided(ask.Tag, TagState.TooOld, default));
+                return;
+            }
+
+            if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(64, urgent: true))
+            {
+                return;
+            }
+
+            ballot = _book.Add(new Ballot(ask.Tag, now.Now));
+        }
+
+        if (!ballot.IsOpen)
+        {
+            Send(from, new Decided(ask.Tag, ballot.State, ballot.Successor));
+        }
+        else if (IsOwn(ask.Tag) && ballot.OwnBit is null)
+        {
+            AbortBecauseAsked(ballot, now);
+        }
+        else if (ask.Round < ballot.Promised || (ballot.OwnBit is { } own && own.Round >= ask.Round))
+        {
+            Send(from, new Barred(ask.Tag, Math.Max(ballot.Promised, ballot.OwnBit?.Round ?? 0)));
+        }
+        else
+        {
+            GivePromise(ballot, from, ask.Round);
+        }
+    }
+
+    private void GivePromise(Ballot ballot, int to, uint round)
+    {
+        if (round > ballot.Promised)
+        {
+            ballot.Promised = round;
+            ballot.PromisedAt = Persist(Records.Promised(ballot.Tag, round));
+            if (ballot.WantedRound < round)
+            {
+                ballot.WantedRound = null;
+            }
+
+            if (ballot.Taken is { } taken && taken.Round < round)
+            {
+                ballot.Taken = null;
+            }
+        }
+
+        (uint bitRound, bool bitValue) = ballot.OwnBit ?? default;
+        var promise = new Promise(ballot.Tag, round, ballot.OwnBit is not null, bitRound, bitValue, ballot.Hash);
+        Send(to, promise, SeededBug.Is("promise-not-durable") ? 0 : ballot.PromisedAt);
+    }
+
+    /// <summary>The accepting server, asked for a promise before its own exchange, gives the tag up: its round 0 would be barred.</summary>
+    private void AbortBecauseAsked(Ballot ballot, Moment now)
+    {
+        if (ballot.IsBeingReplaced)
+        {
+            return;
+        }
+
+        if (ballot.Attempt is { Phase: AttemptPhase.Pushing } attempt)
+        {
+            Restamp(attempt, now);
+        }
+        else
+        {
+            Bury(ballot.Tag, default, AllOthers, now);
+        }
+    }
+
+    private void OnPromise(int from, Promise promise, Moment now)
+    {
+        if (_book.Find(promise.Tag) is not { IsOpen: true, Taken: { } taken } ballot || taken.Round != promise.Round)
+        {
+            return;
+        }
+
+        if (ballot.Hash == default && promise.HasBit)
+        {
+            ballot.Hash = promise.Hash;
+        }
+
+        if (promise.HasBit)
+        {
+            // A promise is its sender's own word: the bit that it shows counts as if a vector had brought it.
+            Tally tally = ballot.TallyOf(promise.BitRound, promise.BitValue);
+            tally.Bits = tally.Bits.With(from);
+        }
+
+        AddPromise(ballot, from, promise.HasBit ? (promise.BitRound, promise.BitValue) : null, now);
+        CheckDecided(ballot, now);
+    }
+
+    private void AddPromise(Ballot ballot, int from, (uint Round, bool Value)? bit, Moment now)
+    {
+        TakenRound taken = ballot.Taken!;
+        taken.Promises = taken.Promises.With(from);
+        if (bit is { } shown && (taken.Greatest is not { } greatest || shown.Round > greatest.Round))
+        {
+            taken.Greatest = shown;
+        }
+
+        int needed = SeededBug.Is("round-of-a-minority") ? 1 : Quorum.Size;
+        if (taken.Proposed is null && taken.Promises.Count >= needed)
+        {
+            // The value of the greatest round that any promise showed; *no* only if none showed a bit ◆.
+            taken.Proposed = taken.Greatest?.Value == true && !SeededBug.Is("round-ignores-bits");
+            Propose(ballot, now);
+        }
+    }
+
+    private void Propose(Ballot ballot, Moment now)
+    {
+        if (ballot.Taken is { Proposed: { } value } taken && ballot.Promised == taken.Round)
+        {
+            TrySetBit(ballot, taken.Round, value, now);
+        }
+    }
+
+    private void OnBarred(Barred barred, Moment now)
+    {
+        if (_book.Find(barred.Tag) is not { IsOpen: true } ballot)
+        {
+            return;
+        }
+
+        // Round 0 is barred for its own accepting server as well: it joins the rounds. Rivals back off at random.
+        ballot.Contested = true;
+        if (ballot.Taken is { } taken && taken.Round < barred.Promised)
+        {
+            ballot.Taken = null;
+        }
+
+        ballot.RoundSeen = Math.Max(ballot.RoundSeen, barred.Promised);
+        Instant again = now.Now + _random.Below(_options.RoundBackoff * Math.Clamp(ballot.RoundsTaken, 1, 8));
+        ballot.RoundNotBefore = again;
+        Schedule(ballot, again);
+    }
+
+    /// <summary>Answers about a tag that is decided and no longer open ◆: never with a promise, never with a bit.</summary>
+    private bool AnswersFromOutcome(int from, Tag tag, bool reply, Moment now)
+    {
+        if (_book.Find(tag) is not null || SeededBug.Is("decided-tag-forgotten"))
+        {
+            return false;
+        }
+
+        AppliedOutcome outcome = _host.Outcome(tag);
+        if (outcome.State == TagState.Unknown && IsOwn(tag) && !_uploads.Contains(tag))
+        {
+            // A tag of one's own that is neither open nor applied was never given a bit, and its stamp is never used again.
+            outcome = new AppliedOutcome(tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected, default);
+        }
+
+        if (outcome.State == TagState.Unknown)
+        {
+            return false;
+        }
+
+        if (reply)
+        {
+            Send(from, new Decided(tag, outcome.State, outcome.Successor));
+        }
+
+        return true;
+    }
+
+    /// <summary>True if this server can't exclude that it applied the tag and has forgotten it since.</summary>
+    private bool IsTooOld(Tag tag, ObjectName first) =>
+        tag.Uid.Stamp < _host.OutcomesSince && (first.Name.Length == 0 || _host.GreatestApplied(first).Uid >= tag.Uid);
+
+    private void OnDecided(int from, Decided decided, Moment now)
+    {
+        Ballot? ballot = _book.Find(decided.Tag);
+        switch (decided.State)
+        {
+            case TagState.Accepted when ballot is { IsOpen: true }:
+                Decide(ballot, TagState.Accepted, default, now);
+                break;
+            case TagState.Rejected when ballot is { State: TagState.Accepted }:
+                Invariant.That(false, $"{decided.Tag} is accepted here and rejected at {_configuration.Voters[from]}");
+                break;
+            case TagState.Rejected:
+                OnDecidedNo(from, decided, ballot, now);
+                break;
+            case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null }:
+                _book.Remove(ballot);
+                Persist(Records.OfTag(RecordType.Forgotten, decided.Tag));
+                Settle(decided.Tag, TagState.TooOld, default, now);
+                break;
+        }
+
+        AnswerInquiries(from, decided, now);
+    }
+
+    private void OnDecidedNo(int from, Decided decided, Ballot? ballot, Moment now)
+    {
+        ulong position = _host.Durable;
+        if (ballot is not null || (IsOwn(decided.Tag) && _host.Outcome(decided.Tag).State == TagState.Unknown))
+        {
+            position = Bury(decided.Tag, decided.Successor, default, now);
+        }
+
+        if (IsOwn(decided.Tag))
+        {
+            Send(from, new TagMessage(MessageType.AbortAck, decided.Tag), position);
+        }
+    }
+
+    private bool OnAbort(int from, Abort abort, Moment now)
+    {
+        Ballot? ballot = _book.Find(abort.Tag);
+        if (abort.Tag.Uid.Server != _configuration.Voters[from] || ballot is { OwnBit: { Value: true } } or { State: TagState.Accepted })
+        {
+            return false;
+        }
+
+        ulong position = 0;
+        if (ballot is not null || _host.Outcome(abort.Tag).State == TagState.Unknown)
+        {
+            position = Bury(abort.Tag, abort.Successor, default, now);
+        }
+
+        Send(from, new TagMessage(MessageType.AbortAck, abort.Tag), position);
+        return true;
+    }
+
+    private void OnAbortAck(int from, Tag tag, Moment now)
+    {
+        if (_graves.TryGetValue(tag, out (Tag Successor, VoterSet Untold) grave))
+        {
+            VoterSet untold = grave.Untold.Without(from);
+            if (untold.Count == 0)
+            {
+                _graves.Remove(tag);
+            }
+            else
+            {
+                _graves[tag] = grave with { Untold = untold };
+            }
+        }
+    }
+
+    /// <summary>A tag is rejected for good: recorded, its record dropped, those who must know told until they acknowledge. Returns the record's position.</summary>
+    private ulong Bury(Tag tag, Tag successor, VoterSet toTell, Moment now)
+    {
+        toTell = toTell.Without(_bit);
+        Attempt? attempt = null;
+        if (_book.Find(tag) is { } ballot)
+        {
+            Invariant.That(ballot.IsOpen);
+            ballot.State = TagState.Rejected;
+            ballot.Successor = successor;
+            attempt = ballot.Attempt;
+            ballot.Attempt = null;
+            _book.Remove(ballot);
+        }
+
+        ulong position = Persist(Records.Rejected(tag, successor, toTell.Bits));
+        if (toTell.Count > 0 && !SeededBug.Is("noes-forgotten"))
+        {
+            _graves[tag] = (successor, toTell);
+            for (int bit = 0; bit < _configuration.Voters.Length; bit++)
+            {
+                if (toTell.Contains(bit) && _connected.Contains(bit))
+                {
+                    TellGrave(bit, tag, successor, position);
+                }
+            }
+
+            ScheduleGraves(now);
+        }
+
+        _host.Rejected(tag, successor);
+        if (attempt is { HasAnswered: false, Phase: AttemptPhase.Pushing or AttemptPhase.Exchanging })
+        {
+            attempt.Phase = AttemptPhase.Reserving;
+            WhenDurable(position, _ => Reject(attempt, RejectionReason.Resolved, "the submission was given up by a resolution round; try again"));
+        }
+
+        Settle(tag, TagState.Rejected, successor, now);
+        return position;
+    }
+
+    private void TellGrave(int bit, Tag tag, Tag successor, ulong after)
+    {
+        if (IsOwn(tag))
+        {
+            Send(bit, new Abort(tag, successor), after);
+        }
+        else
+        {
+            Send(bit, new Decided(tag, TagState.Rejected, successor), after);
+        }
+    }
+
+    private void TellGraves(int bit)
+    {
+        foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves)
+        {
+            if (untold.Contains(bit))
+            {
+                TellGrave(bit, tag, successor, _host.Durable);
+            }
+        }
+    }
+
+    private void ScheduleGraves(Moment now)
+    {
+        if (!_gravesScheduled)
+        {
+            _gravesScheduled = true;
+            Schedule(GravesTimer, now.Now + _options.ResendLast);
+        }
+    }
+
+    private void TickGraves(Moment now)
+    {
+        _gravesScheduled = false;
+        for (int bit = 0; bit < _configuration.Voters.Length; bit++)
+        {
+            if (bit != _bit && _connected.Contains(bit))
+            {
+                TellGraves(bit);
+            }
+        }
+
+        if (_graves.Count > 0)
+        {
+            ScheduleGraves(now);
+        }
+    }
+
+    /// <summary>The collector of temporaries: resolves what was stored long ago and decided by nobody.</summary>
+    private void SweepTemporaries(Moment now)
+    {
+        foreach (Ballot ballot in _book.InOrder())
+        {
+            if (ballot.IsOpen && ballot.Created + _options.TemporaryTtl <= now.Now)
+            {
+                Contest(ballot, now);
+            }
+        }
+
+        Schedule(SweepTimer, now.Now + (_options.TemporaryTtl / 4));
+    }
+
+    // Questions and attempts are numbered from 2.
+    private const ulong GravesTimer = 0;
+    private const ulong SweepTimer = 1;
+
+    private bool _gravesScheduled;
+}
