@@ -1,0 +1,349 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>
+/// The state machine of agreed submissions: bucket/name → versions (3-vector-exchange.md, "Before the feed exists"), in SQLite. What it says
+/// is a function of the set of tags applied, and of nothing else: not of their order, of clocks, or of what this server went through.
+/// This is the writer, used by one thread at a time; reads go through <see cref="CatalogReader"/>s.
+/// </summary>
+/// <remarks>
+/// <see cref="Apply"/> is one transaction, and survives the process; <see cref="MakeDurable"/> makes all before it survive a power cut, and comes
+/// before the segment log is cut. After an exception other than <see cref="StorageFault.Full"/> and <see cref="StorageFault.ReadOnly"/>,
+/// which change nothing, the catalog is not to be used again.
+/// </remarks>
+public sealed class Catalog : IDisposable
+{
+    /// <summary>Rows that a transaction forgets beyond those that it adds: a day's keys must not all go in one.</summary>
+    private const int ForgottenPerTransaction = 1000;
+
+    private readonly CatalogLocation _location;
+    private readonly CatalogOptions _options;
+    private readonly SqliteDatabase _database;
+    private readonly SqliteStatement _begin;
+    private readonly SqliteStatement _commit;
+    private readonly SqliteStatement _writeFacts;
+    private readonly VersionTable _versions;
+    private readonly TagTable _tags;
+    private readonly RecordTable _records;
+    private readonly KeyTable _keys;
+    private readonly ChunkTable _chunks;
+    private readonly DigestTable _digests;
+    private readonly Action<Tag> _removeRejected;
+    private readonly List<VersionRow> _rows = [];
+    private CatalogFacts _facts;
+    private Timestamp _horizon;
+    private bool _isForgetting = true;
+
+    private Catalog(CatalogLocation location, CatalogOptions options, SqliteDatabase database)
+    {
+        _location = location;
+        _options = options;
+        _database = database;
+        _begin = database.Prepare("BEGIN IMMEDIATE");
+        _commit = database.Prepare("COMMIT");
+        _writeFacts = database.Prepare("UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6");
+        _versions = new VersionTable(database);
+        _tags = new TagTable(database);
+        _records = new RecordTable(database);
+        _keys = new KeyTable(database);
+        _chunks = new ChunkTable(database);
+        _digests = new DigestTable(database);
+        _removeRejected = tag => _digests.Remove(tag, TagOutcome.Rejected);
+        _facts = CatalogFacts.Read(database.Prepare(CatalogFacts.Select));
+    }
+
+    /// <summary>Which SQLite is in use: its version, and whether it is the system's or the bundled one.</summary>
+    public static string Engine => SqliteLibrary.Description;
+
+    /// <summary>The segment log's position up to which everything decided is applied.</summary>
+    public ulong AppliedPosition => _facts.Position;
+
+    /// <summary>Opens a catalog, made empty if there is none.</summary>
+    /// <exception cref="CatalogDamagedException">It is damaged, or no catalog.</exception>
+    /// <exception cref="CatalogTooNewException">A newer program wrote it.</exception>
+    /// <exception cref="StorageException">The disk refused.</exception>
+    public static Catalog Open(CatalogLocation location, CatalogOptions options)
+    {
+        Invariant.That(!options.Validate().Any());
+        if (location.Memory is not { } memory)
+        {
+            return new Catalog(location, options, CatalogSchema.OpenWriter(location.Path, options));
+        }
+
+        var catalog = new Catalog(location, options, memory.Open());
+        foreach (CatalogBatch batch in memory.CommitsToReplay())
+        {
+            catalog.ApplyInTransaction(batch);
+        }
+
+        return catalog;
+    }
+
+    /// <summary>A reader of its own connection, for any one thread at a time; in memory, it shares the writer's, and its thread.</summary>
+    public CatalogReader OpenReader() => _location.Memory is null
+        ? new CatalogReader(CatalogSchema.OpenReader(_location.Path, _options), ownsDatabase: true, _options)
+        : new CatalogReader(_database, ownsDatabase: false, _options);
+
+    /// <summary>Applies a batch, whole or not at all. What was applied before is passed over.</summary>
+    /// <exception cref="StorageException">The disk refused, and nothing of the batch is applied.</exception>
+    public void Apply(CatalogBatch batch)
+    {
+        ApplyInTransaction(batch);
+        _location.Memory?.Committed(batch);
+    }
+
+    /// <summary>Returns when everything applied before is on stable storage.</summary>
+    /// <exception cref="StorageException">The disk refused: nothing since the last success may be relied upon.</exception>
+    public void MakeDurable()
+    {
+        if (_location.Memory is { } memory)
+        {
+            memory.MadeDurable(_database);
+            return;
+        }
+
+        // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which a
+        // checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
+        _database.Execute("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; UPDATE facts SET durable = durable + 1; COMMIT; PRAGMA synchronous = NORMAL");
+        _database.Checkpoint();
+    }
+
+    public void Dispose()
+    {
+        _records.Dispose();
+        _database.Dispose();
+    }
+
+    private void ApplyInTransaction(CatalogBatch batch)
+    {
+        CatalogFacts before = _facts;
+        _begin.Run();
+        try
+        {
+            foreach (Submission submission in batch.Accepted)
+            {
+                Accept(submission);
+            }
+
+            foreach (RejectedTag rejected in batch.Rejected)
+            {
+                Reject(rejected);
+            }
+
+            Forget(batch.Accepted.Length);
+            _digests.Write();
+            _versions.WriteCounts();
+            _facts.Position = Math.Max(_facts.Position, batch.Position);
+            _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
+                .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Run();
+            _commit.Run();
+        }
+        catch
+        {
+            _facts = before;
+            _isForgetting = true;
+            _horizon = default;
+            _digests.Abandon();
+            _versions.Abandon();
+            _database.Rollback();
+            throw;
+        }
+    }
+
+    private void Accept(Submission submission)
+    {
+        if (_tags.Contains(submission.Tag))
+        {
+            return;
+        }
+
+        // Two servers that decided one tag differently broke the protocol: to take either's word could hide a lost submission.
+        Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
+        _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
+        long record = _facts.Record++;
+        int start = submission.Encoded.Length - OperationsSize(submission.Operations);
+        int kept = 0;
+        int count = submission.Operations.Length;
+        if (SeededBug.Is("catalog-applies-changeset-partly") && count > 1)
+        {
+            count--;
+        }
+
+        foreach (Operation operation in submission.Operations.AsSpan()[..count])
+        {
+            int length = operation.Manifest?.EncodedSize ?? 0;
+            start += OperationHeadSize(operation);
+            kept += AddVersion(operation, submission.Tag, record, start, length) ? 1 : 0;
+            start += length;
+        }
+
+        if (kept > 0)
+        {
+            _tags.Insert(submission.Tag, record, kept, submission.Encoded.Span);
+            _digests.Add(submission.Tag, TagOutcome.Accepted);
+        }
+        else
+        {
+            RememberTrimmed(submission.Tag);
+        }
+
+        _facts.Keys += _keys.AddRecent(submission) ? 1 : 0;
+    }
+
+    private void Reject(RejectedTag rejected)
+    {
+        Invariant.That(!_tags.Contains(rejected.Tag));
+        if (rejected.Tag.Uid.Stamp >= CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl) && _keys.AddRejected(rejected))
+        {
+            _facts.Rejected++;
+            _digests.Add(rejected.Tag, TagOutcome.Rejected);
+        }
+    }
+
+    /// <summary>Adds one version and drops what the name has too many of. False if the new one is too old to be kept.</summary>
+    private bool AddVersion(Operation operation, Tag tag, long record, int start, int length)
+    {
+        ObjectManifest? manifest = operation.Manifest;
+        _versions.Load(operation.Target, _rows);
+        bool wasLive = _rows.Count > 0 && _rows[0].Kind == OperationKind.Put;
+        int place = 0;
+        while (place < _rows.Count && _rows[place].Tag > tag)
+        {
+            place++;
+        }
+
+        _rows.Insert(place, new VersionRow
+        {
+            Tag = tag, Kind = operation.Kind, VersionsKept = manifest?.VersionsKept ?? 0, Form = manifest?.Form ?? ContentForm.Inline,
+            Record = record, ManifestStart = start, ManifestLength = length, IsNew = true,
+        });
+        Span<VersionRow> rows = CollectionsMarshal.AsSpan(_rows);
+        Retention.Apply(rows);
+        if (SeededBug.Is("catalog-last-applied-wins"))
+        {
+            foreach (ref VersionRow newer in rows[..place])
+            {
+                newer.IsDropped = true;
+            }
+        }
+
+        foreach (ref VersionRow row in rows)
+        {
+            if (row.IsDropped && !row.IsNew)
+            {
+                Drop(row);
+            }
+        }
+
+        bool isKept = !rows[place].IsDropped;
+        if (isKept)
+        {
+            _versions.Insert(rows[place], manifest);
+            Use(manifest);
+        }
+
+        bool isLive = CurrentOf(rows).Kind == OperationKind.Put;
+        if (isLive != wasLive)
+        {
+            _versions.Count(operation.Target.Bucket, isLive ? 1 : -1);
+        }
+
+        return isKept;
+    }
+
+    private static VersionRow CurrentOf(ReadOnlySpan<VersionRow> rows)
+    {
+        int current = 0;
+        while (rows[current].IsDropped)
+        {
+            current++;
+        }
+
+        return rows[current];
+    }
+
+    private void Use(ObjectManifest? manifest)
+    {
+        if (manifest is { Form: not ContentForm.Inline })
+        {
+            _chunks.Use(manifest);
+        }
+    }
+
+    private void Drop(VersionRow row)
+    {
+        if (row.Form != ContentForm.Inline)
+        {
+            _chunks.Release(_records.Manifest(row.Record, row.ManifestStart, row.ManifestLength));
+        }
+
+        _versions.Delete(row.Tag);
+        if (_tags.Release(row.Tag))
+        {
+            _digests.Remove(row.Tag, TagOutcome.Accepted);
+            RememberTrimmed(row.Tag);
+        }
+    }
+
+    private void RememberTrimmed(Tag tag) => _facts.Trimmed += _tags.Remember(tag, _facts.Latest) ? 1 : 0;
+
+    private void Forget(int added)
+    {
+        Timestamp horizon = CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl);
+        int limit = added + ForgottenPerTransaction;
+        if (horizon != _horizon)
+        {
+            _horizon = horizon;
+            _isForgetting = true;
+            _facts.Rejected -= _keys.ForgetRejected(horizon, int.MaxValue, _removeRejected);
+        }
+
+        if (_facts.Rejected > _options.RejectedCount)
+        {
+            _facts.Rejected -= _keys.ForgetRejected(Max, (int)(_facts.Rejected - _options.RejectedCount), _removeRejected);
+        }
+
+        if (_facts.Keys > _options.KeyCount)
+        {
+            _facts.Keys -= _keys.ForgetRecent(Max, (int)Math.Min(limit, _facts.Keys - _options.KeyCount));
+        }
+
+        if (_facts.Trimmed > _options.TrimmedCount)
+        {
+            _facts.Trimmed -= _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
+        }
+
+        if (_isForgetting)
+        {
+            int keys = _keys.ForgetRecent(horizon, limit);
+            int trimmed = horizon == default ? 0 : _tags.Forget(horizon, limit);
+            _facts.Keys -= keys;
+            _facts.Trimmed -= trimmed;
+            _isForgetting = keys == limit || trimmed == limit;
+        }
+    }
+
+    // The order of SQLite's integers is signed: no stamp of a clock before the year 6429 reaches this one.
+    private static readonly Timestamp Max = new(long.MaxValue);
+
+    private static int OperationsSize(ImmutableArray<Operation> operations)
+    {
+        int size = 0;
+        foreach (Operation operation in operations)
+        {
+            size += OperationHeadSize(operation) + (operation.Manifest?.EncodedSize ?? 0);
+        }
+
+        return size;
+    }
+
+    // What precedes the manifest in an operation's encoding: kind, bucket, name. Keep in step with Operation.
+    private static int OperationHeadSize(Operation operation) =>
+        1 + WireSize.Text(operation.Target.Bucket) + WireSize.Text(operation.Target.Name);
+}

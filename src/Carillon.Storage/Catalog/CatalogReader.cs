@@ -1,0 +1,342 @@
+using System.Collections.Immutable;
+using System.Text;
+using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>What is remembered of an idempotency key.</summary>
+/// <param name="Tag">The accepted tag with the least UID; where there is none, the rejected one with the greatest.</param>
+/// <param name="Outcome">Accepted or rejected.</param>
+/// <param name="Fingerprint">What the key stands for; zeros for a rejected tag.</param>
+public readonly record struct KeyEntry(Tag Tag, TagOutcome Outcome, Digest Fingerprint);
+
+/// <summary>
+/// Reads what the catalog has applied, each call one snapshot, on a connection and statements of its own. Point reads take some
+/// microseconds, so the event loop may ask at each push. Used by one thread at a time.
+/// </summary>
+/// <remarks>All members throw <see cref="StorageException"/> when the disk fails or the catalog turns out to be damaged.</remarks>
+public sealed class CatalogReader : IMergeIndex, IDisposable
+{
+    private const int MaxCachedBuckets = 1024;
+
+    private readonly SqliteDatabase _database;
+    private readonly bool _ownsDatabase;
+    private readonly CatalogOptions _options;
+    private readonly SqliteStatement _greatest;
+    private readonly SqliteStatement _version;
+    private readonly SqliteStatement _versions;
+    private readonly SqliteStatement _findTag;
+    private readonly SqliteStatement _findTrimmed;
+    private readonly SqliteStatement _findRejected;
+    private readonly SqliteStatement _findKeys;
+    private readonly SqliteStatement _findRecent;
+    private readonly SqliteStatement _findRejectedKey;
+    private readonly SqliteStatement _facts;
+    private readonly SqliteStatement _live;
+    private readonly SqliteStatement _findChunk;
+    private readonly SqliteStatement _chunkedLists;
+    private readonly RecordTable _records;
+    private readonly CatalogLister _lister;
+    private readonly MergeIndexReader _merge;
+    private readonly Dictionary<string, (Uid Uid, BucketSettings Settings)> _buckets = [];
+    private readonly byte[] _bucketBytes = new byte[4 * ObjectName.MaxBucketLength];
+    private readonly byte[] _nameBytes = new byte[4 * ObjectName.MaxNameBytes];
+
+    internal CatalogReader(SqliteDatabase database, bool ownsDatabase, CatalogOptions options)
+    {
+        const string Row = "SELECT tag, kind, record, start, length FROM versions WHERE bucket = ?1 AND name = ?2";
+        _database = database;
+        _ownsDatabase = ownsDatabase;
+        _options = options;
+        _greatest = database.Prepare("SELECT tag FROM versions WHERE bucket = ?1 AND name = ?2 ORDER BY tag DESC LIMIT 1");
+        _version = database.Prepare(Row + " AND tag BETWEEN ?3 AND ?4 ORDER BY tag DESC LIMIT 1");
+        _versions = database.Prepare(Row + " ORDER BY tag DESC");
+        _findTag = database.Prepare("SELECT record FROM tags WHERE tag = ?1");
+        _findTrimmed = database.Prepare("SELECT 1 FROM trimmed WHERE tag = ?1");
+        _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
+        _findKeys = database.Prepare("SELECT tag FROM keys WHERE hash = ?1 ORDER BY tag");
+        _findRecent = database.Prepare("SELECT key, fingerprint FROM recent WHERE tag = ?1");
+        _findRejectedKey = database.Prepare("SELECT key FROM rejected WHERE tag = ?1");
+        _facts = database.Prepare(CatalogFacts.Select);
+        _live = database.Prepare("SELECT live FROM names WHERE bucket = ?1");
+        _findChunk = database.Prepare("SELECT 1 FROM chunks WHERE id = ?1");
+        _chunkedLists = database.Prepare(
+            "SELECT tag, bucket, name, record, start, length FROM versions WHERE form = 2 AND (record, start) > (?1, ?2) ORDER BY record, start LIMIT 64");
+        _records = new RecordTable(database);
+        _lister = new CatalogLister(database);
+        _merge = new MergeIndexReader(database);
+    }
+
+    /// <summary>The segment log's position up to which everything decided is applied, as of the last committed batch.</summary>
+    public ulong AppliedPosition => CatalogFacts.Read(_facts).Position;
+
+    /// <summary>The greatest UID of a name, tombstones included; none if the name never was.</summary>
+    public Uid GreatestUid(ObjectName name)
+    {
+        Uid uid = BindName(_greatest, name).Step() ? TagKey.Read(_greatest.Bytes(0)).Uid : default;
+        _greatest.Reset();
+        return uid;
+    }
+
+    /// <summary>A name's current version, which may be a tombstone; null if the name never was.</summary>
+    public VersionEntry? Current(ObjectName name) => First(BindName(_versions, name), name);
+
+    /// <summary>One kept version of a name, or null.</summary>
+    public VersionEntry? Version(ObjectName name, Uid uid)
+    {
+        Span<byte> low = stackalloc byte[TagKey.MaxSize];
+        Span<byte> high = stackalloc byte[TagKey.MaxSize];
+        return First(BindName(_version, name).Bind(3, TagKey.LowerBound(uid, low)).Bind(4, TagKey.UpperBound(uid, high)), name);
+    }
+
+    /// <summary>All kept versions of a name, the newest first.</summary>
+    public ImmutableArray<VersionEntry> Versions(ObjectName name)
+    {
+        var rows = ImmutableArray.CreateBuilder<VersionEntry>();
+        BindName(_versions, name);
+        while (_versions.Step())
+        {
+            rows.Add(Entry(_versions, name));
+        }
+
+        return rows.DrainToImmutable();
+    }
+
+    /// <inheritdoc/>
+    public TagOutcome Outcome(Tag tag)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
+        if (Exists(_findTag, key) || Exists(_findTrimmed, key))
+        {
+            return TagOutcome.Accepted;
+        }
+
+        return Exists(_findRejected, key) ? TagOutcome.Rejected : TagOutcome.Unknown;
+    }
+
+    /// <summary>What is remembered of an idempotency key; null for a key that was not used, or too long ago.</summary>
+    public KeyEntry? Key(string key)
+    {
+        Timestamp horizon = CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
+        KeyEntry? found = null;
+        _findKeys.Bind(1, KeyTable.HashOf(key));
+        while (_findKeys.Step())
+        {
+            ReadOnlySpan<byte> bytes = _findKeys.Bytes(0);
+            Tag tag = TagKey.Read(bytes);
+            if (tag.Uid.Stamp < horizon)
+            {
+                continue;
+            }
+
+            if (_findRecent.Bind(1, bytes).Step())
+            {
+                bool same = _findRecent.Text(0) == key;
+                var entry = new KeyEntry(tag, TagOutcome.Accepted, Digest.Read(_findRecent.Bytes(1)));
+                _findRecent.Reset();
+                if (same)
+                {
+                    _findKeys.Reset();
+                    return entry;
+                }
+            }
+            else if (_findRejectedKey.Bind(1, bytes).Step())
+            {
+                found = _findRejectedKey.Text(0) == key ? new KeyEntry(tag, TagOutcome.Rejected, default) : found;
+                _findRejectedKey.Reset();
+            }
+        }
+
+        return found;
+    }
+
+    /// <inheritdoc/>
+    public byte[]? Submission(Tag tag)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        if (!_findTag.Bind(1, TagKey.Of(tag, key)).Step())
+        {
+            return null;
+        }
+
+        long record = _findTag.Number(0);
+        _findTag.Reset();
+        return _records.TryCopy(record);
+    }
+
+    /// <summary>One page of a listing: one snapshot.</summary>
+    public ListPage List(ListQuery query) => _lister.List(query);
+
+    /// <summary>A bucket's settings, or null if there is no such bucket, or its record can't be read.</summary>
+    public BucketSettings? Bucket(string bucket)
+    {
+        var name = new ObjectName(ObjectName.SystemBucket, bucket);
+        Uid uid = GreatestUid(name);
+        if (_buckets.TryGetValue(bucket, out (Uid Uid, BucketSettings Settings) cached) && cached.Uid == uid)
+        {
+            return cached.Settings;
+        }
+
+        _buckets.Remove(bucket);
+        VersionEntry? entry = Current(name);
+        if (entry?.Manifest is not { Form: ContentForm.Inline } manifest
+            || !BucketSettings.TryRead(manifest.Inline.Span, out BucketSettings? settings, out _))
+        {
+            return null;
+        }
+
+        if (_buckets.Count >= MaxCachedBuckets)
+        {
+            _buckets.Clear();
+        }
+
+        _buckets[bucket] = (entry.Uid, settings);
+        return settings;
+    }
+
+    /// <summary>All buckets, in order of their names.</summary>
+    public IReadOnlyList<KeyValuePair<string, BucketSettings>> Buckets()
+    {
+        var buckets = new List<KeyValuePair<string, BucketSettings>>();
+        var query = new ListQuery(ObjectName.SystemBucket);
+        while (true)
+        {
+            ListPage page = _lister.List(query);
+            foreach (ListedVersion version in page.Objects)
+            {
+                if (Bucket(version.Target.Name) is { } settings)
+                {
+                    buckets.Add(new(version.Target.Name, settings));
+                }
+            }
+
+            if (page.Next.Length == 0)
+            {
+                return buckets;
+            }
+
+            query = query with { After = page.Next };
+        }
+    }
+
+    /// <summary>How many of a bucket's names have content: their current version is a put.</summary>
+    public long NameCount(string bucket)
+    {
+        long count = _live.BindText(1, bucket).Step() ? _live.Number(0) : 0;
+        _live.Reset();
+        return count;
+    }
+
+    /// <summary>True if some name of a bucket has content.</summary>
+    public bool HasNames(string bucket) => NameCount(bucket) > 0;
+
+    /// <summary>
+    /// True if the manifest of a kept version lists this chunk. Chunks that are listed by a list that is stored as chunks itself are found
+    /// by way of <see cref="ChunkedLists"/>.
+    /// </summary>
+    public bool IsReferenced(ChunkId id)
+    {
+        Span<byte> bytes = stackalloc byte[ChunkId.Size];
+        id.Digest.Write(bytes);
+        return Exists(_findChunk, bytes);
+    }
+
+    /// <summary>
+    /// The kept versions whose list of chunks is stored as chunks, in the order in which they were applied. Read in parts: what is applied
+    /// while the caller goes through them comes at the end, what is dropped may come or not.
+    /// </summary>
+    public IEnumerable<VersionEntry> ChunkedLists()
+    {
+        var part = new List<(VersionEntry Entry, long Record, int Start)>();
+        (long record, int start) = (0, 0);
+        do
+        {
+            ReadChunkedLists(record, start, part);
+            foreach ((VersionEntry entry, long entryRecord, int entryStart) in part)
+            {
+                (record, start) = (entryRecord, entryStart);
+                yield return entry;
+            }
+        }
+        while (part.Count > 0);
+    }
+
+    /// <inheritdoc/>
+    public MergeDigest DigestOf(MergeRange range) => _merge.DigestOf(range);
+
+    /// <inheritdoc/>
+    public ImmutableArray<(MergeRange Range, MergeDigest Digest)> PartsOf(MergeRange range) => _merge.PartsOf(range);
+
+    /// <inheritdoc/>
+    public ImmutableArray<MergeItem> ItemsIn(MergeRange range, Tag after, int limit) => _merge.ItemsIn(range, after, limit);
+
+    /// <summary>
+    /// SHA-256 of everything that follows from the set of agreed and rejected tags: versions, records, remembered keys, counts. Reads
+    /// the whole catalog: for checkers and tests.
+    /// </summary>
+    public Digest ContentDigest() => ContentDigester.Compute(_database, CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl));
+
+    public void Dispose()
+    {
+        if (_ownsDatabase)
+        {
+            _database.Dispose();
+            return;
+        }
+
+        foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findKeys, _findRecent, _findRejectedKey, _facts, _live, _findChunk, _chunkedLists])
+        {
+            statement.Dispose();
+        }
+
+        _records.Dispose();
+        _lister.Dispose();
+        _merge.Dispose();
+    }
+
+    private SqliteStatement BindName(SqliteStatement statement, ObjectName name) => statement
+        .BindText(1, _bucketBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Bucket, _bucketBytes)))
+        .Bind(2, _nameBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Name, _nameBytes)));
+
+    private VersionEntry? First(SqliteStatement statement, ObjectName name)
+    {
+        VersionEntry? entry = statement.Step() ? Entry(statement, name) : null;
+        statement.Reset();
+        return entry;
+    }
+
+    // Columns: tag, kind, record, start, length. The caller's statement keeps the snapshot that the record is read in.
+    private VersionEntry Entry(SqliteStatement row, ObjectName name)
+    {
+        Tag tag = TagKey.Read(row.Bytes(0));
+        var kind = (OperationKind)row.Number(1);
+        ObjectManifest? manifest =
+            kind == OperationKind.Put ? _records.Manifest(row.Number(2), (int)row.Number(3), (int)row.Number(4)) : null;
+        return new VersionEntry(name, tag.Uid, tag, kind, manifest);
+    }
+
+    private void ReadChunkedLists(long record, int start, List<(VersionEntry Entry, long Record, int Start)> part)
+    {
+        part.Clear();
+        _chunkedLists.Bind(1, record).Bind(2, start);
+        while (_chunkedLists.Step())
+        {
+            Tag tag = TagKey.Read(_chunkedLists.Bytes(0));
+            var name = new ObjectName(_chunkedLists.Text(1), _chunkedLists.Text(2));
+            (record, start) = (_chunkedLists.Number(3), (int)_chunkedLists.Number(4));
+            ObjectManifest manifest = _records.Manifest(record, start, (int)_chunkedLists.Number(5));
+            part.Add((new VersionEntry(name, tag.Uid, tag, OperationKind.Put, manifest), record, start));
+        }
+    }
+
+    private static bool Exists(SqliteStatement find, ReadOnlySpan<byte> key)
+    {
+        bool exists = find.Bind(1, key).Step();
+        find.Reset();
+        return exists;
+    }
+}

@@ -1,0 +1,125 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>
+/// The writer's statements on <c>recent</c> (accepted tags whose keys are remembered), <c>rejected</c>, and <c>keys</c>, which finds both by a
+/// hash of the key: the text itself would make the one table with inserts in random order three times as large.
+/// </summary>
+internal sealed class KeyTable(SqliteDatabase database)
+{
+    private readonly SqliteStatement _insertRecent = database.Prepare("INSERT INTO recent VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _insertRejected = database.Prepare("INSERT INTO rejected VALUES(?1, ?2) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
+    private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(hash, tag) DO NOTHING");
+    private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE hash = ?1 AND tag = ?2");
+    private readonly SqliteStatement _oldestRecent = database.Prepare("SELECT tag, key FROM recent WHERE tag < ?1 ORDER BY tag LIMIT ?2");
+    private readonly SqliteStatement _oldestRejected = database.Prepare("SELECT tag, key FROM rejected WHERE tag < ?1 ORDER BY tag LIMIT ?2");
+    private readonly SqliteStatement _deleteRecent = database.Prepare("DELETE FROM recent WHERE tag = ?1");
+    private readonly SqliteStatement _deleteRejected = database.Prepare("DELETE FROM rejected WHERE tag = ?1");
+    private readonly List<(Tag Tag, long Hash)> _old = [];
+
+    /// <summary>The column <c>hash</c> of a key: the first eight bytes of its SHA-256, so that nobody can choose keys that collide.</summary>
+    public static long HashOf(ReadOnlySpan<byte> utf8)
+    {
+        Span<byte> hash = stackalloc byte[Digest.Size];
+        SHA256.HashData(utf8, hash);
+        return BinaryPrimitives.ReadInt64LittleEndian(hash);
+    }
+
+    /// <inheritdoc cref="HashOf(ReadOnlySpan{byte})"/>
+    public static long HashOf(string key)
+    {
+        Span<byte> utf8 = stackalloc byte[3 * Submission.MaxKeyBytes];
+        return HashOf(utf8[..Encoding.UTF8.GetBytes(key, utf8)]);
+    }
+
+    /// <summary>Remembers an accepted submission's key. False if it was remembered already.</summary>
+    public bool AddRecent(Submission submission)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        Span<byte> utf8 = stackalloc byte[3 * Submission.MaxKeyBytes];
+        Span<byte> fingerprint = stackalloc byte[Digest.Size];
+        ReadOnlySpan<byte> tag = TagKey.Of(submission.Tag, buffer);
+        utf8 = utf8[..Encoding.UTF8.GetBytes(submission.Key, utf8)];
+        submission.Fingerprint.Write(fingerprint);
+        _insertRecent.Bind(1, tag).BindText(2, utf8).Bind(3, fingerprint).Run();
+        if (database.Changes == 0)
+        {
+            return false;
+        }
+
+        _insertKey.Bind(1, HashOf(utf8)).Bind(2, tag).Run();
+        return true;
+    }
+
+    /// <summary>Remembers a rejected tag. False if it was remembered already.</summary>
+    public bool AddRejected(RejectedTag rejected)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        ReadOnlySpan<byte> tag = TagKey.Of(rejected.Tag, buffer);
+        _insertRejected.Bind(1, tag).BindText(2, rejected.Key).Run();
+        if (database.Changes == 0)
+        {
+            return false;
+        }
+
+        _insertKey.Bind(1, HashOf(rejected.Key)).Bind(2, tag).Run();
+        return true;
+    }
+
+    public bool IsRejected(Tag tag)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        bool found = _findRejected.Bind(1, TagKey.Of(tag, key)).Step();
+        _findRejected.Reset();
+        return found;
+    }
+
+    /// <summary>Forgets the keys of accepted tags below a stamp, the oldest first. Gives their number.</summary>
+    public int ForgetRecent(Timestamp horizon, int limit)
+    {
+        FindOldest(_oldestRecent, horizon, limit);
+        Forget(_deleteRecent);
+        return _old.Count;
+    }
+
+    /// <summary>Forgets rejected tags below a stamp, the oldest first, and tells which.</summary>
+    public int ForgetRejected(Timestamp horizon, int limit, Action<Tag> forgotten)
+    {
+        FindOldest(_oldestRejected, horizon, limit);
+        Forget(_deleteRejected);
+        foreach ((Tag tag, _) in _old)
+        {
+            forgotten(tag);
+        }
+
+        return _old.Count;
+    }
+
+    private void FindOldest(SqliteStatement select, Timestamp horizon, int limit)
+    {
+        Span<byte> bound = stackalloc byte[TagKey.MaxSize];
+        _old.Clear();
+        select.Bind(1, horizon.Value == ulong.MaxValue ? TagKey.UpperBound(horizon, bound) : TagKey.LowerBound(horizon, bound)).Bind(2, limit);
+        while (select.Step())
+        {
+            _old.Add((TagKey.Read(select.Bytes(0)), HashOf(select.Bytes(1))));
+        }
+    }
+
+    private void Forget(SqliteStatement delete)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        foreach ((Tag tag, long hash) in _old)
+        {
+            ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
+            _deleteKey.Bind(1, hash).Bind(2, key).Run();
+            delete.Bind(1, key).Run();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+using Carillon.Protocols;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>The writer's statements on <c>tags</c> (accepted, with a kept version), <c>records</c> (their bytes) and <c>trimmed</c> (accepted, without).</summary>
+internal sealed class TagTable(SqliteDatabase database)
+{
+    private readonly SqliteStatement _find = database.Prepare("SELECT record, kept FROM tags WHERE tag = ?1");
+    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO tags VALUES(?1, ?2, ?3)");
+    private readonly SqliteStatement _release = database.Prepare("UPDATE tags SET kept = kept - 1 WHERE tag = ?1");
+    private readonly SqliteStatement _delete = database.Prepare("DELETE FROM tags WHERE tag = ?1");
+    private readonly SqliteStatement _insertRecord = database.Prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
+    private readonly SqliteStatement _deleteRecord = database.Prepare("DELETE FROM records WHERE id = ?1");
+    private readonly SqliteStatement _remember = database.Prepare("INSERT INTO trimmed VALUES(?1, ?2) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _forget = database.Prepare(
+        "DELETE FROM trimmed WHERE tag IN (SELECT tag FROM trimmed WHERE at <= ?1 ORDER BY at LIMIT ?2)");
+
+    /// <summary>True for a tag of which a version is kept.</summary>
+    public bool Contains(Tag tag)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        bool found = _find.Bind(1, TagKey.Of(tag, key)).Step();
+        _find.Reset();
+        return found;
+    }
+
+    /// <summary>Adds a tag, and its record under an id that was not used before.</summary>
+    public void Insert(Tag tag, long record, int kept, ReadOnlySpan<byte> encoded)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _insert.Bind(1, TagKey.Of(tag, key)).Bind(2, record).Bind(3, kept).Run();
+        _insertRecord.Bind(1, record).Bind(2, Crc32C.Of(encoded)).Bind(3, encoded).Run();
+    }
+
+    /// <summary>Notes that a version of a tag was dropped. True if it was its last: then its record is gone too.</summary>
+    public bool Release(Tag tag)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
+        if (!_find.Bind(1, key).Step())
+        {
+            throw CatalogDamagedException.AsFault($"the version of {tag} has no record");
+        }
+
+        long record = _find.Number(0);
+        long kept = _find.Number(1);
+        _find.Reset();
+        if (kept > 1)
+        {
+            _release.Bind(1, key).Run();
+            return false;
+        }
+
+        _deleteRecord.Bind(1, record).Run();
+        _delete.Bind(1, key).Run();
+        return true;
+    }
+
+    /// <summary>Remembers an accepted tag without a kept version. False if it was remembered already.</summary>
+    public bool Remember(Tag tag, Timestamp at)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _remember.Bind(1, TagKey.Of(tag, key)).Bind(2, (long)at.Value).Run();
+        return database.Changes > 0;
+    }
+
+    /// <summary>Forgets trimmed tags, the longest trimmed first, up to a stamp of trimming. Gives their number.</summary>
+    public int Forget(Timestamp until, int limit)
+    {
+        _forget.Bind(1, (long)until.Value).Bind(2, limit).Run();
+        return database.Changes;
+    }
+}
