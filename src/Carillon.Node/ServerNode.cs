@@ -1,8 +1,254 @@
+using Carillon.Node.Identity;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Membership;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage;
+using Carillon.Storage.Catalogs;
+using Carillon.Storage.Chunks;
+using Carillon.Storage.Log;
+
 namespace Carillon.Node;
 
-/// <summary>One server as a deterministic machine.</summary>
-public sealed partial class ServerNode
+/// <summary>The stores of one server, opened by whoever composes it; the node owns them from then on.</summary>
+/// <param name="Device">Where log, chunks and identity are.</param>
+/// <param name="Catalog">The catalog's writer.</param>
+/// <param name="IsCatalogLost">True if the catalog was found missing or damaged and was made anew.</param>
+public sealed record NodeStores(IStorageDevice Device, Catalog Catalog, bool IsCatalogLost);
+
+/// <summary>
+/// One server as a deterministic machine: routes messages, timers and completions among the cores and the stores. Everything happens on its driver's
+/// loop; it never blocks, and reaches the world through <see cref="IWorld"/> alone. The same machine runs in production and in the simulator.
+/// </summary>
+/// <remarks>
+/// The driver calls inputs in any order, and <see cref="Settle"/> after each batch of them: there records become log batches, and messages leave. So
+/// everything that came in together shares one flush and one write per peer.
+/// </remarks>
+public sealed partial class ServerNode : IDisposable
 {
+    private readonly NodeOptions _options;
+    private readonly IWorld _world;
+    private readonly Postbox _postbox;
+    private readonly RandomSource _random;
+    private readonly Catalog _catalog;
+    private readonly DiskIdentity _identity;
+    private readonly List<IncarnationRecord> _recorded = [];
+    private string _notVotingBecause = "";
+    private bool _stopping;
+    private Moment _now;
+
+    /// <summary>Opens the stores, raises the incarnation, replays the log and goes on where the last life stopped. Blocking: called before the loop runs.</summary>
+    /// <exception cref="WrongDiskException">The data directory is not this server's.</exception>
+    /// <exception cref="StorageException">A device refused, or a file is of a newer release.</exception>
+    public ServerNode(
+        NodeOptions options, ClusterConfiguration configuration, NodeId self, NodeStores stores, IWorld world, RandomSource random, Moment now)
+    {
+        _options = options;
+        _world = world;
+        _random = random;
+        _now = now;
+        _catalog = stores.Catalog;
+        _postbox = new Postbox(world);
+        Configuration = configuration;
+        ServerRecord record = configuration.Find(self) ?? throw new WrongDiskException($"Server {self} is not in the configuration.");
+        _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk);
+        Self = new ServerIdentity(self, _identity.Disk, _identity.Incarnation);
+        Reader = stores.Catalog.OpenReader();
+        Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
+        Buckets = new BucketRules(Reader, () => Exchange);
+        Log = OpenLog(stores.Device, options.Log);
+        Chunks = ChunkStore.Open(stores.Device, "chunks", Self.Disk, options.Chunks);
+        Members = new MembershipMonitor(Self, configuration, options.Membership, random.Fork(), _recorded, now);
+        JudgeDisk(stores, record);
+        OpenChunks(stores.Device);
+        Exchange.Start(now);
+        Members.SetVotes(MayVote, now);
+    }
+
+    /// <summary>Who this is.</summary>
+    public ServerIdentity Self { get; }
+
+    /// <summary>The configuration in force.</summary>
+    public ClusterConfiguration Configuration { get; }
+
+    /// <summary>Who can be talked to.</summary>
+    public MembershipMonitor Members { get; }
+
+    /// <summary>Agreement.</summary>
+    public VectorExchange Exchange { get; }
+
+    /// <summary>What is applied, as the loop reads it; other threads open their own by <see cref="OpenReader"/>.</summary>
+    public CatalogReader Reader { get; }
+
+    /// <summary>Chunks on this disk.</summary>
+    public ChunkStore Chunks { get; }
+
+    /// <summary>True if this server takes part in agreement; <see cref="NotVotingBecause"/> says why not.</summary>
+    public bool MayVote => _notVotingBecause.Length == 0 && !_stopping && Log.Health.IsWritable && Members.SelfFault is MemberFault.None or MemberFault.DoesNotVote
+        && _notVotingBecause.Length == 0;
+
+    /// <summary>Why this server does not vote, or empty.</summary>
+    public string NotVotingBecause =>
+        _notVotingBecause.Length > 0 ? _notVotingBecause
+        : !Log.Health.IsWritable ? Log.Health.Reason
+        : Members.SelfFault == MemberFault.BehindRecord ? "this disk is behind what others remember of it: a restored backup"
+        : "";
+
+    /// <summary>When <see cref="Advance"/> is to be called next.</summary>
+    public Instant NextDeadline => Instant.Min(
+        Instant.Min(Exchange.NextDeadline, _membershipDeadline), Instant.Min(_snapshotDeadline, Instant.Min(ChunksDeadline, MergeDeadline)));
+
+    internal SegmentLog Log { get; }
+
+    internal BucketRules Buckets { get; }
+
+    internal bool ClockNearQuorum =>
+        Members.MedianOffset(_now) is not { } offset || offset.Duration() <= _options.Exchange.MaxSkew;
+
+    /// <summary>A reader of the catalog for another thread.</summary>
+    public CatalogReader OpenReader() => _catalog.OpenReader();
+
+    /// <summary>Time went on.</summary>
+    public void Advance(Moment now)
+    {
+        _now = now;
+        Members.Advance(now);
+        DrainMembership();
+        Exchange.Advance(now);
+        AdvanceChunks(now);
+        AdvanceMerge(now);
+        if (now.Now >= _snapshotDeadline)
+        {
+            _snapshotDeadline = Instant.Never;
+            _snapshotWanted = true;
+        }
+    }
+
+    /// <summary>A tunnel to a peer is up.</summary>
+    public void TunnelUp(ServerIdentity peer, Moment now)
+    {
+        _now = now;
+        Members.TunnelUp(peer, now);
+        DrainMembership();
+        PeerUp(peer);
+    }
+
+    /// <summary>The tunnel to a peer is down.</summary>
+    public void TunnelDown(ServerIdentity peer, Moment now)
+    {
+        _now = now;
+        Members.TunnelDown(peer, now);
+        DrainMembership();
+        PeerDown(peer);
+    }
+
+    /// <summary>A tunnel message from a peer.</summary>
+    public void Receive(ServerIdentity from, TrafficKind kind, ReadOnlySpan<byte> message, Moment now)
+    {
+        _now = now;
+        Members.HeardFrom(from, now);
+        while (Envelope.TryTake(ref message, out Protocol protocol, out ReadOnlySpan<byte> payload, out bool bad) || bad)
+        {
+            if (bad || !Route(from, protocol, payload))
+            {
+                Tell(NodeEventKind.BadMessage, from.Name, $"{protocol} message of {payload.Length} bytes on {kind}");
+            }
+        }
+
+        DrainMembership();
+    }
+
+    /// <summary>A datagram from a peer, opened and authenticated by the world.</summary>
+    public void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now)
+    {
+        _now = now;
+        Members.Receive(from, message, now);
+        DrainMembership();
+    }
+
     /// <summary>A piece of work is done, or failed.</summary>
-    public void Complete(StorageWork work, Storage.StorageException? failure) => work.Complete(failure);
+    public void Complete(StorageWork work, StorageException? failure, Moment now)
+    {
+        _now = now;
+        work.Complete(failure);
+    }
+
+    /// <summary>After each batch of inputs: what was appended is given to the disk, what may leave leaves.</summary>
+    public void Settle(Moment now)
+    {
+        _now = now;
+        DrainMembership();
+        DrainChunks();
+        DrainMerge();
+        PumpCatalog();
+        PumpLog();
+        PumpChunks();
+        _postbox.Flush();
+    }
+
+    /// <summary>From now on nothing new is begun here; what is on its way goes on. The first step of an orderly stop.</summary>
+    public void BeginStop(Moment now)
+    {
+        _stopping = true;
+        Members.SetVotes(votes: false, now);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Reader.Dispose();
+        _catalog.Dispose();
+        Log.Dispose();
+        Chunks.Dispose();
+    }
+
+    internal void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after) =>
+        _postbox.Post(peer, kind, protocol, payload, after, (ulong)Log.Durable.Value);
+
+    internal void Tell(NodeEventKind kind, NodeId peer, string detail) => _world.Report(new NodeEvent(kind, peer, detail));
+
+    private bool Route(ServerIdentity from, Protocol protocol, ReadOnlySpan<byte> payload)
+    {
+        switch (protocol)
+        {
+            case Protocol.VectorExchange:
+                return Exchange.Receive(from.Name, payload, _now);
+            case Protocol.Membership:
+                Members.Receive(from, payload, _now);
+                return true;
+            case Protocol.Chunks:
+                return ReceiveChunks(from, payload);
+            case Protocol.Merge:
+                return ReceiveMerge(from, payload);
+            default:
+                return true;
+        }
+    }
+
+    /// <summary>Decides whether this disk may vote: it is the one that the configuration names, and nothing on it is damaged (3-vector-exchange, "Disks").</summary>
+    private void JudgeDisk(NodeStores stores, ServerRecord record)
+    {
+        if (stores.IsCatalogLost && !_identity.IsNew)
+        {
+            _identity.SetRebuilding(true);
+        }
+
+        if (Self.Disk != record.Disk)
+        {
+            _notVotingBecause = $"the configuration names disk {record.Disk} for {Self.Name}, this is {Self.Disk}: remove the server and add it again";
+        }
+        else if (!Log.Health.IsWritable || _recordsUnread)
+        {
+            _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): remove the server and add it again";
+        }
+        else if (_identity.IsRebuilding)
+        {
+            _notVotingBecause = "the catalog was lost and is being rebuilt from the other servers";
+        }
+
+        if (_notVotingBecause.Length > 0)
+        {
+            Tell(NodeEventKind.NotVoting, Self.Name, _notVotingBecause);
+        }
+    }
 }

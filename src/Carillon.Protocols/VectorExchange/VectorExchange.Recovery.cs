@@ -113,11 +113,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>The record that brings an applied but not yet durably catalogued submission back after a crash.</summary>
-    public static byte[] AgreedRecord(Submission submission) => Records.Pending(submission.Encoded.Span);
-
-    /// <summary>The second half of <see cref="AgreedRecord"/>.</summary>
-    public static byte[] AgreedMark(Tag tag) => Records.OfTag(RecordType.Agreed, tag);
+    /// <summary>The record of an outcome that the catalog does not hold durably yet, for a snapshot.</summary>
+    public static byte[] RejectedRecord(Tag tag, Tag successor) => Records.Rejected(tag, successor, untold: 0);
 
     private bool RestorePending(ReadOnlySpan<byte> bytes, ulong position, Moment now)
     {

@@ -30,6 +30,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _findTag;
     private readonly SqliteStatement _findTrimmed;
     private readonly SqliteStatement _findRejected;
+    private readonly SqliteStatement _findSuccessor;
     private readonly SqliteStatement _findKeys;
     private readonly SqliteStatement _findRecent;
     private readonly SqliteStatement _findRejectedKey;
@@ -56,6 +57,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _findTag = database.Prepare("SELECT record FROM tags WHERE tag = ?1");
         _findTrimmed = database.Prepare("SELECT 1 FROM trimmed WHERE tag = ?1");
         _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
+        _findSuccessor = database.Prepare("SELECT successor FROM rejected WHERE tag = ?1");
         _findKeys = database.Prepare("SELECT tag FROM keys WHERE hash = ?1 ORDER BY tag");
         _findRecent = database.Prepare("SELECT key, fingerprint FROM recent WHERE tag = ?1");
         _findRejectedKey = database.Prepare("SELECT key FROM rejected WHERE tag = ?1");
@@ -73,11 +75,26 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     public ulong AppliedPosition => CatalogFacts.Read(_facts).Position;
 
     /// <summary>The greatest UID of a name, tombstones included; none if the name never was.</summary>
-    public Uid GreatestUid(ObjectName name)
+    public Uid GreatestUid(ObjectName name) => GreatestTag(name).Uid;
+
+    /// <summary>The tag of a name's greatest UID, tombstones included; none if the name never was.</summary>
+    public Tag GreatestTag(ObjectName name)
     {
-        Uid uid = BindName(_greatest, name).Step() ? TagKey.Read(_greatest.Bytes(0)).Uid : default;
+        Tag tag = BindName(_greatest, name).Step() ? TagKey.Read(_greatest.Bytes(0)) : default;
         _greatest.Reset();
-        return uid;
+        return tag;
+    }
+
+    /// <summary>Outcomes of tags with this stamp or a later one are all kept.</summary>
+    public Timestamp OutcomesSince => CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
+
+    /// <summary>The fresh tag that a rejected one was replaced by; none if there is none, or the tag is not known as rejected.</summary>
+    public Tag SuccessorOf(Tag tag)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        Tag successor = _findSuccessor.Bind(1, TagKey.Of(tag, key)).Step() && _findSuccessor.Bytes(0).Length > 0 ? TagKey.Read(_findSuccessor.Bytes(0)) : default;
+        _findSuccessor.Reset();
+        return successor;
     }
 
     /// <summary>A name's current version, which may be a tombstone; null if the name never was.</summary>
@@ -288,7 +305,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
-            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findKeys, _findRecent, _findRejectedKey, _facts, _live, _findChunk, _chunkedLists])
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _findRejectedKey, _facts, _live, _findChunk, _chunkedLists])
         {
             statement.Dispose();
         }

@@ -13,7 +13,7 @@ namespace Carillon.Storage.Catalogs;
 internal sealed class KeyTable(SqliteDatabase database)
 {
     private readonly SqliteStatement _insertRecent = database.Prepare("INSERT INTO recent VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
-    private readonly SqliteStatement _insertRejected = database.Prepare("INSERT INTO rejected VALUES(?1, ?2) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _insertRejected = database.Prepare("INSERT INTO rejected VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
     private readonly SqliteStatement _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
     private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(hash, tag) DO NOTHING");
     private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE hash = ?1 AND tag = ?2");
@@ -62,7 +62,8 @@ internal sealed class KeyTable(SqliteDatabase database)
     {
         Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         ReadOnlySpan<byte> tag = TagKey.Of(rejected.Tag, buffer);
-        _insertRejected.Bind(1, tag).BindText(2, rejected.Key).Run();
+        Span<byte> successor = stackalloc byte[TagKey.MaxSize];
+        _insertRejected.Bind(1, tag).BindText(2, rejected.Key).Bind(3, rejected.Successor.IsNone ? [] : TagKey.Of(rejected.Successor, successor)).Run();
         if (database.Changes == 0)
         {
             return false;

@@ -1,0 +1,70 @@
+using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage.Log;
+
+namespace Carillon.Node;
+
+/// <summary>What vector exchange sees of its node.</summary>
+internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
+{
+    // Records of this size and more don't share the agreement stream: a large push must not hold up a vector.
+    private const int LargeMessage = 128 << 10;
+
+    public bool MayVote => node.MayVote;
+
+    public bool ClockNearQuorum => node.ClockNearQuorum;
+
+    public ulong Durable => (ulong)node.Log.Durable.Value;
+
+    public Timestamp OutcomesSince => node.OutcomesSince;
+
+    public bool IsClockGood(NodeId server) => node.Members.IsClockGood(server);
+
+    public bool CanAppend(int bytes, bool urgent) => node.Log.CanAppend(bytes, urgent);
+
+    public ulong Append(ReadOnlySpan<byte> record)
+    {
+        LogPosition position = node.Log.Append(record);
+        return (ulong)position.Value;
+    }
+
+    public bool Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)
+    {
+        TrafficKind kind = message.Length >= LargeMessage ? TrafficKind.Push : TrafficKind.Agreement;
+        node.Post(peer, kind, Protocol.VectorExchange, message, after);
+        return true;
+    }
+
+    public Tag GreatestApplied(ObjectName name) => node.Reader.GreatestTag(name);
+
+    public AppliedOutcome Outcome(Tag tag)
+    {
+        if (node.Deciding.TryGetValue(tag, out Tag successor))
+        {
+            return new AppliedOutcome(TagState.Rejected, successor);
+        }
+
+        return node.Reader.Outcome(tag) switch
+        {
+            TagOutcome.Accepted => new AppliedOutcome(TagState.Accepted, default),
+            TagOutcome.Rejected => new AppliedOutcome(TagState.Rejected, node.Reader.SuccessorOf(tag)),
+            _ => default,
+        };
+    }
+
+    public (Tag Tag, Digest Fingerprint) AcceptedKey(string key) =>
+        node.Reader.Key(key) is { Outcome: TagOutcome.Accepted } entry ? (entry.Tag, entry.Fingerprint) : default;
+
+    public Submission? Applied(Tag tag) =>
+        node.Reader.Submission(tag) is { } bytes && Submission.TryRead(bytes, out Submission submission) ? submission : null;
+
+    public PushVerdict? RefusePush(Submission submission) => node.Buckets.Refuse(submission);
+
+    public void Agreed(Submission submission) => node.QueueAccepted(submission);
+
+    public void Rejected(Tag tag, Tag successor) => node.QueueRejected(tag, successor);
+
+    public void RoundTaken(Tag tag, uint round) => node.Tell(NodeEventKind.RoundTaken, default, $"round {round} of {tag}");
+}

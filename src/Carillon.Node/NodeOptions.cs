@@ -1,0 +1,61 @@
+using Carillon.Protocols.Membership;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage.Catalogs;
+using Carillon.Storage.Chunks;
+using Carillon.Storage.Log;
+
+namespace Carillon.Node;
+
+/// <summary>All settings of a node, component by component.</summary>
+public sealed record NodeOptions
+{
+    public MembershipOptions Membership { get; init; } = new();
+
+    public VectorExchangeOptions Exchange { get; init; } = new();
+
+    public SegmentLogOptions Log { get; init; } = new();
+
+    public ChunkStoreOptions Chunks { get; init; } = new();
+
+    public CatalogOptions Catalog { get; init; } = new();
+
+    /// <summary>Log bytes after which open state is copied forward and the log is cut. Too low: more work while busy; too high: a longer start and more disk.</summary>
+    public long SnapshotBytes { get; init; } = 24L << 20;
+
+    /// <summary>Most submissions that one transaction of the catalog applies.</summary>
+    public int ApplyBatch { get; init; } = 1000;
+
+    /// <summary>All faults of these settings, none if they are good.</summary>
+    public IEnumerable<string> Validate()
+    {
+        foreach (string fault in Membership.Validate())
+        {
+            yield return fault;
+        }
+
+        foreach (string fault in Exchange.Validate())
+        {
+            yield return fault;
+        }
+
+        foreach (string fault in Chunks.Validate())
+        {
+            yield return fault;
+        }
+
+        foreach (string fault in Catalog.Validate())
+        {
+            yield return fault;
+        }
+
+        if (SnapshotBytes < 1 << 20)
+        {
+            yield return "log.snapshotBytes must be at least 1 MiB";
+        }
+
+        if (ApplyBatch < 1)
+        {
+            yield return "catalog.applyBatch must be at least 1";
+        }
+    }
+}

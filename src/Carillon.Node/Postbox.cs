@@ -1,0 +1,86 @@
+using Carillon.Protocols;
+
+namespace Carillon.Node;
+
+/// <summary>
+/// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as one
+/// tunnel message. The place where persist-before-send is kept.
+/// </summary>
+internal sealed class Postbox(IWorld world)
+{
+    // Up to this many bytes share a tunnel message; one that is larger goes alone.
+    private const int FrameBytes = 64 << 10;
+
+    private readonly SortedDictionary<(NodeId Peer, TrafficKind Kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>> _ready = [];
+    private readonly Queue<(ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload)> _gated = new();
+
+    /// <summary>Takes a message; it leaves once the log is durable up to <paramref name="after"/>.</summary>
+    public void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after, ulong durable)
+    {
+        if (after > durable)
+        {
+            _gated.Enqueue((after, peer, kind, protocol, payload));
+        }
+        else
+        {
+            Ready(peer, kind, protocol, payload);
+        }
+    }
+
+    /// <summary>Everything up to a position is durable.</summary>
+    public void Release(ulong durable)
+    {
+        // Gates are handed out in the log's order but for a few re-sent promises, which at worst wait a little longer than they need.
+        while (_gated.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next) && next.After <= durable)
+        {
+            _gated.Dequeue();
+            Ready(next.Peer, next.Kind, next.Protocol, next.Payload);
+        }
+    }
+
+    /// <summary>Hands everything that may leave to the world.</summary>
+    public void Flush()
+    {
+        foreach (((NodeId peer, TrafficKind kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries) in _ready)
+        {
+            int start = 0;
+            while (start < entries.Count)
+            {
+                int size = 0;
+                int end = start;
+                while (end < entries.Count && (end == start || size + Envelope.Overhead + entries[end].Payload.Length <= FrameBytes))
+                {
+                    size += Envelope.Overhead + entries[end++].Payload.Length;
+                }
+
+                world.Send(peer, kind, Frame(entries, start, end, size));
+                start = end;
+            }
+
+            entries.Clear();
+        }
+    }
+
+    private static byte[] Frame(List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries, int start, int end, int size)
+    {
+        byte[] frame = new byte[size];
+        int at = 0;
+        for (int i = start; i < end; i++)
+        {
+            Envelope.Write(frame.AsSpan(at), entries[i].Protocol, entries[i].Payload.Span);
+            at += Envelope.Overhead + entries[i].Payload.Length;
+        }
+
+        return frame;
+    }
+
+    private void Ready(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload)
+    {
+        if (!_ready.TryGetValue((peer, kind), out List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>? entries))
+        {
+            _ready.Add((peer, kind), entries = []);
+        }
+
+        entries.Add((protocol, payload));
+    }
+}

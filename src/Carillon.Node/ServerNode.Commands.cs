@@ -1,0 +1,168 @@
+using System.Collections.Immutable;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Node;
+
+/// <content>What clients ask, by way of the gateway (or a simulated client). Each answer comes once, on the loop.</content>
+public sealed partial class ServerNode
+{
+    /// <summary>The most chunks of a version whose holders <c>explain</c> names.</summary>
+    private const int MaxExplainedChunks = 100;
+
+    /// <summary>Runs a submission; buckets that this server does not know are asked of a quorum first.</summary>
+    public void Submit(SubmitRequest request, Moment now, Action<SubmitOutcome> answer)
+    {
+        _now = now;
+        WithBuckets([.. request.Operations.Select(o => o.Target.Bucket).Where(b => b != ObjectName.SystemBucket).Distinct(StringComparer.Ordinal)], 0, fault =>
+        {
+            if (fault is null)
+            {
+                Exchange.Submit(request.Operations, request.Key, request.Upload, _now, answer);
+            }
+            else
+            {
+                AbandonUpload(request.Upload, _now);
+                answer(fault);
+            }
+        });
+    }
+
+    /// <summary>Reserves the tag that an upload's chunks are stored under.</summary>
+    public void BeginUpload(Moment now, Action<Tag?, RejectionReason> answer)
+    {
+        _now = now;
+        Exchange.BeginUpload(now, answer);
+    }
+
+    /// <summary>An upload is given up; nothing for none.</summary>
+    public void AbandonUpload(Tag upload, Moment now)
+    {
+        _now = now;
+        if (!upload.IsNone)
+        {
+            Exchange.AbandonUpload(upload);
+        }
+    }
+
+    /// <summary>Reads a name linearizably.</summary>
+    public void Read(ObjectName name, Moment now, Action<ReadOutcome> answer)
+    {
+        _now = now;
+        Exchange.Read(name, now, answer);
+    }
+
+    /// <summary>What became of a tag.</summary>
+    public void Show(Tag tag, Moment now, Action<SubmissionReport> answer)
+    {
+        _now = now;
+        Exchange.Show(tag, now, answer);
+    }
+
+    /// <summary>What became of a key; null if no quorum answered. Fences the key where nobody holds a submission of it.</summary>
+    public void Show(string key, Moment now, Action<SubmissionReport?> answer)
+    {
+        _now = now;
+        Exchange.Show(key, now, found =>
+        {
+            SubmissionState? state = found.State switch
+            {
+                TagState.Accepted => SubmissionState.Accepted,
+                TagState.Fenced => SubmissionState.Rejected,
+                TagState.Open => SubmissionState.Pending,
+                _ => null,
+            };
+            answer(state is { } known ? new SubmissionReport(found.Tag, known, VectorOf(found.Tag)) : null);
+        });
+    }
+
+    /// <summary>Everything that this server knows of a name, the newest first: what is kept, and what is open.</summary>
+    public ImmutableArray<ExplainedVersion> Explain(ObjectName name)
+    {
+        var versions = ImmutableArray.CreateBuilder<ExplainedVersion>();
+        foreach ((Tag tag, TagState state, uint round, VoterSet bits, Submission submission) in Exchange.OpenOf(name))
+        {
+            Operation operation = submission.Operations.First(o => o.Target == name);
+            versions.Add(new ExplainedVersion(
+                tag.Uid, tag, operation.Kind, state == TagState.Open ? "open" : "agreed", round, Vector(bits), HoldersOf(operation.Manifest)));
+        }
+
+        foreach (VersionEntry kept in Reader.Versions(name))
+        {
+            if (!versions.Any(v => v.Tag == kept.Tag))
+            {
+                versions.Add(new ExplainedVersion(kept.Uid, kept.Tag, kept.Kind, "applied", 0, [], HoldersOf(kept.Manifest)));
+            }
+        }
+
+        return versions.ToImmutable();
+    }
+
+    /// <summary>A bucket's settings: as applied here, else as a quorum knows them. Null settings and no fault: there is no such bucket.</summary>
+    public void FindBucket(string bucket, Moment now, Action<BucketSettings?, ReadOutcome.Unavailable?> answer)
+    {
+        _now = now;
+        if (Reader.Bucket(bucket) is { } applied)
+        {
+            answer(applied, null);
+            return;
+        }
+
+        Exchange.Read(new ObjectName(ObjectName.SystemBucket, bucket), now, outcome =>
+        {
+            switch (outcome)
+            {
+                case ReadOutcome.Found found when BucketSettings.TryRead(found.Manifest.Inline.Span, out BucketSettings? settings, out _):
+                    answer(settings, null);
+                    break;
+                case ReadOutcome.Unavailable unavailable:
+                    answer(null, unavailable);
+                    break;
+                default:
+                    answer(null, null);
+                    break;
+            }
+        });
+    }
+
+    private ImmutableArray<(NodeId Server, bool Bit)> VectorOf(Tag tag) => Vector(Exchange.BitsOf(tag));
+
+    private ImmutableArray<(NodeId Server, bool Bit)> Vector(VoterSet bits) => [.. Configuration.Voters.Select((v, i) => (v, bits.Contains(i)))];
+
+    private ImmutableArray<(ChunkId Chunk, ImmutableArray<NodeId> Holders)> HoldersOf(ObjectManifest? manifest) =>
+        manifest is null ? [] : [.. manifest.Chunks.Take(MaxExplainedChunks).Select(c => (c.Id, KnownHolders(c.Id)))];
+
+    private void WithBuckets(string[] buckets, int next, Action<SubmitOutcome?> then)
+    {
+        while (next < buckets.Length && Reader.Bucket(buckets[next]) is not null)
+        {
+            next++;
+        }
+
+        if (next == buckets.Length)
+        {
+            then(null);
+            return;
+        }
+
+        FindBucket(buckets[next], _now, (settings, unavailable) =>
+        {
+            if (settings is not null)
+            {
+                WithBuckets(buckets, next + 1, then);
+            }
+            else if (unavailable is not null)
+            {
+                then(new SubmitOutcome.Rejected(RejectionReason.NoQuorum, $"bucket '{buckets[next]}' is not known here, and no quorum could be asked: {unavailable.Why}"));
+            }
+            else
+            {
+                then(new SubmitOutcome.Rejected(RejectionReason.BucketNotFound, $"there is no bucket '{buckets[next]}'; create it first"));
+            }
+        });
+    }
+}
