@@ -22,7 +22,7 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
     private readonly SqliteStatement _begin = database.Prepare("BEGIN");
     private readonly SqliteStatement _end = database.Prepare("COMMIT");
     private readonly SqliteStatement _rows = database.Prepare(
-        "SELECT name, tag, kind, size, sha256 FROM versions WHERE bucket = ?1 AND name >= ?2 ORDER BY name, tag DESC");
+        "SELECT name, tag, kind, size, sha256, head FROM versions WHERE bucket = ?1 AND name >= ?2 ORDER BY name, tag DESC");
 
     public ListPage List(ListQuery query)
     {
@@ -138,8 +138,9 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
         {
             Tag tag = TagKey.Read(_rows.Bytes(1));
             var target = new ObjectName(_query.Bucket, Encoding.UTF8.GetString(_name));
+            (string contentType, ImmutableArray<KeyValuePair<string, string>> metadata) = ManifestHead.Read(_rows.Bytes(5));
             return new ListedVersion(
-                target, tag.Uid, tag, (OperationKind)_rows.Number(2), _rows.Number(3), Digest.Read(_rows.Bytes(4)), isCurrent);
+                target, tag.Uid, tag, (OperationKind)_rows.Number(2), _rows.Number(3), Digest.Read(_rows.Bytes(4)), isCurrent, contentType, metadata);
         }
 
         private byte[] Start()

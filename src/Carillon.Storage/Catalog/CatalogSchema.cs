@@ -22,6 +22,7 @@ internal static class CatalogSchema
         CREATE TABLE versions(
           bucket TEXT NOT NULL, name BLOB NOT NULL, tag BLOB NOT NULL, kind INTEGER NOT NULL, keeps INTEGER NOT NULL, form INTEGER NOT NULL,
           record INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,
+          head BLOB NOT NULL,
           PRIMARY KEY(bucket, name, tag DESC)) WITHOUT ROWID;
         CREATE INDEX chunked_lists ON versions(record, start) WHERE form = 2;
         CREATE TABLE names(bucket TEXT PRIMARY KEY, live INTEGER NOT NULL) WITHOUT ROWID;

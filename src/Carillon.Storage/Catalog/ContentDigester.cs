@@ -8,7 +8,7 @@ internal static class ContentDigester
 {
     private static readonly string[] Contents =
     [
-        "SELECT bucket, name, v.tag, kind, keeps, form, start, length, size, sha256 FROM versions v ORDER BY bucket, name, v.tag",
+        "SELECT bucket, name, v.tag, kind, keeps, form, start, length, size, sha256, head FROM versions v ORDER BY bucket, name, v.tag",
         "SELECT tag, kept, checksum, r.record FROM tags t JOIN records r ON r.id = t.record ORDER BY tag",
         "SELECT tag, key FROM rejected ORDER BY tag",
         "SELECT bucket, live FROM names ORDER BY bucket",

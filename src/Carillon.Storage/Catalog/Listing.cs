@@ -29,7 +29,11 @@ public sealed record VersionEntry(ObjectName Target, Uid Uid, Tag Tag, Operation
 /// <param name="Size">Content in bytes; 0 for a tombstone.</param>
 /// <param name="Sha256">SHA-256 of the content; zeros for a tombstone.</param>
 /// <param name="IsCurrent">True for the name's greatest UID.</param>
-public sealed record ListedVersion(ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, long Size, Digest Sha256, bool IsCurrent);
+/// <param name="ContentType">Media type, or empty.</param>
+/// <param name="Metadata">In order of the keys: what a client needs to restore a folder without asking about each file.</param>
+public sealed record ListedVersion(
+    ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, long Size, Digest Sha256, bool IsCurrent, string ContentType,
+    ImmutableArray<KeyValuePair<string, string>> Metadata);
 
 /// <summary>A page of a listing. It may be short, or even empty, and still have a next one: a page looks at a bounded number of rows.</summary>
 /// <param name="Objects">Current versions (or all, if asked for); without tombstones unless versions were asked for.</param>

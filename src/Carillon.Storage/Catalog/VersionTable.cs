@@ -25,10 +25,12 @@ internal struct VersionRow
 /// <summary>The writer's statements on <c>versions</c>, and on <c>names</c>, the number of each bucket's names whose current version is a put.</summary>
 internal sealed class VersionTable(SqliteDatabase database)
 {
+    private const int MaxStackBytes = 512;
+
     private readonly SqliteStatement _select = database.Prepare(
         "SELECT tag, kind, keeps, form, record, start, length FROM versions WHERE bucket = ?1 AND name = ?2 ORDER BY tag DESC");
 
-    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
     private readonly SqliteStatement _delete = database.Prepare("DELETE FROM versions WHERE bucket = ?1 AND name = ?2 AND tag = ?3");
     private readonly SqliteStatement _count = database.Prepare(
         "INSERT INTO names VALUES(?1, ?2) ON CONFLICT(bucket) DO UPDATE SET live = live + excluded.live");
@@ -70,7 +72,11 @@ internal sealed class VersionTable(SqliteDatabase database)
         (manifest?.Sha256 ?? default).Write(sha256);
         _insert.BindText(1, Bucket).Bind(2, Name).Bind(3, TagKey.Of(row.Tag, key)).Bind(4, (long)row.Kind).Bind(5, row.VersionsKept)
             .Bind(6, (long)row.Form).Bind(7, row.Record).Bind(8, row.ManifestStart).Bind(9, row.ManifestLength)
-            .Bind(10, manifest?.Size ?? 0).Bind(11, sha256).Run();
+            .Bind(10, manifest?.Size ?? 0).Bind(11, sha256);
+        int length = ManifestHead.SizeOf(manifest);
+        Span<byte> head = length <= MaxStackBytes ? stackalloc byte[MaxStackBytes] : new byte[length];
+        ManifestHead.Write(manifest, head[..length]);
+        _insert.Bind(12, head[..length]).Run();
     }
 
     /// <summary>Removes a version of the chosen name.</summary>

@@ -74,6 +74,21 @@ public sealed class CatalogTests : IDisposable
     }
 
     [Fact]
+    public void Listing_shows_media_type_and_metadata_of_each_version()
+    {
+        Operation put = Put("a", "text");
+        string large = new('ü', 2000);
+        ObjectManifest manifest = put.Manifest! with { ContentType = "text/plain", Metadata = [new("empty", ""), new("large", large)] };
+        Apply(Submission(Tag(10), put with { Manifest = manifest }, Put("b")), Submission(Tag(20), Delete("a")));
+
+        ImmutableArray<ListedVersion> listed = _reader.List(new ListQuery("bucket", Versions: true)).Objects;
+
+        Assert.Equal(["", "text/plain", ""], listed.Select(version => version.ContentType));
+        Assert.Equal([0, 2, 0], listed.Select(version => version.Metadata.Length));
+        Assert.Equal(manifest.Metadata, listed[1].Metadata);
+    }
+
+    [Fact]
     public void Changeset_gives_every_name_the_same_uid()
     {
         Submission changeset = Submission(Tag(10), Put("a", "1"), Delete("b"), Put("c", "333"));
