@@ -24,6 +24,12 @@ public interface IMembership
     /// <summary>The entry servers whose clock no quorum sees off: this one's submissions go to these only.</summary>
     VoterSet ClockGoodVoters { get; }
 
+    /// <summary>
+    /// Why this server itself does not vote: another disk than configured, a restored backup, or its own stores. It may be
+    /// connected to a quorum nevertheless; then it serves what it can verify, and accepts nothing.
+    /// </summary>
+    MemberFault SelfFault { get; }
+
     /// <summary>True if <see cref="ConnectedVoters"/> are a quorum.</summary>
     bool HasQuorum { get; }
 
@@ -32,6 +38,12 @@ public interface IMembership
 
     /// <summary>True for this server, and for one whose tunnel is up and that is not failed, nor cut off by <c>clock.strict</c>.</summary>
     bool IsConnected(NodeId server);
+
+    /// <summary>
+    /// True if this is the server of that name as it is now: the configured disk, in the incarnation heard last. What comes from
+    /// any other is dropped, since its promises are another's or forgotten.
+    /// </summary>
+    bool Accepts(ServerIdentity from);
 
     /// <summary>False for a server, this one included, whose clock a quorum of its peers sees off by more than <c>clock.maxSkew</c>.</summary>
     bool IsClockGood(NodeId server);

@@ -2,7 +2,7 @@ namespace Carillon.Protocols.Membership;
 
 /// <content>
 /// Suspicion, and the probes before it becomes a failure (SWIM: Das, Gupta, Motivala, 2002). The suspecter asks the silent
-/// server itself, by datagram and tunnel, and asks helpers to ask it. Helpers keep nothing: a probe names its origin, and so
+/// server itself, by datagram and tunnel, and asks helpers to ask it. Helpers wait for nothing: a probe names its origin, and so
 /// does the answer that they pass on.
 /// </content>
 public sealed partial class MembershipMonitor
@@ -66,7 +66,7 @@ public sealed partial class MembershipMonitor
         switch (probe.Kind)
         {
             case MembershipMessageKind.ProbeRequest when probe.Origin == from.Name && PeerOf(probe.Target.Name) is { } target:
-                SendOnAllPaths(target, probe with { Kind = MembershipMessageKind.Probe });
+                PassOn(target, probe with { Kind = MembershipMessageKind.Probe }, sender.RequestsTaken);
                 break;
             case MembershipMessageKind.Probe when probe.Target.Name == Self.Name:
                 SendOnAllPaths(sender, probe with { Kind = MembershipMessageKind.ProbeAnswer, Target = Self });
@@ -75,7 +75,7 @@ public sealed partial class MembershipMonitor
                 TakeAnswer(probe);
                 break;
             case MembershipMessageKind.ProbeAnswer when probe.Target == from && PeerOf(probe.Origin) is { } origin:
-                SendOnAllPaths(origin, probe);
+                PassOn(origin, probe, origin.AnswersPassed);
                 break;
             default:
                 _counters = _counters with { Malformed = _counters.Malformed + 1 };
@@ -90,6 +90,15 @@ public sealed partial class MembershipMonitor
             && Admit(answer.Target) is { } peer)
         {
             Hear(peer);
+        }
+    }
+
+    // What comes by two ways and leaves by two would double at each server.
+    private void PassOn(Peer to, ProbeMessage probe, RecentNumbers passed)
+    {
+        if (passed.Add(probe.Number))
+        {
+            SendOnAllPaths(to, probe);
         }
     }
 

@@ -100,7 +100,7 @@ public sealed partial class MembershipMonitor : IMembership
     /// <summary>What was counted since the start.</summary>
     public MembershipCounters Counters => _counters;
 
-    /// <summary>Why this server itself does not vote: another disk than configured, a restored backup, or its own word.</summary>
+    /// <inheritdoc/>
     public MemberFault SelfFault =>
         _behindRecord ? MemberFault.BehindRecord
         : Configuration.Find(Self.Name)?.Disk != Self.Disk ? MemberFault.UnknownDisk
@@ -228,6 +228,11 @@ public sealed partial class MembershipMonitor : IMembership
 
     /// <inheritdoc/>
     public bool IsConnected(NodeId server) => server == Self.Name || PeerOf(server) is { Connected: true };
+
+    /// <inheritdoc/>
+    public bool Accepts(ServerIdentity from) =>
+        from == Self
+        || (PeerOf(from.Name) is { EverHeard: true } peer && peer.Record.Disk == from.Disk && peer.Incarnation == from.Incarnation);
 
     /// <inheritdoc/>
     public bool IsClockGood(NodeId server) => server == Self.Name ? !_selfQuarantined : PeerOf(server) is { Quarantined: false };

@@ -15,13 +15,15 @@ internal sealed class MulticastTrial(MembershipOptions options)
     private Instant? _trialAt;
     private Instant? _heardByAllSince;
     private NodeId _deaf;
+    private NodeId _blocked;
     private bool _anyoneHeard;
 
     /// <summary>True while the group is used.</summary>
     public bool Multicast { get; private set; } = options.Transport == TransportChoice.Multicast;
 
     /// <summary>Mode and reason for <c>cluster status</c>.</summary>
-    public TransportStatus Status => new(Multicast, Reason());
+    public TransportStatus Status => new(
+        Multicast, _blocked.IsNone ? Reason() : $"{Reason()}; no datagrams reach {_blocked}, its heartbeats go through the tunnel");
 
     /// <summary>True if this heartbeat also, or only, goes to the group.</summary>
     public bool IsGroupDue(Instant now)
@@ -47,6 +49,7 @@ internal sealed class MulticastTrial(MembershipOptions options)
     public bool Evaluate(List<Peer> peers, Instant now)
     {
         _deaf = default;
+        _blocked = default;
         _anyoneHeard = false;
         foreach (Peer peer in peers)
         {
@@ -54,6 +57,7 @@ internal sealed class MulticastTrial(MembershipOptions options)
             {
                 _anyoneHeard = true;
                 _deaf = _deaf.IsNone && !Hears(peer, now) ? peer.Name : _deaf;
+                _blocked = _blocked.IsNone && IsBlocked(peer, now) ? peer.Name : _blocked;
             }
         }
 
@@ -90,9 +94,14 @@ internal sealed class MulticastTrial(MembershipOptions options)
             return IsFresh(reached, now, (TrialsLost * options.MulticastProbe) + peer.Interval + RoundTripOf(peer));
         }
 
-        Instant since = reached is { } at && at > peer.AliveSince ? at : peer.AliveSince;
-        return now - since <= options.MulticastSettle + (2 * peer.Interval);
+        return now - Later(reached, peer.AliveSince) <= options.MulticastSettle + (2 * peer.Interval);
     }
+
+    // Only for the reason: heartbeats through the tunnel keep such a server alive, but a firewall should be told of.
+    private bool IsBlocked(Peer peer, Instant now) =>
+        peer.TunnelIsUp && now - Later(peer.ReachedAt, peer.AliveSince) > options.MulticastSettle + (2 * peer.Interval);
+
+    private static Instant Later(Instant? reached, Instant since) => reached is { } at && at > since ? at : since;
 
     // In the ordinary course an echo is as old as the time between two of our heartbeats, plus that between two of the peer's,
     // plus the way back; one more of our intervals forgives one lost datagram in most cases.

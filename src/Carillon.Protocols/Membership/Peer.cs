@@ -42,6 +42,11 @@ internal sealed class Peer(ServerRecord record, int index, int bit, Instant now)
     /// <summary>Number of the present suspicion's probes; an answer to another one proves nothing.</summary>
     public uint ProbeNumber { get; set; }
 
+    /// <summary>Which of its probe requests were carried out, and which answers to it were passed on: each comes by two ways.</summary>
+    public RecentNumbers RequestsTaken { get; } = new();
+
+    public RecentNumbers AnswersPassed { get; } = new();
+
     /// <summary>Number of the newest heartbeat taken.</summary>
     public uint LastNumber { get; set; }
 
@@ -110,6 +115,8 @@ internal sealed class Peer(ServerRecord record, int index, int bit, Instant now)
     {
         Incarnation = incarnation;
         LastNumber = 0;
+        RequestsTaken.Clear();
+        AnswersPassed.Clear();
         DatagramAt = null;
         GroupAt = null;
         ReachedAt = null;

@@ -59,7 +59,7 @@ public sealed class TranscriptCommand
     /// <summary>Reads <c>250us</c>, <c>100ms</c>, <c>-2s</c>, <c>1.5s</c>, <c>5min</c>, <c>24h</c>.</summary>
     public TimeSpan Duration(string text)
     {
-        int digits = text.AsSpan().IndexOfAnyExcept("-.0123456789");
+        int digits = text.AsSpan().IndexOfAnyExcept("+-.0123456789");
         if (digits <= 0 || !double.TryParse(text.AsSpan(0, digits), NumberStyles.Float, CultureInfo.InvariantCulture, out double number))
         {
             throw Fault($"'{text}' is not a duration");
