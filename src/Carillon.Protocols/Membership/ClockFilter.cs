@@ -12,8 +12,9 @@ internal sealed class ClockFilter
     // Wall clocks travel in milliseconds.
     private const long ResolutionTicks = TimeSpan.TicksPerMillisecond;
 
-    // Clocks that run 5 % fast and 5 % slow part by a tenth of the time between two samples.
-    private const int DriftDivisor = 10;
+    // Two clocks that NTP slews part by a thousandth of the time between two samples. Where clocks run worse than that the newest
+    // sample always wins, which is right too.
+    private const int DriftDivisor = 1000;
 
     private readonly Sample[] _samples = new Sample[Length];
     private int _count;

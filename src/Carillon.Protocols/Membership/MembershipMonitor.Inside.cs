@@ -9,9 +9,10 @@ public sealed partial class MembershipMonitor
     private void Begin(Moment now)
     {
         // Time never runs backwards here, even if a driver hands in a moment that it took before another.
-        Instant at = now.Now < _now.Now ? _now.Now : now.Now;
+        Instant before = _now.Now;
+        Instant at = now.Now < before ? before : now.Now;
         _now = now with { Now = at };
-        TimeSpan late = at - _deadline;
+        TimeSpan late = at - (_deadline > before ? _deadline : before);
         if (late > _options.HeartbeatInterval)
         {
             _counters = _counters with { OwnPauses = _counters.OwnPauses + 1 };
@@ -20,8 +21,6 @@ public sealed partial class MembershipMonitor
                 peer.Excuse(late);
             }
         }
-
-        _deadline = at > _deadline ? at : _deadline;
     }
 
     private void End()

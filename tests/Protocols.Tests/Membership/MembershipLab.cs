@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
@@ -30,6 +31,8 @@ internal sealed class MembershipLab
         {
             _servers[record.Name] = new LabServer(record.Name, record.Disk);
         }
+
+        Servers = [.. Configuration.Servers.Select(record => _servers[record.Name])];
     }
 
     public ClusterConfiguration Configuration { get; }
@@ -60,7 +63,7 @@ internal sealed class MembershipLab
 
     public LabServer this[string name] => _servers[NodeId.Parse(name)];
 
-    public IEnumerable<LabServer> Servers => Configuration.Servers.Select(record => _servers[record.Name]);
+    public ImmutableArray<LabServer> Servers { get; }
 
     public static ClusterConfiguration ConfigurationOf(int servers, int entryServers) => new(
         "lab", 1,
