@@ -132,7 +132,11 @@ internal readonly record struct BatchHeader(
         return header.IsPlausible(version) ? HeaderKind.Right : HeaderKind.Broken;
     }
 
+    // No count gets here; so none can run over while a bad header is followed.
+    private const long Endless = 1L << 62;
+
     private bool IsPlausible(ushort version) =>
-        version == Version && Generation >= 1 && Number >= 1 && Before >= 0 && Oldest >= 1 && Oldest <= Generation
+        version == Version && Generation is >= 1 and < Endless && Number is >= 1 and < Endless && Before is >= 0 and < Endless
+        && Oldest >= 1 && Oldest <= Generation
         && PayloadBytes is >= 0 and <= MaxBatchBytes - Size;
 }

@@ -215,8 +215,7 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
             case HeaderKind.Right when header.Generation < segment.Generation:
                 return BatchFound.Stale;
             case HeaderKind.Right when header.Generation == segment.Generation && IsExpected(header):
-                bool isWhole = offset + header.AlignedBytes <= segment.Length && _reader.TryReadPayload(segment, offset, header, out payload);
-                return isWhole ? BatchFound.Whole : BatchFound.Torn;
+                return _reader.TryReadPayload(segment, offset, header, out payload) ? BatchFound.Whole : BatchFound.Torn;
             case HeaderKind.Right:
                 return BatchFound.Broken;
             default:

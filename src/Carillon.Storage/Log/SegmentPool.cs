@@ -77,11 +77,11 @@ internal sealed class SegmentPool : IDisposable
         }
     }
 
-    /// <summary>Makes the first segment and the reserve, where they are not there yet.</summary>
+    /// <summary>Makes the first segment, and the reserve or at least one behind it, where they are not there yet.</summary>
     /// <exception cref="StorageException">There is no room even for the first segment, or the device failed.</exception>
     public void Complete()
     {
-        int needed = ReserveSegments + (_live.Count == 0 ? 1 : 0);
+        int needed = Math.Max(1, ReserveSegments) + (_live.Count == 0 ? 1 : 0);
         while (_free.Count < needed && !IsDeviceFull)
         {
             SegmentPreparation preparation = PlanNew();

@@ -28,6 +28,12 @@ internal sealed class SegmentReader(DiskId disk)
     /// <summary>The payload that a header announces; false if it is not what was written.</summary>
     public bool TryReadPayload(Segment segment, long offset, scoped in BatchHeader header, out ReadOnlySpan<byte> payload)
     {
+        payload = default;
+        if (offset + header.AlignedBytes > segment.Length)
+        {
+            return false;
+        }
+
         Span<byte> batch = At(segment, offset, BatchHeader.Size + header.PayloadBytes);
         payload = batch.Length < BatchHeader.Size ? default : batch[BatchHeader.Size..];
         if (payload.Length != header.PayloadBytes || Crc32C.Of(payload) != header.PayloadChecksum)

@@ -25,9 +25,7 @@ internal sealed class FaultDevice : IStorageDevice
     /// <summary>File flushes so far.</summary>
     public int Flushes { get; private set; }
 
-    public long LargestRead { get; private set; }
-
-    public long FreeBytes => Capacity - _names.Values.Sum(content => (long)content.Bytes.Length);
+    public long FreeBytes => Capacity - _names.Values.Sum(content => (long)content.Length);
 
     public IReadOnlyList<string> List(string folder) =>
         [.. _names.Keys.Where(key => key.Folder == folder).Select(key => key.Name).Order(StringComparer.Ordinal)];
@@ -53,12 +51,12 @@ internal sealed class FaultDevice : IStorageDevice
     public void FlushFolder(string folder) => _durableNames = new(_names);
 
     /// <summary>The bytes of a file as they are now, to be spoiled by a test.</summary>
-    public byte[] Bytes(string folder, string name) => _names[(folder, name)].Bytes;
+    public Span<byte> Bytes(string folder, string name) => _names[(folder, name)].Written;
 
     /// <summary>Makes a file of these bytes, durably.</summary>
     public void Put(string folder, string name, byte[] bytes)
     {
-        _names[(folder, name)] = new Content { Bytes = bytes, Durable = [.. bytes] };
+        _names[(folder, name)] = new Content { Bytes = bytes, Length = bytes.Length, Durable = [.. bytes] };
         _durableNames = new(_names);
     }
 
@@ -75,7 +73,12 @@ internal sealed class FaultDevice : IStorageDevice
 
     private sealed class Content
     {
+        /// <summary>What the file holds, and room to grow.</summary>
         public byte[] Bytes { get; set; } = [];
+
+        public int Length { get; set; }
+
+        public Span<byte> Written => Bytes.AsSpan(0, Length);
 
         public byte[] Durable { get; set; } = [];
 
@@ -84,11 +87,11 @@ internal sealed class FaultDevice : IStorageDevice
         public void Flush()
         {
             byte[] durable = Durable;
-            Array.Resize(ref durable, Bytes.Length);
+            Array.Resize(ref durable, Length);
             foreach (int page in Dirty)
             {
                 int start = page * Page;
-                int length = Math.Min(Page, Bytes.Length - start);
+                int length = Math.Min(Page, Length - start);
                 Bytes.AsSpan(start, length).CopyTo(durable.AsSpan(start));
             }
 
@@ -99,34 +102,33 @@ internal sealed class FaultDevice : IStorageDevice
         public void CutPower(RandomSource random)
         {
             byte[] after = Durable;
-            Array.Resize(ref after, random.Chance(0.5) ? Math.Max(Durable.Length, Bytes.Length) : Durable.Length);
+            Array.Resize(ref after, random.Chance(0.5) ? Math.Max(Durable.Length, Length) : Durable.Length);
             foreach (int page in Dirty)
             {
                 int fate = random.Below(3);
-                for (int start = page * Page; start < Math.Min((page + 1) * Page, Math.Min(after.Length, Bytes.Length)); start += Sector)
+                for (int start = page * Page; start < Math.Min((page + 1) * Page, Math.Min(after.Length, Length)); start += Sector)
                 {
                     if (fate == 1 || (fate == 2 && random.Chance(0.5)))
                     {
-                        int length = Math.Min(Sector, Math.Min(after.Length, Bytes.Length) - start);
+                        int length = Math.Min(Sector, Math.Min(after.Length, Length) - start);
                         Bytes.AsSpan(start, length).CopyTo(after.AsSpan(start));
                     }
                 }
             }
 
-            (Bytes, Durable) = ([.. after], after);
+            (Bytes, Length, Durable) = ([.. after], after.Length, after);
             Dirty.Clear();
         }
     }
 
     private sealed class OpenFile(FaultDevice device, Content content) : IStorageFile
     {
-        public long Length => content.Bytes.Length;
+        public long Length => content.Length;
 
         public int Read(long offset, Span<byte> into)
         {
-            device.LargestRead = Math.Max(device.LargestRead, into.Length);
-            int count = (int)Math.Clamp(content.Bytes.Length - offset, 0, into.Length);
-            content.Bytes.AsSpan((int)Math.Min(offset, content.Bytes.Length), count).CopyTo(into);
+            int count = (int)Math.Clamp(content.Length - offset, 0, into.Length);
+            content.Bytes.AsSpan((int)Math.Min(offset, content.Length), count).CopyTo(into);
             return count;
         }
 
@@ -138,16 +140,14 @@ internal sealed class FaultDevice : IStorageDevice
             }
 
             long end = offset + bytes.Length;
-            if (end > content.Bytes.Length)
+            if (end > content.Length)
             {
-                if (end - content.Bytes.Length > device.FreeBytes)
+                if (end - content.Length > device.FreeBytes)
                 {
                     throw new StorageException(StorageFault.Full, "The disk is full.");
                 }
 
-                byte[] longer = content.Bytes;
-                Array.Resize(ref longer, (int)end);
-                content.Bytes = longer;
+                SetLength(end);
             }
 
             bytes.CopyTo(content.Bytes.AsSpan((int)offset));
@@ -159,9 +159,15 @@ internal sealed class FaultDevice : IStorageDevice
 
         public void SetLength(long length)
         {
-            byte[] changed = content.Bytes;
-            Array.Resize(ref changed, (int)length);
-            content.Bytes = changed;
+            if (length > content.Bytes.Length)
+            {
+                byte[] longer = content.Bytes;
+                Array.Resize(ref longer, (int)Math.Max(length, longer.Length * 2L));
+                content.Bytes = longer;
+            }
+
+            content.Bytes.AsSpan((int)Math.Min(length, content.Length)..).Clear();
+            content.Length = (int)length;
         }
 
         public void Flush()
