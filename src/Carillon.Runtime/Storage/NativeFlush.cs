@@ -19,7 +19,11 @@ internal static partial class NativeFlush
     {
         if (OperatingSystem.IsLinux())
         {
-            Check(path, () => FlushData(file));
+            while (FlushData(file) != 0)
+            {
+                ThrowUnlessInterrupted(path);
+            }
+
             return;
         }
 
@@ -46,18 +50,18 @@ internal static partial class NativeFlush
         }
 
         using var folder = new SafeFileHandle(descriptor, ownsHandle: true);
-        Check(path, () => FlushAll(folder));
+        while (FlushAll(folder) != 0)
+        {
+            ThrowUnlessInterrupted(path);
+        }
     }
 
-    private static void Check(string path, Func<int> flush)
+    private static void ThrowUnlessInterrupted(string path)
     {
-        while (flush() != 0)
+        int error = Marshal.GetLastPInvokeError();
+        if (error != Interrupted)
         {
-            int error = Marshal.GetLastPInvokeError();
-            if (error != Interrupted)
-            {
-                throw DeviceErrors.Translated(path, error);
-            }
+            throw DeviceErrors.Translated(path, error);
         }
     }
 

@@ -232,6 +232,11 @@ public sealed class SegmentLog : IDisposable
 
             _oldest = Math.Max(_oldest, segment.Generation + 1);
         }
+
+        if (SeededBug.Is("log-frees-before-cut-is-durable"))
+        {
+            _pool.Release(_oldest);
+        }
     }
 
     /// <summary>Closes the files. What was not flushed is lost.</summary>
@@ -257,7 +262,7 @@ public sealed class SegmentLog : IDisposable
     /// </summary>
     private static void WriteAgain(RecoveredLog recovered)
     {
-        if (recovered.Last is ({ } segment, var offset, var bytes))
+        if (recovered.Last is ({ } segment, var offset, var bytes) && !SeededBug.Is("log-trusts-the-kernels-cache"))
         {
             byte[] batch = new byte[bytes];
             int read = segment.File.Read(offset, batch);
