@@ -212,7 +212,8 @@ public sealed partial class ServerNode : IDisposable
         switch (protocol)
         {
             case Protocol.VectorExchange:
-                return Exchange.Receive(from.Name, payload, _now);
+                // Another disk under that name, or a restored backup, has not made that voter's promises.
+                return !Members.Accepts(from) || Exchange.Receive(from.Name, payload, _now);
             case Protocol.Membership:
                 Members.Receive(from, payload, _now);
                 return true;

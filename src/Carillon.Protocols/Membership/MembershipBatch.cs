@@ -59,7 +59,7 @@ public enum MembershipEventKind
 public readonly record struct MembershipEvent(MembershipEventKind Kind, NodeId Server, Incarnation Incarnation, ulong View);
 
 /// <summary>What <see cref="MembershipMonitor"/> wants done. Nothing in it waits for anything else in it.</summary>
-/// <param name="Records">To be made durable, each answered by <see cref="MembershipMonitor.Persisted"/>.</param>
+/// <param name="Records">To be made durable, each answered by <see cref="MembershipMonitor.Persisted"/>; asked again each second.</param>
 /// <param name="Sends">Messages, free to leave.</param>
 /// <param name="Events">For the layers above, in order.</param>
 /// <param name="Deadline">When to call <see cref="MembershipMonitor.Advance"/> at the latest.</param>

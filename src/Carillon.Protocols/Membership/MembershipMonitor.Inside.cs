@@ -153,7 +153,25 @@ public sealed partial class MembershipMonitor
 
         if (incarnation > peer.Recorded)
         {
-            _outbox.Record(new IncarnationRecord(peer.Name, peer.Record.Disk, incarnation));
+            AskForRecord(peer);
+        }
+    }
+
+    private void AskForRecord(Peer peer)
+    {
+        peer.RecordAskedAt = _now.Now;
+        _outbox.Record(new IncarnationRecord(peer.Name, peer.Record.Disk, peer.Incarnation));
+    }
+
+    // A full disk may have refused it; without its record the peer would never count as a voter.
+    private void AskAgainForRecords()
+    {
+        foreach (Peer peer in _peers)
+        {
+            if (peer.EverHeard && peer.Recorded < peer.Incarnation && _now.Now - peer.RecordAskedAt >= RecordAgain)
+            {
+                AskForRecord(peer);
+            }
         }
     }
 

@@ -17,6 +17,8 @@ public sealed partial class MembershipMonitor : IMembership
     // A round trip beyond this is a stall of somebody, not a distance.
     private static readonly TimeSpan LongestRoundTrip = TimeSpan.FromSeconds(10);
 
+    private static readonly TimeSpan RecordAgain = TimeSpan.FromSeconds(1);
+
     // Heartbeats are spread by this much, so that servers started together do not stay in step.
     private const double Spread = 0.05;
 
@@ -119,6 +121,7 @@ public sealed partial class MembershipMonitor : IMembership
         if (_now.Now >= _nextHeartbeat)
         {
             SendHeartbeat();
+            AskAgainForRecords();
             JudgeClocks();
             if (_trial.Evaluate(_peers, _now.Now))
             {

@@ -27,6 +27,9 @@ internal sealed class Peer(ServerRecord record, int index, int bit, Instant now)
     /// <summary>The greatest incarnation that is durably recorded here.</summary>
     public Incarnation Recorded { get; set; }
 
+    /// <summary>When its record was last asked to be made durable.</summary>
+    public Instant RecordAskedAt { get; set; }
+
     /// <summary>True once something came from this disk since this server started.</summary>
     public bool EverHeard { get; set; }
 

@@ -106,12 +106,12 @@ public sealed class SealedDatagramOpener : IDisposable
             return DatagramVerdict.Stranger;
         }
 
-        if (_keys.FirstOrDefault(known => known.Epoch == keyEpoch) is not { } key)
+        if (KeyOf(keyEpoch) is not { } key)
         {
             return DatagramVerdict.UnknownKey;
         }
 
-        Sender? sender = name.Senders.Find(known => known.Identity.Disk == claimed.Disk);
+        Sender? sender = name.Of(claimed.Disk);
         DatagramVerdict verdict = sender?.Judge(claimed.Incarnation, counter) ?? DatagramVerdict.Opened;
         if (verdict != DatagramVerdict.Opened)
         {
@@ -140,6 +140,19 @@ public sealed class SealedDatagramOpener : IDisposable
         from = claimed;
         length = sealedLength;
         return DatagramVerdict.Opened;
+    }
+
+    private ClusterKey? KeyOf(uint epoch)
+    {
+        foreach (ClusterKey key in _keys)
+        {
+            if (key.Epoch == epoch)
+            {
+                return key;
+            }
+        }
+
+        return null;
     }
 
     private static Sender Replace(Name name, Sender? former, ServerIdentity identity, ClusterKey key, AesGcm cipher)
@@ -177,7 +190,21 @@ public sealed class SealedDatagramOpener : IDisposable
     }
 
     /// <summary>A configured name, its disk, and who has spoken under it.</summary>
-    private sealed record Name(DiskId Disk, List<Sender> Senders);
+    private sealed record Name(DiskId Disk, List<Sender> Senders)
+    {
+        public Sender? Of(DiskId disk)
+        {
+            foreach (Sender sender in Senders)
+            {
+                if (sender.Identity.Disk == disk)
+                {
+                    return sender;
+                }
+            }
+
+            return null;
+        }
+    }
 
     /// <summary>One incarnation of one disk, with its keys and what has been seen of it.</summary>
     private sealed class Sender(ServerIdentity identity, ClusterKey key, AesGcm cipher) : IDisposable

@@ -28,6 +28,21 @@ public sealed class MembershipTests
     }
 
     [Fact]
+    public void Record_that_was_not_made_durable_is_asked_for_again()
+    {
+        MembershipMonitor monitor = MonitorOf(S1, servers: 2);
+        monitor.TunnelUp(S2, At(10));
+        monitor.Drain();
+        monitor.Advance(At(500));
+        Assert.Empty(monitor.Drain().Records);
+        monitor.Advance(At(1100));
+        IncarnationRecord record = Assert.Single(monitor.Drain().Records);
+        monitor.Persisted(record, At(1101));
+        monitor.Advance(At(3000));
+        Assert.Empty(monitor.Drain().Records);
+    }
+
+    [Fact]
     public void Incarnation_that_was_recorded_before_needs_no_other_record()
     {
         MembershipMonitor monitor = MonitorOf(S1, servers: 2, new IncarnationRecord(S2.Name, S2.Disk, S2.Incarnation));
