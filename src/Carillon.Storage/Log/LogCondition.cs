@@ -12,6 +12,6 @@ public enum LogCondition
     /// <summary>Something that was flushed is damaged or missing: no appends, and this disk must not vote.</summary>
     Corrupt,
 
-    /// <summary>The device failed since the log was opened, or was filled to the last reserved byte: no appends until it is opened again.</summary>
+    /// <summary>The device failed since the log was opened, or far too much was appended unasked: no appends until it is opened again.</summary>
     Failed,
 }

@@ -74,7 +74,7 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
 
     /// <summary>
     /// Finds each segment's generation: of its first block, or, where that says nothing or is not needed any more, the greatest in it
-    /// (a first block whose write was lost leaves an old generation there).
+    /// (a first block whose write was lost leaves an old generation there; then the second batch begins no further in than the longest batch).
     /// </summary>
     private void Identify(IReadOnlyList<Segment> segments)
     {
@@ -87,7 +87,7 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
                     StorageFault.Failed, $"The log file {segment.Name} belongs to the disk {header.Disk}; this server's disk is {disk}.");
             }
 
-            segment.Generation = kind == HeaderKind.Right ? header.Generation : Greatest(segment);
+            segment.Generation = kind == HeaderKind.Right ? header.Generation : Greatest(segment, segment.Length);
         }
 
         long newest = segments.Max(segment => (long?)segment.Generation) ?? 0;
@@ -96,15 +96,15 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
         {
             if (segment.Generation > 0 && segment.Generation < oldest)
             {
-                segment.Generation = Greatest(segment);
+                segment.Generation = Greatest(segment, BatchHeader.MaxBatchBytes);
             }
         }
     }
 
-    private long Greatest(Segment segment)
+    private long Greatest(Segment segment, long upTo)
     {
         long greatest = 0;
-        for (long offset = 0; _reader.TryFind(segment, 0, ref offset, out BatchHeader header); offset += BatchHeader.Block)
+        for (long offset = 0; _reader.TryFind(segment, 0, ref offset, out BatchHeader header, upTo); offset += BatchHeader.Block)
         {
             greatest = Math.Max(greatest, header.Generation);
         }

@@ -19,6 +19,9 @@ public sealed class SegmentLog : IDisposable
     /// <summary>The longest record: the longest submission, and ample room for what its owner adds.</summary>
     public const int MaxRecordBytes = Submission.MaxBytes + (4 << 20);
 
+    // Owners that append without asking (a snapshot of much that is open) may fill memory up to this many times MaxWaitingBytes.
+    private const int UnaskedFactor = 4;
+
     // Two batches take turns, one filled while one is flushed; memory beyond this goes back after a burst or a long record.
     private const int KeptBatches = 2;
     private const int KeptBytes = 1 << 20;
@@ -93,21 +96,23 @@ public sealed class SegmentLog : IDisposable
     }
 
     /// <summary>
-    /// True if a record of so many bytes can be appended now. Urgent ones (aborts, bits, outcomes, snapshots) may use the reserve. False means
-    /// the queue or the disk is full (<see cref="IsDeviceFull"/>), or the log is not writable.
+    /// True if a record of so many bytes can be appended now. Urgent ones (aborts, bits, outcomes, snapshots) may use the reserve. False means that the log is not
+    /// writable; or that the disk is full (<see cref="IsDeviceFull"/>): a snapshot and a cut may help; or else only that flushes or preparations are behind:
+    /// ask again when one completes.
     /// </summary>
     public bool CanAppend(int bytes, bool urgent) => Health.IsWritable && HasRoom(bytes, urgent);
 
     /// <summary>
-    /// Copies a record into the batch that is being filled, and returns its position. The owner asks <see cref="CanAppend"/> first; on a log that is
-    /// not writable the record gets a position that never becomes durable.
+    /// Copies a record into the batch that is being filled, and returns its position. The owner asks <see cref="CanAppend"/> first. A record appended all the same waits
+    /// until a preparation or a cut makes room for it; too many of those fail the log. On a log that is not writable the record gets a position that never
+    /// becomes durable.
     /// </summary>
     public LogPosition Append(ReadOnlySpan<byte> record)
     {
         Invariant.That(record.Length <= MaxRecordBytes);
-        if (Health.IsWritable && !HasRoom(record.Length, urgent: true))
+        if (Health.IsWritable && WaitingBytes + record.Length > (long)_options.MaxWaitingBytes * UnaskedFactor)
         {
-            Fail("The log has no room left, not even in its reserve.");
+            Fail("More waits to be written to the log than it may hold in memory.");
         }
 
         _appended++;
@@ -135,7 +140,7 @@ public sealed class SegmentLog : IDisposable
         return Appended;
     }
 
-    /// <summary>Hands out the next batch, if anything waits (a cut counts) and none is in flight.</summary>
+    /// <summary>Hands out the next batch, if anything waits (a cut counts), there is room for it, and none is in flight.</summary>
     public bool TryBeginBatch([NotNullWhen(true)] out LogBatch? batch)
     {
         batch = null;
@@ -144,14 +149,28 @@ public sealed class SegmentLog : IDisposable
             return false;
         }
 
-        if (_sealed.Count == 0)
+        if (WaitingBytes > 0)
         {
-            Seal(evenEmpty: true);
+            if (_sealed.Count == 0)
+            {
+                Seal();
+            }
+
+            batch = DequeueIfItFits();
         }
 
-        batch = _sealed.Dequeue();
-        _sealedBytes -= batch.Bytes;
-        _sealedStarts -= batch.StartsSegment ? 1 : 0;
+        // A cut needs a batch to carry it: one without records, where none waits, or none finds room before something is cut.
+        if (batch is null && WaitsToCut && _pool.Fits(BatchHeader.Block))
+        {
+            batch = Idle();
+            _bytesSinceSnapshot += batch.Bytes;
+        }
+
+        if (batch is null)
+        {
+            return false;
+        }
+
         Place(batch);
         _inFlight = batch;
         return true;
@@ -188,7 +207,7 @@ public sealed class SegmentLog : IDisposable
     public bool TryBeginPreparation([NotNullWhen(true)] out SegmentPreparation? preparation)
     {
         preparation = null;
-        return Health.IsWritable && _pool.TryPlan(out preparation);
+        return Health.IsWritable && _pool.TryPlan(WaitingBytes, out preparation);
     }
 
     /// <summary>Takes the preparation back. That the device is full is no failure of the log; a device that fails is.</summary>
@@ -206,11 +225,7 @@ public sealed class SegmentLog : IDisposable
     /// </summary>
     public LogPosition BeginSnapshot()
     {
-        if (!_filling.IsEmpty)
-        {
-            Seal();
-        }
-
+        Seal();
         _filling.StartsSegment = true;
         _bytesSinceSnapshot = 0;
         return new LogPosition(_appended + 1);
@@ -285,9 +300,9 @@ public sealed class SegmentLog : IDisposable
         return waiting <= _options.MaxWaitingBytes * (urgent ? 2L : 1L) && waiting <= _pool.Capacity(leavesTail) - kept;
     }
 
-    private void Seal(bool evenEmpty = false)
+    private void Seal()
     {
-        if (_filling.IsEmpty && !evenEmpty)
+        if (_filling.IsEmpty)
         {
             return;
         }
@@ -296,7 +311,22 @@ public sealed class SegmentLog : IDisposable
         _sealedBytes += _filling.Bytes;
         _sealedStarts += _filling.StartsSegment ? 1 : 0;
         _bytesSinceSnapshot += _filling.Bytes;
-        _filling = _idle.Count > 0 ? _idle.Pop() : new LogBatch(_options.MaxBatchBytes);
+        _filling = Idle();
+    }
+
+    private LogBatch Idle() => _idle.Count > 0 ? _idle.Pop() : new LogBatch(_options.MaxBatchBytes);
+
+    private LogBatch? DequeueIfItFits()
+    {
+        LogBatch first = _sealed.Peek();
+        if (!_pool.Fits(first.Bytes))
+        {
+            return null;
+        }
+
+        _sealedBytes -= first.Bytes;
+        _sealedStarts -= first.StartsSegment ? 1 : 0;
+        return _sealed.Dequeue();
     }
 
     private void Place(LogBatch batch)
@@ -309,7 +339,7 @@ public sealed class SegmentLog : IDisposable
 
         Segment tail = _pool.Tail;
         var header = new BatchHeader(_disk, tail.Generation, _nextNumber++, _placed, _oldest, PayloadBytes: 0, PayloadChecksum: 0, Mask: 0);
-        batch.Place(tail, header, _pool.PlanIfLate());
+        batch.Place(tail, header, _pool.PlanIfLate(WaitingBytes));
         _placed = batch.Last.Value;
     }
 

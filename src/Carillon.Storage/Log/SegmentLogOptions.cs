@@ -27,14 +27,14 @@ public sealed record SegmentLogOptions
     /// </summary>
     public int ReserveBytes { get; init; } = 16 << 20;
 
-    /// <summary>Segments kept ready besides the reserve. Too low: a burst waits for one to be written; too high: disk used for nothing.</summary>
-    public int SpareSegments { get; init; } = 1;
+    /// <summary>Segments kept ready besides the reserve. Too low: a burst is refused until one is written; too high: disk used for nothing.</summary>
+    public int SpareSegments { get; init; } = 2;
 
     /// <summary>
     /// Free segments kept at most after a cut, at least reserve and spare ones; while the device is full only those. Too low: segments are removed and written anew
-    /// with every snapshot; too high: disk used for nothing, and a start reads them.
+    /// with every snapshot; too high: disk used for nothing, and a start looks at them.
     /// </summary>
-    public int MaxFreeSegments { get; init; } = 4;
+    public int MaxFreeSegments { get; init; } = 6;
 
     /// <summary>All that is wrong with these values; none if they can be used.</summary>
     public IReadOnlyList<string> Validate()

@@ -111,6 +111,9 @@ internal sealed class SegmentPool : IDisposable
     /// </summary>
     public long Capacity(bool leavesTail) => (leavesTail ? 0 : Usable(Tail.Remaining)) + (_free.Count * Usable(_options.SegmentBytes));
 
+    /// <summary>True if a batch of so many bytes has a place now.</summary>
+    public bool Fits(int bytes) => Tail.Remaining >= bytes || HasFree;
+
     /// <summary>Makes a free segment the tail.</summary>
     public void Roll(long generation)
     {
@@ -132,8 +135,8 @@ internal sealed class SegmentPool : IDisposable
         _live.RemoveRange(0, count);
     }
 
-    /// <summary>Work to be done on segments, if there is any and none is under way.</summary>
-    public bool TryPlan([NotNullWhen(true)] out SegmentPreparation? preparation)
+    /// <summary>Work to be done on segments, if there is any and none is under way: for the free ones to be as many as wanted, and enough for what waits.</summary>
+    public bool TryPlan(long waitingBytes, [NotNullWhen(true)] out SegmentPreparation? preparation)
     {
         preparation = null;
         if (_preparation is not null)
@@ -146,7 +149,7 @@ internal sealed class SegmentPool : IDisposable
             preparation = SegmentPreparation.OfRemoval(_device, _folder, [.. _surplus]);
             _surplus.Clear();
         }
-        else if (_free.Count < Wanted && MayTry())
+        else if ((_free.Count < Wanted || waitingBytes > Capacity(leavesTail: true)) && MayTry())
         {
             preparation = PlanNew();
         }
@@ -156,7 +159,8 @@ internal sealed class SegmentPool : IDisposable
     }
 
     /// <summary>The same, only where batches would soon have to wait for it.</summary>
-    public SegmentPreparation? PlanIfLate() => IsSegmentLate && _surplus.Count == 0 && TryPlan(out SegmentPreparation? preparation) ? preparation : null;
+    public SegmentPreparation? PlanIfLate(long waitingBytes) =>
+        IsSegmentLate && _surplus.Count == 0 && TryPlan(waitingBytes, out SegmentPreparation? preparation) ? preparation : null;
 
     /// <summary>Takes a preparation back. False if the device can't be trusted any more.</summary>
     public bool Complete(SegmentPreparation preparation, StorageException? failure)
@@ -171,7 +175,7 @@ internal sealed class SegmentPool : IDisposable
 
         if (preparation.Made is { } made)
         {
-            GiveBack(made);
+            _free.Enqueue(made);
             _wasRefused = false;
         }
 
@@ -194,7 +198,7 @@ internal sealed class SegmentPool : IDisposable
         SegmentPreparation.OfNew(_device, _folder, _nextSlot++.ToString("d8", CultureInfo.InvariantCulture) + Suffix, _options.SegmentBytes);
 
     // Without a clock: tried again once the device has room for a segment more than when it refused.
-    private bool MayTry() => !IsDeviceFull || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes;
+    private bool MayTry() => !_wasRefused || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes;
 
     private void GiveBack(Segment segment)
     {

@@ -50,10 +50,10 @@ internal sealed class SegmentReader(DiskId disk)
         return BatchPayload.IsWellFormed(payload);
     }
 
-    /// <summary>Finds the first right header of a generation (0: of any) at or behind a place.</summary>
-    public bool TryFind(Segment segment, long generation, ref long offset, out BatchHeader header)
+    /// <summary>Finds the first right header of a generation (0: of any) at or behind a place, and no further in than asked.</summary>
+    public bool TryFind(Segment segment, long generation, ref long offset, out BatchHeader header, long upTo = long.MaxValue)
     {
-        for (; offset + BatchHeader.Block <= segment.Length; offset += BatchHeader.Block)
+        for (; offset <= upTo && offset + BatchHeader.Block <= segment.Length; offset += BatchHeader.Block)
         {
             if (HeaderAt(segment, offset, out header) == HeaderKind.Right && (generation == 0 || header.Generation == generation))
             {

@@ -19,6 +19,7 @@ internal sealed class LogDriver
         MaxBatchBytes = 16 << 10,
         MaxWaitingBytes = 64 << 10,
         ReserveBytes = 64 << 10,
+        SpareSegments = 1,
         MaxFreeSegments = 3,
     };
 

@@ -12,7 +12,7 @@ namespace Carillon.Storage.Tests.Log;
 /// </summary>
 public sealed class PowerCutTests
 {
-    private const long ImageBytes = 64 << 20;
+    private const long ImageBytes = 24 << 20;
     private const int Cuts = 8;
 
     private static readonly SegmentLogOptions Options = new()
@@ -43,7 +43,7 @@ public sealed class PowerCutTests
                 for (int cut = 0; cut < Cuts; cut++)
                 {
                     // An instant is chosen by work done, not by time, so that a slow machine sees as much of it.
-                    writer.WaitFor(flushes: cut == 0 ? 1 : 20 + random.Below(80));
+                    writer.WaitFor(flushes: cut == 0 ? 1 : 10 + random.Below(40));
                     lock (gate)
                     {
                         states.Add(writer.State);

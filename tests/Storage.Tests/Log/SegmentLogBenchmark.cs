@@ -47,7 +47,11 @@ public sealed class SegmentLogBenchmark(ITestOutputHelper output)
     {
         for (int i = 0; i < writers; i++)
         {
-            Assert.True(log.CanAppend(record.Length, urgent: false));
+            while (!log.CanAppend(record.Length, urgent: false))
+            {
+                preparing.Wait();
+            }
+
             log.Append(record);
         }
 
@@ -107,6 +111,13 @@ public sealed class SegmentLogBenchmark(ITestOutputHelper output)
                     preparation.Flush();
                 });
             }
+        }
+
+        /// <summary>The log has run ahead of its preparations.</summary>
+        public void Wait()
+        {
+            _task?.Wait();
+            Poll();
         }
 
         public void Dispose() => _task?.Wait();

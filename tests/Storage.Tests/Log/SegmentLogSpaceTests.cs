@@ -81,7 +81,36 @@ public sealed class SegmentLogSpaceTests
     }
 
     [Fact]
-    public void Owner_that_does_not_ask_fails_the_log_instead_of_losing_what_waits()
+    public void Records_appended_unasked_wait_for_room()
+    {
+        var driver = new LogDriver(new FaultDevice { Capacity = 2 * LogDriver.Small.SegmentBytes });
+        driver.AppendDurably("one");
+        for (int i = 0; i < 80; i++)
+        {
+            driver.Log.Append(new byte[Length]);
+        }
+
+        driver.Drain();
+        Assert.InRange(driver.Log.Durable.Value, 20, 60);
+        Assert.True(driver.Log.IsDeviceFull);
+        Assert.False(driver.Log.CanAppend(1, urgent: true));
+        Assert.Equal(LogCondition.Intact, driver.Log.Health.Condition);
+
+        // A cut goes out before what waits, if it can; here it frees the first segment.
+        driver.Log.CutBefore(driver.Log.Durable);
+        driver.Drain();
+        long durable = driver.Log.Durable.Value;
+        driver.Device.Capacity += 10 * LogDriver.Small.SegmentBytes;
+        driver.Drain();
+        driver.Drain();
+        Assert.True(durable > 40);
+        Assert.Equal(new LogPosition(81), driver.Log.Durable);
+        driver.Reopen();
+        Assert.Equal(81, driver.Recovered[^1].Position);
+    }
+
+    [Fact]
+    public void Records_appended_unasked_without_end_fail_the_log()
     {
         var driver = new LogDriver(new FaultDevice { Capacity = 2 * LogDriver.Small.SegmentBytes });
         LogPosition durable = driver.AppendDurably("one");
@@ -91,7 +120,25 @@ public sealed class SegmentLogSpaceTests
         }
 
         Assert.Equal(LogCondition.Failed, driver.Log.Health.Condition);
+        Assert.Equal(new LogPosition(201), driver.Log.Appended);
         Assert.Equal(durable, driver.Log.Durable);
+    }
+
+    [Fact]
+    public void Snapshot_larger_than_the_room_that_is_ready_is_written_as_segments_are_made()
+    {
+        var driver = new LogDriver();
+        driver.AppendDurably("one");
+        driver.Log.BeginSnapshot();
+        for (int i = 0; i < 70; i++)
+        {
+            driver.Log.Append(new byte[Length]);
+        }
+
+        driver.Drain();
+        driver.Drain();
+        Assert.Equal(driver.Log.Appended, driver.Log.Durable);
+        Assert.Equal(LogCondition.Intact, driver.Log.Health.Condition);
     }
 
     [Fact]
