@@ -4,8 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Carillon.Runtime.Storage;
 
 /// <summary>
-/// Flushes that the framework does not offer: fdatasync, which spares the journal commit that fsync makes for a changed time stamp (p50 0.076 ms
-/// where fsync took several times as long), and fsync of a folder.
+/// Flushes that the framework does not offer: fdatasync, which spares the journal commit that fsync makes for a changed time stamp, and fsync of a folder.
 /// </summary>
 internal static partial class NativeFlush
 {

@@ -160,7 +160,7 @@ public sealed class SegmentLog : IDisposable
         }
 
         // A cut needs a batch to carry it: one without records, where none waits, or none finds room before something is cut.
-        if (batch is null && WaitsToCut && _pool.Fits(BatchHeader.Block))
+        if (batch is null && WaitsToCut && _pool.FitsCut)
         {
             batch = Idle();
             _bytesSinceSnapshot += batch.Bytes;

@@ -111,8 +111,11 @@ internal sealed class SegmentPool : IDisposable
     /// </summary>
     public long Capacity(bool leavesTail) => (leavesTail ? 0 : Usable(Tail.Remaining)) + (_free.Count * Usable(_options.SegmentBytes));
 
-    /// <summary>True if a batch of so many bytes has a place now.</summary>
-    public bool Fits(int bytes) => Tail.Remaining >= bytes || HasFree;
+    /// <summary>True if a batch of so many bytes has a place now that leaves a block for a batch that carries a cut.</summary>
+    public bool Fits(int bytes) => HasFree || Tail.Remaining >= bytes + BatchHeader.Block;
+
+    /// <summary>True if that block is there.</summary>
+    public bool FitsCut => HasFree || Tail.Remaining >= BatchHeader.Block;
 
     /// <summary>Makes a free segment the tail.</summary>
     public void Roll(long generation)

@@ -20,4 +20,13 @@ public sealed class SegmentLogCrashTests
             new CrashRun((seed * 1000) + round).Go();
         }
     }
+
+    [Fact(Explicit = true)]
+    public void Campaign_of_20_000_seeds()
+    {
+        for (ulong seed = 100_000; seed < 120_000; seed++)
+        {
+            new CrashRun(seed).Go();
+        }
+    }
 }
