@@ -11,8 +11,8 @@ namespace Carillon.Node;
 /// </summary>
 internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> exchange)
 {
-    /// <summary>Metadata key of a bucket's record that changes settings on purpose.</summary>
-    public const string ReplaceKey = "replace";
+
+
 
     /// <summary>Null if a push is welcome.</summary>
     public PushVerdict? Refuse(Submission submission)
@@ -48,7 +48,7 @@ internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> ex
             return catalog.HasNames(bucket) || exchange().HasOpenNames(bucket) ? PushVerdict.BucketNotEmpty : null;
         }
 
-        if (manifest.Metadata.Any(m => m.Key == ReplaceKey))
+        if (manifest.Metadata.Any(m => m.Key == BucketRecordKeys.Replace))
         {
             return null;
         }

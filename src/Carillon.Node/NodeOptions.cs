@@ -1,4 +1,6 @@
+using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Replicast;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
 using Carillon.Storage.Chunks;
@@ -18,6 +20,13 @@ public sealed record NodeOptions
     public ChunkStoreOptions Chunks { get; init; } = new();
 
     public CatalogOptions Catalog { get; init; } = new();
+
+    public ChunkReplicationOptions Replication { get; init; } = new();
+
+    public IndexMergeOptions Merge { get; init; } = new();
+
+    /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be overlooked.</summary>
+    public TimeSpan CollectFresh { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Log bytes after which open state is copied forward and the log is cut. Too low: more work while busy; too high: a longer start and more disk.</summary>
     public long SnapshotBytes { get; init; } = 24L << 20;
@@ -44,6 +53,11 @@ public sealed record NodeOptions
         }
 
         foreach (string fault in Catalog.Validate())
+        {
+            yield return fault;
+        }
+
+        foreach (string fault in Replication.Validate().Concat(Merge.Validate()))
         {
             yield return fault;
         }

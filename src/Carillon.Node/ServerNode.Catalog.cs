@@ -27,7 +27,6 @@ public sealed partial class ServerNode
     internal void QueueAccepted(Submission submission)
     {
         _accepted.Add(submission);
-        SubmissionDecided(submission);
     }
 
     internal void QueueRejected(Tag tag, Tag successor)

@@ -1,27 +1,69 @@
 using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node;
 
-/// <content>Index merge.</content>
-public sealed partial class ServerNode
+/// <content>Index merge: what this server missed comes from its peers; and how fresh its knowledge is.</content>
+public sealed partial class ServerNode : IIndexMergeHost
 {
-    private Instant MergeDeadline => Instant.Never;
+    private readonly SortedDictionary<NodeId, Instant> _mergedWith = [];
+    private IndexMerge _merge = null!;
 
-    private void AdvanceMerge(Moment now)
+    private Instant MergeDeadline => _merge.NextDeadline;
+
+    /// <summary>True if this server merged with a quorum (itself counted) within <c>gc.fresh</c>: it knows what there is.</summary>
+    private bool MergedRecently
     {
+        get
+        {
+            int fresh = 1;
+            foreach (Instant at in _mergedWith.Values)
+            {
+                fresh += _now.Now - at <= _options.CollectFresh ? 1 : 0;
+            }
+
+            return Configuration.Quorum.IsReachedBy(fresh);
+        }
     }
 
-    private void DrainMerge()
+    void IIndexMergeHost.Send(NodeId to, ReadOnlyMemory<byte> message) => Post(to, TrafficKind.Merge, Protocol.Merge, message, 0);
+
+    void IIndexMergeHost.Learned(Submission submission) => Exchange.Learned(submission, _now);
+
+    void IIndexMergeHost.LearnedRejected(Tag tag, string key)
     {
+        if (Exchange.StateOf(tag) is TagState.Open)
+        {
+            Exchange.LearnedRejected(tag, _now);
+        }
+        else if (Deciding.TryAdd(tag, default))
+        {
+            _rejected.Add(new RejectedTag(tag, key));
+        }
     }
 
-    private bool ReceiveMerge(ServerIdentity from, ReadOnlySpan<byte> payload) => false;
+    bool IIndexMergeHost.IsOnItsWay(Tag tag) => Exchange.StateOf(tag) is TagState.Accepted || Deciding.ContainsKey(tag);
+
+    void IIndexMergeHost.Merged(NodeId peer, Instant since) => _mergedWith[peer] = since;
+
+    private void OpenMerge() => _merge = new IndexMerge(_options.Merge, _random.Fork(), Reader, this);
+
+    private void AdvanceMerge(Moment now) => _merge.Advance(now.Now);
+
+    private bool ReceiveMerge(ServerIdentity from, ReadOnlySpan<byte> payload) => _merge.Receive(from.Name, payload, _now.Now);
 
     private void PeerUp(ServerIdentity peer)
     {
+        _merge.PeerUp(peer.Name, _now.Now);
+        Replication.PeerUp(peer.Name, _now);
     }
 
     private void PeerDown(ServerIdentity peer)
     {
+        _merge.PeerDown(peer.Name);
+        Replication.PeerDown(peer.Name, _now);
     }
 }

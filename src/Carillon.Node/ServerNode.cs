@@ -61,6 +61,7 @@ public sealed partial class ServerNode : IDisposable
         Members = new MembershipMonitor(Self, configuration, options.Membership, random.Fork(), _recorded, now);
         JudgeDisk(stores, record);
         OpenChunks(stores.Device);
+        OpenMerge();
         Exchange.Start(now);
         Members.SetVotes(MayVote, now);
     }
@@ -179,7 +180,6 @@ public sealed partial class ServerNode : IDisposable
         _now = now;
         DrainMembership();
         DrainChunks();
-        DrainMerge();
         PumpCatalog();
         PumpLog();
         PumpChunks();

@@ -54,6 +54,10 @@ public sealed partial class VectorExchange
     /// <summary>Yes bits known for a tag that is still open here; none otherwise.</summary>
     public VoterSet BitsOf(Tag tag) => _book.Find(tag) is { } ballot ? new VoterSet(ballot.YesBits) : default;
 
+    /// <summary>True if an open submission's manifest lists the chunk.</summary>
+    public bool Refers(ChunkId chunk) => _book.InOrder().Any(b => b.Submission is { } submission
+        && submission.Operations.Any(o => o.Manifest is { } manifest && manifest.Chunks.Any(c => c.Id == chunk)));
+
     /// <summary>What this server alone knows of a tag: open, or decided.</summary>
     public TagState StateOf(Tag tag) => _book.Find(tag)?.State ?? _host.Outcome(tag).State;
 

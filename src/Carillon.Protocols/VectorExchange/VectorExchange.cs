@@ -133,6 +133,15 @@ public sealed partial class VectorExchange
         Decide(ballot, TagState.Accepted, default, now);
     }
 
+    /// <summary>A peer holds an open tag as rejected (index merge).</summary>
+    public void LearnedRejected(Tag tag, Moment now)
+    {
+        if (_book.Find(tag) is { IsOpen: true })
+        {
+            Bury(tag, default, default, now);
+        }
+    }
+
     /// <summary>Reads one message of a peer. Bad ones are dropped and counted.</summary>
     public bool Receive(NodeId from, ReadOnlySpan<byte> message, Moment now)
     {

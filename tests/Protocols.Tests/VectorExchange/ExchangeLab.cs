@@ -1,0 +1,374 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Core = Carillon.Protocols.VectorExchange.VectorExchange;
+
+namespace Carillon.Protocols.Tests.VectorExchange;
+
+/// <summary>
+/// A few cores of vector exchange on a virtual network: each message takes a while or is lost, each flush takes a while, a crash keeps what was flushed.
+/// One seed decides a run.
+/// </summary>
+internal sealed class ExchangeLab
+{
+    private readonly PriorityQueue<Action, (long Ticks, long Order)> _events = new();
+    private readonly RandomSource _random;
+    private long _order;
+
+    public ExchangeLab(int servers, ulong seed, VectorExchangeOptions? options = null)
+    {
+        _random = new RandomSource(seed);
+        Options = options ?? new VectorExchangeOptions();
+        Configuration = new ClusterConfiguration("lab", 1, [.. Enumerable.Range(1, servers).Select(i => new ServerRecord
+        {
+            Name = NodeId.Parse($"s{i}"), Disk = new DiskId((UInt128)i), Host = "127.0.0.1", HttpPort = 1, TunnelPort = 2, DatagramPort = 3,
+        })]);
+        foreach (NodeId name in Configuration.Voters)
+        {
+            Servers.Add(name, new LabServer(this, name));
+        }
+
+        foreach (LabServer server in Servers.Values)
+        {
+            server.Start();
+        }
+
+        Reconnect();
+    }
+
+    public ClusterConfiguration Configuration { get; }
+
+    public VectorExchangeOptions Options { get; }
+
+    public SortedDictionary<NodeId, LabServer> Servers { get; } = [];
+
+    public Instant Now { get; private set; } = new(TimeSpan.TicksPerHour);
+
+    public double Loss { get; set; }
+
+    public TimeSpan Delay { get; set; } = TimeSpan.FromMilliseconds(1);
+
+    public TimeSpan FlushTime { get; set; } = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>Pairs that can't reach each other.</summary>
+    public HashSet<(NodeId, NodeId)> Cut { get; } = [];
+
+    public long VectorMessages { get; private set; }
+
+    public LabServer this[string name] => Servers[NodeId.Parse(name)];
+
+    public Moment Moment(TimeSpan skew = default) => new(Now, new WallTime(1_700_000_000_000 + (Now.Ticks / TimeSpan.TicksPerMillisecond) + (long)skew.TotalMilliseconds));
+
+    public void At(TimeSpan delay, Action action) => _events.Enqueue(action, ((Now + delay).Ticks, _order++));
+
+    public RandomSource Fork() => _random.Fork();
+
+    public bool Reaches(NodeId a, NodeId b) => !Cut.Contains((a, b)) && !Cut.Contains((b, a)) && Servers[a].IsUp && Servers[b].IsUp;
+
+    /// <summary>Tells everybody whom it can reach.</summary>
+    public void Reconnect()
+    {
+        foreach (LabServer server in Servers.Values.Where(s => s.IsUp))
+        {
+            VoterSet connected = default;
+            foreach (NodeId other in Configuration.Voters)
+            {
+                connected = other == server.Name || Reaches(server.Name, other) ? connected.With(Configuration.BitOf(other)) : connected;
+            }
+
+            server.Core.SetConnected(connected, server.Moment);
+            server.Settle();
+        }
+    }
+
+    public void Isolate(string name)
+    {
+        foreach (NodeId other in Configuration.Voters)
+        {
+            Cut.Add((NodeId.Parse(name), other));
+        }
+
+        Reconnect();
+    }
+
+    public void Heal()
+    {
+        Cut.Clear();
+        Loss = 0;
+        Reconnect();
+    }
+
+    public void Carry(NodeId from, NodeId to, ReadOnlyMemory<byte> message)
+    {
+        if (message.Span[1] == (byte)MessageType.Vector)
+        {
+            VectorMessages++;
+        }
+
+        if (_random.Chance(Loss))
+        {
+            return;
+        }
+
+        ulong life = Servers[to].Life;
+        At(Delay + _random.Below(Delay), () =>
+        {
+            if (Reaches(from, to) && Servers[to].Life == life)
+            {
+                Servers[to].Receive(from, message);
+            }
+        });
+    }
+
+    /// <summary>Runs until nothing is left to do before the time is over.</summary>
+    public void Run(TimeSpan duration)
+    {
+        Instant end = Now + duration;
+        while (true)
+        {
+            Instant next = end;
+            if (_events.TryPeek(out _, out (long Ticks, long Order) due) && due.Ticks < next.Ticks)
+            {
+                next = new Instant(due.Ticks);
+            }
+
+            foreach (LabServer server in Servers.Values.Where(s => s.IsUp))
+            {
+                next = Instant.Min(next, server.Core.NextDeadline);
+            }
+
+            Now = next > Now ? next : Now;
+            if (Now >= end)
+            {
+                return;
+            }
+
+            foreach (LabServer server in Servers.Values.Where(s => s.IsUp && s.Core.NextDeadline <= Now))
+            {
+                server.Core.Advance(server.Moment);
+                server.Settle();
+            }
+
+            if (_events.TryPeek(out _, out due) && due.Ticks <= Now.Ticks)
+            {
+                _events.Dequeue()();
+            }
+        }
+    }
+}
+
+/// <summary>One server of the lab: a core, a log and a catalog.</summary>
+internal sealed class LabServer : IExchangeHost
+{
+    private readonly ExchangeLab _lab;
+    private readonly List<byte[]> _flushed = [];
+    private readonly List<byte[]> _unflushed = [];
+    private readonly List<(NodeId To, ReadOnlyMemory<byte> Message, ulong After)> _gated = [];
+    private readonly Queue<Submission> _toApply = new();
+    private readonly Dictionary<Tag, Submission> _applied = [];
+    private readonly Dictionary<Tag, Tag> _rejected = [];
+    private bool _flushing;
+
+    public LabServer(ExchangeLab lab, NodeId name)
+    {
+        _lab = lab;
+        Name = name;
+        Core = null!;
+    }
+
+    public NodeId Name { get; }
+
+    public Core Core { get; private set; }
+
+    public bool IsUp { get; private set; }
+
+    public ulong Life { get; private set; }
+
+    public TimeSpan Skew { get; set; }
+
+    public bool IsFull { get; set; }
+
+    public List<string> Told { get; } = [];
+
+    public IReadOnlyDictionary<Tag, Submission> Catalog => _applied;
+
+    public IReadOnlyDictionary<Tag, Tag> Noes => _rejected;
+
+    public Moment Moment => _lab.Moment(Skew);
+
+    public bool MayVote => true;
+
+    public bool ClockNearQuorum { get; set; } = true;
+
+    public Timestamp OutcomesSince => default;
+
+    public ulong Durable => (ulong)_flushed.Count;
+
+    public void Start()
+    {
+        Life++;
+        IsUp = true;
+        Core = new Core(_lab.Configuration, Name, _lab.Options, _lab.Fork(), this);
+        ulong position = 0;
+        foreach (byte[] record in _flushed.ToArray())
+        {
+            Xunit.Assert.True(Core.Restore(record, ++position, Moment));
+        }
+
+        Core.Start(Moment);
+        Settle();
+    }
+
+    public void Crash()
+    {
+        IsUp = false;
+        _unflushed.Clear();
+        _gated.Clear();
+        _toApply.Clear();
+        _flushing = false;
+        Life++;
+    }
+
+    /// <summary>A put of some text; the outcome is written to <see cref="Told"/> and given to <paramref name="then"/>.</summary>
+    public void Put(string name, string content, string key, Action<SubmitOutcome>? then = null) =>
+        Submit([new Operation(OperationKind.Put, new ObjectName("files", name), Manifest(content))], key, then);
+
+    public void Delete(string name, string key, Action<SubmitOutcome>? then = null) =>
+        Submit([new Operation(OperationKind.Delete, new ObjectName("files", name), null)], key, then);
+
+    public void Submit(ImmutableArray<Operation> operations, string key, Action<SubmitOutcome>? then = null)
+    {
+        Core.Submit(operations, key, default, Moment, outcome =>
+        {
+            Told.Add($"{key}: {outcome}");
+            then?.Invoke(outcome);
+        });
+        Settle();
+    }
+
+    public void Read(string name, Action<ReadOutcome> then)
+    {
+        Core.Read(new ObjectName("files", name), Moment, then);
+        Settle();
+    }
+
+    public void Receive(NodeId from, ReadOnlyMemory<byte> message)
+    {
+        Xunit.Assert.True(Core.Receive(from, message.Span, Moment), $"{Name} can't read a message of {from}");
+        Settle();
+    }
+
+    /// <summary>What a node does after each input: flush, send, apply.</summary>
+    public void Settle()
+    {
+        ulong life = Life;
+        if (!_flushing && _unflushed.Count > 0)
+        {
+            _flushing = true;
+            int count = _unflushed.Count;
+            _lab.At(_lab.FlushTime, () =>
+            {
+                if (Life != life)
+                {
+                    return;
+                }
+
+                _flushed.AddRange(_unflushed.Take(count));
+                _unflushed.RemoveRange(0, count);
+                _flushing = false;
+                foreach ((NodeId to, ReadOnlyMemory<byte> message, _) in _gated.Where(g => g.After <= Durable).ToArray())
+                {
+                    _lab.Carry(Name, to, message);
+                }
+
+                _gated.RemoveAll(g => g.After <= Durable);
+                Core.Persisted(Durable, Moment);
+                Settle();
+            });
+        }
+
+        while (_toApply.TryDequeue(out Submission? submission))
+        {
+            _lab.At(TimeSpan.FromMilliseconds(0.1), () =>
+            {
+                if (Life == life)
+                {
+                    _applied[submission.Tag] = submission;
+                    Core.Applied(submission.Tag, Moment);
+                    Settle();
+                }
+            });
+        }
+    }
+
+    public string? Content(string name)
+    {
+        Tag tag = GreatestApplied(new ObjectName("files", name));
+        return tag.IsNone ? null : _applied[tag].Operations.First(o => o.Target.Name == name).Manifest is { } manifest
+            ? System.Text.Encoding.UTF8.GetString(manifest.Inline.Span) : null;
+    }
+
+    public static ObjectManifest Manifest(string content)
+    {
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(content);
+        return new ObjectManifest { Size = bytes.Length, Sha256 = Digest.Of(bytes), Inline = bytes };
+    }
+
+    bool IExchangeHost.IsClockGood(NodeId server) => true;
+
+    bool IExchangeHost.CanAppend(int bytes, bool urgent) => urgent || !IsFull;
+
+    ulong IExchangeHost.Append(ReadOnlySpan<byte> record)
+    {
+        _unflushed.Add(record.ToArray());
+        return (ulong)(_flushed.Count + _unflushed.Count);
+    }
+
+    bool IExchangeHost.Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)
+    {
+        if (after <= Durable)
+        {
+            _lab.Carry(Name, peer, message);
+        }
+        else
+        {
+            _gated.Add((peer, message, after));
+        }
+
+        return true;
+    }
+
+    public Tag GreatestApplied(ObjectName name)
+    {
+        Tag greatest = default;
+        foreach ((Tag tag, Submission submission) in _applied)
+        {
+            greatest = tag > greatest && submission.Operations.Any(o => o.Target == name) ? tag : greatest;
+        }
+
+        return greatest;
+    }
+
+    AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
+        _applied.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
+        : _rejected.TryGetValue(tag, out Tag successor) ? new AppliedOutcome(TagState.Rejected, successor) : default;
+
+    (Tag Tag, Digest Fingerprint) IExchangeHost.AcceptedKey(string key)
+    {
+        Submission? found = _applied.Values.FirstOrDefault(s => s.Key == key);
+        return found is null ? default : (found.Tag, found.Fingerprint);
+    }
+
+    Submission? IExchangeHost.Applied(Tag tag) => _applied.GetValueOrDefault(tag);
+
+    PushVerdict? IExchangeHost.RefusePush(Submission submission) => null;
+
+    void IExchangeHost.Agreed(Submission submission) => _toApply.Enqueue(submission);
+
+    void IExchangeHost.Rejected(Tag tag, Tag successor) => _rejected.TryAdd(tag, successor);
+
+    void IExchangeHost.RoundTaken(Tag tag, uint round)
+    {
+    }
+}
