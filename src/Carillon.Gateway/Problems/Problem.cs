@@ -1,0 +1,16 @@
+namespace Carillon.Gateway.Problems;
+
+/// <summary>One failure as it is told (RFC 9457).</summary>
+/// <param name="Type">Its kind.</param>
+/// <param name="Detail">What is particular to this occurrence: what failed, why, and what to do where that can be said.</param>
+internal sealed record Problem(ProblemType Type, string Detail)
+{
+    /// <summary>The submission to ask about.</summary>
+    public string? Submission { get; init; }
+
+    /// <summary>The UID of the version that a precondition met instead.</summary>
+    public string? Winner { get; init; }
+
+    /// <summary>The UID of the tombstone, where a name was deleted.</summary>
+    public string? Tombstone { get; init; }
+}
