@@ -158,23 +158,24 @@ public sealed class Catalog : IDisposable
 
     private void Accept(Submission submission)
     {
-        if (_tags.Contains(submission.Tag))
-        {
-            return;
-        }
-
-        // Two servers that decided one tag differently broke the protocol: to take either's word could hide a lost submission.
-        Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
-        _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
-        long record = _facts.Record++;
-        int start = submission.Encoded.Length - OperationsSize(submission.Operations);
-        int kept = 0;
         int count = submission.Operations.Length;
         if (SeededBug.Is("catalog-applies-changeset-partly") && count > 1)
         {
             count--;
         }
 
+        long record = _facts.Record;
+        if (!_tags.Add(submission.Tag, record, count))
+        {
+            return;
+        }
+
+        // Two servers that decided one tag differently broke the protocol: to take either's word could hide a lost submission.
+        Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
+        _facts.Record++;
+        _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
+        int start = submission.Encoded.Length - OperationsSize(submission.Operations);
+        int kept = 0;
         foreach (Operation operation in submission.Operations.AsSpan()[..count])
         {
             int length = operation.Manifest?.EncodedSize ?? 0;
@@ -183,9 +184,14 @@ public sealed class Catalog : IDisposable
             start += length;
         }
 
+        if (kept < count)
+        {
+            _tags.SetKept(submission.Tag, kept);
+        }
+
         if (kept > 0)
         {
-            _tags.Insert(submission.Tag, record, kept, submission.Encoded.Span);
+            _tags.AddRecord(record, submission.Encoded.Span);
             _digests.Add(submission.Tag, TagOutcome.Accepted);
         }
         else

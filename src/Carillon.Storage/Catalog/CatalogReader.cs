@@ -33,7 +33,6 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _findSuccessor;
     private readonly SqliteStatement _findKeys;
     private readonly SqliteStatement _findRecent;
-    private readonly SqliteStatement _findRejectedKey;
     private readonly SqliteStatement _facts;
     private readonly SqliteStatement _live;
     private readonly SqliteStatement _findChunk;
@@ -58,9 +57,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _findTrimmed = database.Prepare("SELECT 1 FROM trimmed WHERE tag = ?1");
         _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
         _findSuccessor = database.Prepare("SELECT successor FROM rejected WHERE tag = ?1");
-        _findKeys = database.Prepare("SELECT tag FROM keys WHERE hash = ?1 ORDER BY tag");
-        _findRecent = database.Prepare("SELECT key, fingerprint FROM recent WHERE tag = ?1");
-        _findRejectedKey = database.Prepare("SELECT key FROM rejected WHERE tag = ?1");
+        _findKeys = database.Prepare("SELECT tag FROM keys WHERE key = ?1 ORDER BY tag");
+        _findRecent = database.Prepare("SELECT fingerprint FROM recent WHERE tag = ?1");
         _facts = database.Prepare(CatalogFacts.Select);
         _live = database.Prepare("SELECT live FROM names WHERE bucket = ?1");
         _findChunk = database.Prepare("SELECT 1 FROM chunks WHERE id = ?1");
@@ -138,8 +136,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     public KeyEntry? Key(string key)
     {
         Timestamp horizon = CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
-        KeyEntry? found = null;
-        _findKeys.Bind(1, KeyTable.HashOf(key));
+        KeyEntry? rejected = null;
+        _findKeys.BindText(1, key);
         while (_findKeys.Step())
         {
             ReadOnlySpan<byte> bytes = _findKeys.Bytes(0);
@@ -151,23 +149,16 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
             if (_findRecent.Bind(1, bytes).Step())
             {
-                bool same = _findRecent.Text(0) == key;
-                var entry = new KeyEntry(tag, TagOutcome.Accepted, Digest.Read(_findRecent.Bytes(1)));
+                var accepted = new KeyEntry(tag, TagOutcome.Accepted, Digest.Read(_findRecent.Bytes(0)));
                 _findRecent.Reset();
-                if (same)
-                {
-                    _findKeys.Reset();
-                    return entry;
-                }
+                _findKeys.Reset();
+                return accepted;
             }
-            else if (_findRejectedKey.Bind(1, bytes).Step())
-            {
-                found = _findRejectedKey.Text(0) == key ? new KeyEntry(tag, TagOutcome.Rejected, default) : found;
-                _findRejectedKey.Reset();
-            }
+
+            rejected = new KeyEntry(tag, TagOutcome.Rejected, default);
         }
 
-        return found;
+        return rejected;
     }
 
     /// <inheritdoc/>
@@ -305,7 +296,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
-            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _findRejectedKey, _facts, _live, _findChunk, _chunkedLists])
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _facts, _live, _findChunk, _chunkedLists])
         {
             statement.Dispose();
         }

@@ -7,7 +7,8 @@ namespace Carillon.Storage.Catalogs;
 internal sealed class TagTable(SqliteDatabase database)
 {
     private readonly SqliteStatement _find = database.Prepare("SELECT record, kept FROM tags WHERE tag = ?1");
-    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO tags VALUES(?1, ?2, ?3)");
+    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO tags VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _setKept = database.Prepare("UPDATE tags SET kept = ?2 WHERE tag = ?1");
     private readonly SqliteStatement _release = database.Prepare("UPDATE tags SET kept = kept - 1 WHERE tag = ?1");
     private readonly SqliteStatement _delete = database.Prepare("DELETE FROM tags WHERE tag = ?1");
     private readonly SqliteStatement _insertRecord = database.Prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
@@ -25,12 +26,31 @@ internal sealed class TagTable(SqliteDatabase database)
         return found;
     }
 
-    /// <summary>Adds a tag, and its record under an id that was not used before.</summary>
-    public void Insert(Tag tag, long record, int kept, ReadOnlySpan<byte> encoded)
+    /// <summary>Adds a tag that has this many versions. False if it is there.</summary>
+    public bool Add(Tag tag, long record, int kept)
     {
         Span<byte> key = stackalloc byte[TagKey.MaxSize];
         _insert.Bind(1, TagKey.Of(tag, key)).Bind(2, record).Bind(3, kept).Run();
+        return database.Changes > 0;
+    }
+
+    /// <summary>Adds a record under an id that was not used before.</summary>
+    public void AddRecord(long record, ReadOnlySpan<byte> encoded) =>
         _insertRecord.Bind(1, record).Bind(2, Crc32C.Of(encoded)).Bind(3, encoded).Run();
+
+    /// <summary>Corrects the number of a tag's versions, some or all of which were too old to be kept.</summary>
+    public void SetKept(Tag tag, int kept)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
+        ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
+        if (kept > 0)
+        {
+            _setKept.Bind(1, key).Bind(2, kept).Run();
+        }
+        else
+        {
+            _delete.Bind(1, key).Run();
+        }
     }
 
     /// <summary>Notes that a version of a tag was dropped. True if it was its last: then its record is gone too.</summary>
