@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace Carillon.Protocols.Replicast;
 
 /// <content>Scrubbing and collection.</content>
