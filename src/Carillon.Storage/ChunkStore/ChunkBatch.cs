@@ -29,8 +29,8 @@ public sealed class ChunkBatch
         _files = files;
         _disk = disk;
         Segment = segment;
-        Start = segment.End;
-        End = segment.End;
+        Start = RecordHeader.AlignToBatch(segment.End);
+        End = Start;
     }
 
     /// <summary>Bytes that it writes.</summary>
@@ -122,8 +122,9 @@ public sealed class ChunkBatch
     {
         try
         {
-            byte[] footer = segment.Footer!.Encode(segment.Number, segment.End, RecordHeader.SeedOf(_disk));
-            WithFile(segment, file => file.Write(segment.End, footer));
+            long at = RecordHeader.AlignToBatch(segment.End);
+            byte[] footer = segment.Footer!.Encode(segment.Number, at, RecordHeader.SeedOf(_disk));
+            WithFile(segment, file => file.Write(at, footer));
             Closed.Add(segment);
         }
         catch (StorageException refusal) when (refusal.Fault == StorageFault.Full)
@@ -149,7 +150,7 @@ public sealed class ChunkBatch
         for (int i = 0; i < Records.Count; i++)
         {
             (PendingRecord record, uint offset) = Records[i];
-            record.HeaderAt(Segment, offset, i == 0).Write(staging.Take(offset, RecordHeader.Size), seed);
+            record.HeaderAt(Segment, offset, i == 0, i == Records.Count - 1).Write(staging.Take(offset, RecordHeader.Size), seed);
             if (record.Payload.Length > LargePayloadBytes)
             {
                 staging.Empty();

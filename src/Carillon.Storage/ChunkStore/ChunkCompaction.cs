@@ -34,8 +34,8 @@ public sealed class ChunkCompaction
 
     internal List<ChunkDamage> Damage { get; } = [];
 
-    /// <summary>The put-intents that the segment's records state.</summary>
-    internal List<(Tag Tag, ChunkId Id)> Intents { get; } = [];
+    /// <summary>The put-intents that the segment's records state, and the replicas that records of intents ask for.</summary>
+    internal List<(Tag Tag, ChunkId Id, byte Replicas)> Intents { get; } = [];
 
     internal List<(ChunkLocation Location, byte[] Bytes)> Good { get; } = [];
 
@@ -72,20 +72,15 @@ public sealed class ChunkCompaction
 
     private void ListIntents(IStorageFile file, RecordHeader record)
     {
-        if (record.Tag.IsNone)
+        if (record.Kind == RecordKind.Chunk && !record.Tag.IsNone)
         {
-            return;
-        }
-
-        if (record.Kind == RecordKind.Chunk)
-        {
-            Intents.Add((record.Tag, record.Id));
+            Intents.Add((record.Tag, record.Id, 1));
         }
         else if (record.Kind == RecordKind.Intents)
         {
             foreach (ChunkId id in SegmentReader.ReadIntents(file, record) ?? [])
             {
-                Intents.Add((record.Tag, id));
+                Intents.Add((record.Tag, id, record.Replicas));
             }
         }
     }

@@ -22,6 +22,14 @@ internal sealed class ChunkSegment(uint number)
     /// <summary>Bytes of records, headers included, whose chunks are in the index at this place.</summary>
     public long LiveBytes { get; set; }
 
+    /// <summary>
+    /// Bytes of other records that compaction would have to keep: without this count it would move the same ones for ever.
+    /// </summary>
+    public long NeededBytes { get; set; }
+
+    /// <summary>Segments with drops and ends of what is in this one, and how many bytes of them: needed until this one is gone.</summary>
+    public SortedDictionary<uint, long> Dependents { get; } = [];
+
     /// <summary>True once the file and its header are durable.</summary>
     public bool IsCreated { get; set; }
 

@@ -108,7 +108,7 @@ public sealed partial class ChunkStore
         foreach ((PendingRecord record, uint offset) in batch.Records)
         {
             _queuedBytes -= record.Payload.Length;
-            segment.Footer!.Add(record.HeaderAt(segment, offset, isFirst: false));
+            segment.Footer!.Add(record.HeaderAt(segment, offset));
             ApplyRecord(record, segment, offset);
         }
 
@@ -153,21 +153,52 @@ public sealed partial class ChunkStore
             case RecordKind.Chunk when !record.IsDropped:
                 _pending.Remove(record.Id);
                 Index(record.Id, (uint)record.Payload.Length, record.Replicas, segment, offset);
-                NoteIntent(record.Tag, segment);
+                NoteIntent(record.Tag, segment, 0);
+                break;
+            case RecordKind.Chunk:
                 break;
             case RecordKind.Intents:
-                NoteIntent(record.Tag, segment);
+                NoteIntent(record.Tag, segment, RecordHeader.ExtentOf(record.Payload.Length));
                 break;
             default:
+                NoteNeed(record.Detail, segment);
                 break;
         }
     }
 
-    private void NoteIntent(Tag tag, ChunkSegment segment)
+    private void NoteIntent(Tag tag, ChunkSegment segment, long neededBytes)
     {
-        if (!tag.IsNone && _intents.Find(tag) is { } intents)
+        if (tag.IsNone || _intents.Find(tag) is not { } intents)
         {
-            intents.FirstSegment = Math.Min(intents.FirstSegment, segment.Number);
+            return;
+        }
+
+        intents.FirstSegment = intents.FirstSegment == 0 ? segment.Number : intents.FirstSegment;
+        if (neededBytes > 0)
+        {
+            intents.Records.Add((segment.Number, neededBytes));
+            segment.NeededBytes += neededBytes;
+        }
+    }
+
+    // A drop or an end is needed as long as the segment is there whose record it ends.
+    private void NoteNeed(uint named, ChunkSegment segment)
+    {
+        if (named != segment.Number && _segments.TryGetValue(named, out ChunkSegment? target))
+        {
+            target.Dependents[segment.Number] = target.Dependents.GetValueOrDefault(segment.Number) + RecordHeader.Size;
+            segment.NeededBytes += RecordHeader.Size;
+        }
+    }
+
+    private void ReleaseNeeds(TagIntents ended) => ended.Records.ForEach(record => ReleaseNeed(record.Segment, record.Bytes));
+
+    private void ReleaseNeed(uint number, long bytes)
+    {
+        if (_segments.TryGetValue(number, out ChunkSegment? segment))
+        {
+            segment.NeededBytes -= bytes;
+            _mayCompact = true;
         }
     }
 
@@ -217,17 +248,10 @@ public sealed partial class ChunkStore
     private void Place(ChunkBatch batch, PendingRecord record)
     {
         _awaited -= record.IsLazy ? 0 : 1;
-        switch (record.Kind)
+        if (record.Kind is RecordKind.EndIntents or RecordKind.Drop && record.Detail == 0)
         {
-            case RecordKind.EndIntents when record.LastSegment == 0:
-                // Every intent of the tag was queued before its end, so none is in a later segment.
-                record.LastSegment = batch.Segment.Number;
-                break;
-            case RecordKind.Drop when record.Detail == 0:
-                record.Detail = batch.Segment.Number;
-                break;
-            default:
-                break;
+            // What it ends was queued before it, and is in this segment or the one before.
+            record.Detail = batch.Segment.Number;
         }
 
         batch.Add(record);
@@ -242,11 +266,13 @@ public sealed partial class ChunkStore
     }
 
     private bool Fits(ChunkSegment segment, long extent) =>
-        segment.Footer!.Count == 0 || (segment.End + extent <= _options.SegmentBytes && segment.Footer.Count < _options.MaxRecordsPerSegment);
+        segment.Footer!.Count == 0
+        || (RecordHeader.AlignToBatch(segment.End) + extent <= _options.SegmentBytes
+            && segment.Footer.Count < _options.MaxRecordsPerSegment);
 
     private ChunkSegment BeginSegment()
     {
-        var segment = new ChunkSegment(_nextSegment++) { End = SegmentFormat.BlockSize, Footer = new FooterBuilder() };
+        var segment = new ChunkSegment(_nextSegment++) { End = SegmentFormat.RecordsAt, Footer = new FooterBuilder() };
         _segments.Add(segment.Number, segment);
         return segment;
     }

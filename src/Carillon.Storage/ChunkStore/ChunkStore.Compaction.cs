@@ -159,42 +159,47 @@ public sealed partial class ChunkStore
         return wanted;
     }
 
-    // What else the segment says and is still needed: open intents always; ends and drops while an older record could come back
-    // without them.
+    // What else the segment says and is still needed: open intents, and replicas that the chunk's own record does not know of,
+    // always; ends and drops while the record that they end could come back without them.
     private void Restate(CompactionTask task)
     {
-        var open = new SortedDictionary<Tag, SortedSet<ChunkId>>();
-        foreach ((Tag tag, ChunkId id) in task.Intents)
+        var kept = new SortedDictionary<(Tag Tag, int Replicas), SortedSet<ChunkId>>();
+        foreach ((Tag tag, ChunkId id, byte asked) in task.Intents)
         {
-            if (_intents.Contains(tag, id))
+            bool isOpen = _intents.Contains(tag, id);
+            bool raises = asked > 1 && TryLocate(id, out ChunkLocation location) && location.Segment.Number < task.Segment.Number
+                && TryDescribe(id, out _, out int replicas) && replicas == asked;
+            if (isOpen || raises)
             {
-                open.TryAdd(tag, []);
-                open[tag].Add(id);
+                (Tag, int) key = (isOpen ? tag : default, raises ? asked : 1);
+                kept.TryAdd(key, []);
+                kept[key].Add(id);
             }
         }
 
-        foreach ((Tag tag, SortedSet<ChunkId> ids) in open)
+        foreach (((Tag tag, int replicas), SortedSet<ChunkId> ids) in kept)
         {
             foreach (ChunkId[] page in ids.Chunk(SegmentReader.MaxIntentsPerRecord))
             {
-                task.Last = EnqueueIntents(tag, page, 1).Sequence;
+                task.Last = EnqueueIntents(tag, page, replicas).Sequence;
             }
         }
 
         foreach (RecordHeader record in task.Records)
         {
-            bool isNeeded = record.Kind switch
+            // Not where the chunk or the tag is back since: repeated now, the drop or end would fall upon that.
+            bool isOver = record.Kind switch
             {
-                RecordKind.EndIntents => IsAnySegment(record.FirstSegment, record.LastSegment, task.Segment),
-                RecordKind.Drop => IsAnySegment(record.Detail, record.Detail, task.Segment),
+                RecordKind.EndIntents => _intents.Find(record.Tag) is null,
+                RecordKind.Drop => !Contains(record.Id) && !_pending.ContainsKey(record.Id),
                 _ => false,
             };
-            if (isNeeded)
+            if (isOver && record.Detail != task.Segment.Number && _segments.ContainsKey(record.Detail))
             {
                 Enqueue(new PendingRecord
                 {
                     Kind = record.Kind, Sequence = ++_sequence, Id = record.Id, Tag = record.Tag, Detail = record.Detail,
-                    FirstSegment = record.FirstSegment, LastSegment = record.LastSegment, IsLazy = true,
+                    IsLazy = true,
                 });
             }
         }
@@ -217,6 +222,11 @@ public sealed partial class ChunkStore
 
         task.Segment.ForwardTo(task.Segment.Moved);
         _segments.Remove(task.Segment.Number);
+        foreach ((uint number, long bytes) in task.Segment.Dependents)
+        {
+            ReleaseNeed(number, bytes);
+        }
+
         _emptied.Add(task.Segment);
         _compaction = null;
     }
@@ -235,19 +245,6 @@ public sealed partial class ChunkStore
         _mayCompact = true;
     }
 
-    private bool IsAnySegment(uint first, uint last, ChunkSegment but)
-    {
-        foreach (uint number in _segments.Keys)
-        {
-            if (number >= first && number <= last && number != but.Number)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     private ChunkSegment? ChooseSegment()
     {
         if (!_mayCompact)
@@ -257,16 +254,19 @@ public sealed partial class ChunkStore
 
         _mayCompact = false;
         ChunkSegment? chosen = null;
+        long least = long.MaxValue;
         int small = _segments.Values.Count(s => IsClosed(s) && s.End < _options.SegmentBytes / 2);
         foreach (ChunkSegment segment in _segments.Values)
         {
-            long used = segment.End - SegmentFormat.BlockSize;
-            bool isSparse = segment.LiveBytes < used * _options.CompactBelow;
+            long used = segment.End - SegmentFormat.RecordsAt;
+            long kept = segment.LiveBytes + segment.NeededBytes;
+            bool isSparse = kept < used * _options.CompactBelow;
             bool isSmall = segment.End < _options.SegmentBytes / 2 && small > _options.MaxSmallSegments;
             if (IsClosed(segment) && !segment.IsUnmovable && (isSparse || isSmall || segment.NeedsRewrite)
-                && (chosen is null || segment.LiveBytes < chosen.LiveBytes))
+                && kept < least)
             {
                 chosen = segment;
+                least = kept;
             }
         }
 
@@ -287,7 +287,7 @@ public sealed partial class ChunkStore
 
         public List<RecordHeader> Records { get; set; } = [];
 
-        public List<(Tag Tag, ChunkId Id)> Intents { get; set; } = [];
+        public List<(Tag Tag, ChunkId Id, byte Replicas)> Intents { get; set; } = [];
 
         /// <summary>The next record to look at.</summary>
         public int Next { get; set; }

@@ -10,7 +10,7 @@ public sealed partial class ChunkStore
     /// Opens the chunks of a disk; blocks. What is bad is reported in <see cref="Damage"/>; the rest is served. A segment that was open is
     /// verified record by record, made durable and given its footer; the others' footers are read.
     /// </summary>
-    /// <exception cref="StorageException">A segment was written by a newer program.</exception>
+    /// <exception cref="StorageException">A newer release wrote a segment; the message says which reads it.</exception>
     public static ChunkStore Open(IStorageDevice device, string folder, DiskId disk, ChunkStoreOptions options)
     {
         var store = new ChunkStore(device, folder, disk, options);
@@ -40,22 +40,16 @@ public sealed partial class ChunkStore
     {
         var damage = new List<ChunkDamage>();
         bool isEmpty = false;
+        string? newer = null;
         try
         {
             using IStorageFile file = _device.Open(_folder, segment.FileName);
             SegmentFindings findings = reader.Read(file, segment.Number, records, damage);
-            if (findings.NewerVersion != 0)
-            {
-                throw new StorageException(
-                    StorageFault.ReadOnly,
-                    $"{_folder}/{segment.FileName} has format version {findings.NewerVersion}; this program reads versions up to "
-                    + $"{RecordHeader.FormatVersion}. Start the newer program that wrote it.");
-            }
-
+            newer = findings.NewerFormat;
             segment.End = findings.End;
             segment.NeedsRewrite = findings.IsDamaged;
-            isEmpty = records.Count == 0 && damage.Count == 0;
-            if (!isEmpty && !findings.HasFooter && records.Count > 0)
+            isEmpty = records.Count == 0 && damage.Count == 0 && newer is null;
+            if (!findings.HasFooter && records.Count > 0 && newer is null)
             {
                 Seal(file, segment, records);
             }
@@ -69,6 +63,12 @@ public sealed partial class ChunkStore
         catch (StorageException refusal) when (refusal.Fault == StorageFault.Failed)
         {
             damage.Add(new ChunkDamage(segment.Number, 0, null, $"the segment can't be read: {refusal.Message}"));
+        }
+
+        if (newer is not null)
+        {
+            throw new StorageException(
+                StorageFault.Failed, $"{_folder}/{segment.FileName} has {newer}; this release reads up to {RecordHeader.FormatVersion}.");
         }
 
         if (isEmpty)
@@ -118,10 +118,20 @@ public sealed partial class ChunkStore
                 ReplayIntents(record, file, segment, damage);
                 break;
             case RecordKind.EndIntents:
-                _intents.End(record.Tag);
+                if (_intents.End(record.Tag) is { } ended)
+                {
+                    ReleaseNeeds(ended);
+                }
+
+                NoteNeed(record.Detail, segment);
                 break;
-            case RecordKind.Drop when TryLocate(record.Id, out _):
-                Unindex(_index.Find(record.Id));
+            case RecordKind.Drop:
+                if (TryLocate(record.Id, out _))
+                {
+                    Unindex(_index.Find(record.Id));
+                }
+
+                NoteNeed(record.Detail, segment);
                 break;
             default:
                 break;
@@ -140,7 +150,7 @@ public sealed partial class ChunkStore
 
         Index(record.Id, record.Length, replicas, segment, record.Offset);
         Remember(record.Tag, record.Id, 0);
-        NoteIntent(record.Tag, segment);
+        NoteIntent(record.Tag, segment, 0);
     }
 
     private void ReplayIntents(in RecordHeader record, IStorageFile file, ChunkSegment segment, List<ChunkDamage> damage)
@@ -164,7 +174,7 @@ public sealed partial class ChunkStore
             }
         }
 
-        NoteIntent(record.Tag, segment);
+        NoteIntent(record.Tag, segment, record.Extent);
     }
 
     private void TryDelete(ChunkSegment segment)

@@ -240,8 +240,7 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
             pending!.Replicas = (byte)replicas;
         }
 
-        replicas = Math.Max(replicas, isHere ? entry.Replicas : pending!.Replicas);
-        PendingRecord record = EnqueueIntents(intent, [id], replicas);
+        PendingRecord record = EnqueueIntents(intent, [id], raises ? replicas : 1);
         ticket = new ChunkTicket(record.Sequence);
         return true;
     }
@@ -249,16 +248,19 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
     /// <summary>The submission is decided, and applied or given up: its chunks live by references now, or not at all.</summary>
     public void EndIntents(Tag tag)
     {
-        if (_intents.End(tag) is not { } ended || Health is ChunkStoreHealth.Failed)
+        if (_intents.End(tag) is not { } ended)
         {
             return;
         }
 
-        Enqueue(new PendingRecord
+        ReleaseNeeds(ended);
+        if (Health is not ChunkStoreHealth.Failed)
         {
-            Kind = RecordKind.EndIntents, Sequence = ++_sequence, Tag = tag, IsLazy = true,
-            FirstSegment = Math.Min(ended.FirstSegment, _active?.Number ?? uint.MaxValue),
-        });
+            Enqueue(new PendingRecord
+            {
+                Kind = RecordKind.EndIntents, Sequence = ++_sequence, Tag = tag, Detail = ended.FirstSegment, IsLazy = true,
+            });
+        }
     }
 
     /// <summary>A fresh tag replaces another: it takes all of its intents before the old one is aborted. Durable with the ticket.</summary>
@@ -310,7 +312,7 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
         if (TryLocate(location.Id, out ChunkLocation current) && current == location)
         {
             Drop(location.Id);
-            ReportDamage(new ChunkDamage(location.Segment.Number, location.Offset, location.Id, "a chunk's bytes are not what its name says"));
+            ReportDamage(new ChunkDamage(location.Segment.Number, location.Offset, location.Id, "its bytes are not what its name says"));
         }
     }
 
@@ -322,6 +324,9 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
 
     /// <summary>Closes all files. What no batch covered is not durable.</summary>
     public void Dispose() => _files.CloseAll();
+
+    /// <summary>For tests that hold a file as a reader does.</summary>
+    internal SegmentFiles Files => _files;
 
     private void Index(ChunkId id, uint length, byte replicas, ChunkSegment segment, uint offset)
     {

@@ -11,7 +11,7 @@ namespace Carillon.Storage.Chunks;
 /// <remarks>
 /// <code>
 /// u32 count of records │ u32 count of tags │ records of 50 bytes: u8 kind, u8 replicas, u32 offset, u32 length, u32 detail,
-/// u32 tag (1-based place among the tags, 0 for none), id 32 (as in the record header) │ tags: u64 stamp, node, u64 nonce
+/// u32 tag (1-based place among the tags, 0 for none), id 32 │ tags: u64 stamp, node, u64 nonce
 /// </code>
 /// </remarks>
 internal sealed class FooterBuilder
@@ -40,7 +40,7 @@ internal sealed class FooterBuilder
         writer.U32(record.Length);
         writer.U32(record.Detail);
         writer.U32(PlaceOf(record.Tag));
-        record.WriteSubject(ref writer);
+        writer.Chunk(record.Id);
         Count++;
     }
 
@@ -113,7 +113,7 @@ internal sealed class FooterBuilder
             return false;
         }
 
-        record = (record with { Tag = place == 0 ? default : tags[place - 1] }).WithSubject(ref reader);
+        record = record with { Tag = place == 0 ? default : tags[place - 1], Id = reader.Chunk() };
         return !reader.Failed;
     }
 

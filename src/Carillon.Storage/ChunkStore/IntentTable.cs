@@ -70,7 +70,10 @@ internal sealed class TagIntents
     public HashSet<ChunkId> Chunks { get; } = [];
 
     /// <summary>The first segment that holds one of them: the record of their end is kept as long as that could bring them back.</summary>
-    public uint FirstSegment { get; set; } = uint.MaxValue;
+    public uint FirstSegment { get; set; }
+
+    /// <summary>The records of intents (not chunks) that state them, for the count of what compaction would have to keep.</summary>
+    public List<(uint Segment, long Bytes)> Records { get; } = [];
 
     /// <summary>Number of the last record written for the tag; all are durable when that one is.</summary>
     public ulong LastSequence { get; set; }

@@ -19,12 +19,10 @@ internal sealed class PendingRecord
     /// <summary>A chunk's bytes, in the caller's buffer, or the encoded ids of intents.</summary>
     public ReadOnlyMemory<byte> Payload { get; init; }
 
-    /// <summary>See <see cref="RecordHeader"/>; a drop's is filled in with the batch if its chunk was still pending.</summary>
+    /// <summary>
+    /// See <see cref="RecordHeader"/>; that of a drop or an end is filled in with the batch if what it ends was still pending.
+    /// </summary>
     public uint Detail { get; set; }
-
-    public uint FirstSegment { get; init; }
-
-    public uint LastSegment { get; set; }
 
     /// <summary>True if nobody waits for it.</summary>
     public bool IsLazy { get; init; }
@@ -37,9 +35,10 @@ internal sealed class PendingRecord
     /// <summary>True if the chunk was dropped before it was durable: it is written, and never seen.</summary>
     public bool IsDropped { get; set; }
 
-    public RecordHeader HeaderAt(ChunkSegment segment, uint offset, bool isFirst) => new()
+    public RecordHeader HeaderAt(ChunkSegment segment, uint offset, bool isFirst = false, bool isLast = false) => new()
     {
-        Kind = Kind, IsFirstOfBatch = isFirst, Replicas = Replicas, Segment = segment.Number, Offset = offset, Id = Id,
-        FirstSegment = FirstSegment, LastSegment = LastSegment, Length = (uint)Payload.Length, Detail = Detail, Tag = Tag,
+        Kind = Kind, IsFirstOfBatch = isFirst, IsLastOfBatch = isLast,
+        Replicas = Replicas, Segment = segment.Number, Offset = offset, Id = Id,
+        Length = (uint)Payload.Length, Detail = Detail, Tag = Tag,
     };
 }

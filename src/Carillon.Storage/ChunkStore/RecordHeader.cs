@@ -26,9 +26,9 @@ internal enum RecordKind : byte
 /// </summary>
 /// <remarks>
 /// <code>
-///  0 u32 magic │ 4 u8 version = 1 │ 5 u8 kind │ 6 u8 flags (1: first of its batch) │ 7 u8 replicas
-///  8 u32 segment │ 12 u32 offset │ 16 chunk id 32, or for EndIntents u32 first and u32 last segment that name the tag
-/// 48 u32 payload length │ 52 u32 detail: CRC-32C of an intents payload, or the segment whose copy a drop ended
+///  0 u32 magic │ 4 u8 version = 1 │ 5 u8 kind │ 6 u8 flags (1: first, 2: last of its batch) │ 7 u8 replicas
+///  8 u32 segment │ 12 u32 offset │ 16 chunk id 32, zeros for intents and their ends
+/// 48 u32 payload length │ 52 u32 detail: CRC-32C of an intents payload, or the segment whose record this one ends
 /// 56 tag: u64 stamp, u64 nonce, u8 length and 32 bytes of the server's name │ 105 zeros │ 124 u32 CRC-32C of bytes 0–123
 /// </code>
 /// </remarks>
@@ -46,12 +46,21 @@ internal readonly struct RecordHeader
     /// <summary>"CHNK".</summary>
     public const uint Magic = 0x4B4E_4843;
 
+    /// <summary>
+    /// Batches and footers begin at multiples of this, the page of common disks: a torn write never touches a page that was
+    /// flushed before.
+    /// </summary>
+    public const int BatchAlignment = 4096;
+
     private const byte FirstOfBatchFlag = 1;
+    private const byte LastOfBatchFlag = 2;
     private const int CrcAt = Size - 4;
 
     public RecordKind Kind { get; init; }
 
     public bool IsFirstOfBatch { get; init; }
+
+    public bool IsLastOfBatch { get; init; }
 
     public byte Replicas { get; init; }
 
@@ -60,10 +69,6 @@ internal readonly struct RecordHeader
     public uint Offset { get; init; }
 
     public ChunkId Id { get; init; }
-
-    public uint FirstSegment { get; init; }
-
-    public uint LastSegment { get; init; }
 
     public uint Length { get; init; }
 
@@ -77,6 +82,8 @@ internal readonly struct RecordHeader
     public static long ExtentOf(long length) => AlignUp(Size + length);
 
     public static long AlignUp(long position) => (position + Alignment - 1) & ~(long)(Alignment - 1);
+
+    public static long AlignToBatch(long position) => (position + BatchAlignment - 1) & ~(long)(BatchAlignment - 1);
 
     /// <summary>The seed of all checksums on one disk.</summary>
     public static uint SeedOf(DiskId disk)
@@ -94,11 +101,11 @@ internal readonly struct RecordHeader
         writer.U32(Magic);
         writer.U8(FormatVersion);
         writer.U8((byte)Kind);
-        writer.U8(IsFirstOfBatch ? FirstOfBatchFlag : (byte)0);
+        writer.U8((byte)((IsFirstOfBatch ? FirstOfBatchFlag : 0) | (IsLastOfBatch ? LastOfBatchFlag : 0)));
         writer.U8(Replicas);
         writer.U32(Segment);
         writer.U32(Offset);
-        WriteSubject(ref writer);
+        writer.Chunk(Id);
         writer.U32(Length);
         writer.U32(Detail);
         writer.U64(Tag.Uid.Stamp.Value);
@@ -115,7 +122,8 @@ internal readonly struct RecordHeader
         isNewer = false;
         if (from.Length < Size || BinaryPrimitives.ReadUInt32LittleEndian(from) != Magic
             || BinaryPrimitives.ReadUInt32LittleEndian(from[CrcAt..]) != ~Crc32C.Add(seed, from[..CrcAt])
-            || BinaryPrimitives.ReadUInt32LittleEndian(from[8..]) != segment || BinaryPrimitives.ReadUInt32LittleEndian(from[12..]) != offset)
+            || BinaryPrimitives.ReadUInt32LittleEndian(from[8..]) != segment
+            || BinaryPrimitives.ReadUInt32LittleEndian(from[12..]) != offset)
         {
             return false;
         }
@@ -128,42 +136,15 @@ internal readonly struct RecordHeader
 
         var reader = new WireReader(from[5..CrcAt]);
         var kind = (RecordKind)reader.U8();
+        byte flags = reader.U8();
         header = new RecordHeader
         {
-            Kind = kind, IsFirstOfBatch = (reader.U8() & FirstOfBatchFlag) != 0, Replicas = reader.U8(),
-            Segment = reader.U32(), Offset = reader.U32(),
-        }.WithSubject(ref reader);
-        header = header with
-        {
-            Length = reader.U32(), Detail = reader.U32(), Tag = ReadTag(ref reader),
+            Kind = kind, IsFirstOfBatch = (flags & FirstOfBatchFlag) != 0, IsLastOfBatch = (flags & LastOfBatchFlag) != 0,
+            Replicas = reader.U8(),
+            Segment = reader.U32(), Offset = reader.U32(), Id = reader.Chunk(), Length = reader.U32(), Detail = reader.U32(),
+            Tag = ReadTag(ref reader),
         };
         return !reader.Failed && kind is >= RecordKind.Chunk and <= RecordKind.Drop;
-    }
-
-    /// <summary>This record with the 32 bytes that say what it is about: a chunk, or the segments that name a tag.</summary>
-    public RecordHeader WithSubject(ref WireReader reader)
-    {
-        if (Kind != RecordKind.EndIntents)
-        {
-            return this with { Id = reader.Chunk() };
-        }
-
-        RecordHeader record = this with { FirstSegment = reader.U32(), LastSegment = reader.U32() };
-        reader.Bytes(ChunkId.Size - 8);
-        return record;
-    }
-
-    public void WriteSubject(ref WireWriter writer)
-    {
-        if (Kind != RecordKind.EndIntents)
-        {
-            writer.Chunk(Id);
-            return;
-        }
-
-        writer.U32(FirstSegment);
-        writer.U32(LastSegment);
-        writer.Bytes(stackalloc byte[ChunkId.Size - 8]);
     }
 
     private static Tag ReadTag(ref WireReader reader)

@@ -16,8 +16,8 @@ internal struct SegmentFindings
     /// <summary>Where records end: the footer's place, now or later.</summary>
     public long End;
 
-    /// <summary>The format version found, if this program can't read it.</summary>
-    public byte NewerVersion;
+    /// <summary>The format found and the release that reads it, if this one can't; null otherwise.</summary>
+    public string? NewerFormat;
 }
 
 /// <summary>
@@ -46,13 +46,13 @@ internal sealed class SegmentReader(DiskId disk)
     public SegmentFindings Read(IStorageFile file, uint segment, List<RecordHeader> records, List<ChunkDamage> damage)
     {
         _windowLength = 0;
-        var findings = new SegmentFindings { End = Math.Max(SegmentFormat.BlockSize, RecordHeader.AlignUp(file.Length)) };
+        var findings = new SegmentFindings { End = Math.Max(SegmentFormat.RecordsAt, RecordHeader.AlignToBatch(file.Length)) };
         if (!CheckHeader(file, segment, damage, ref findings))
         {
             return findings;
         }
 
-        if (!TryReadFooter(file, segment, records, damage, ref findings) && findings.NewerVersion == 0)
+        if (!TryReadFooter(file, segment, records, damage, ref findings) && findings.NewerFormat is null)
         {
             Scan(file, segment, records, damage, ref findings);
         }
@@ -86,11 +86,11 @@ internal sealed class SegmentReader(DiskId disk)
 
     private bool CheckHeader(IStorageFile file, uint segment, List<ChunkDamage> damage, ref SegmentFindings findings)
     {
-        if (SegmentFormat.TryReadHeader(Block(file, 0), out byte version, out uint number, out DiskId owner))
+        if (SegmentFormat.TryReadHeader(Block(file, 0), out string? newer, out uint number, out DiskId owner))
         {
-            if (version > RecordHeader.FormatVersion)
+            if (newer is not null)
             {
-                findings.NewerVersion = version;
+                findings.NewerFormat = newer;
                 return false;
             }
 
@@ -110,16 +110,10 @@ internal sealed class SegmentReader(DiskId disk)
         IStorageFile file, uint segment, List<RecordHeader> records, List<ChunkDamage> damage, ref SegmentFindings findings)
     {
         long at = file.Length - SegmentFormat.BlockSize;
-        if (at < SegmentFormat.BlockSize
-            || !SegmentFormat.TryReadTrailer(Block(file, at), _seed, out byte version, out SegmentFormat.Trailer trailer)
+        if (at < SegmentFormat.RecordsAt
+            || !SegmentFormat.TryReadTrailer(Block(file, at), _seed, out SegmentFormat.Trailer trailer)
             || trailer.Segment != segment)
         {
-            return false;
-        }
-
-        if (version > RecordHeader.FormatVersion)
-        {
-            findings.NewerVersion = version;
             return false;
         }
 
@@ -148,20 +142,25 @@ internal sealed class SegmentReader(DiskId disk)
         var suspects = new List<ChunkDamage>();
         long length = file.Length;
         long gap = -1;
-        for (long at = SegmentFormat.BlockSize; at + RecordHeader.Size <= length;)
+        bool isBetweenBatches = true;
+        for (long at = SegmentFormat.RecordsAt; at + RecordHeader.Size <= length;)
         {
             if (!RecordHeader.TryRead(Window(file, at, RecordHeader.Size), _seed, segment, at, out RecordHeader record, out bool isNewer))
             {
                 if (isNewer)
                 {
-                    findings.NewerVersion = RecordHeader.FormatVersion + 1;
+                    findings.NewerFormat = "a record of a newer format version";
                     return;
                 }
 
-                gap = gap < 0 ? at : gap;
+                bool isPadding = isBetweenBatches && at % RecordHeader.BatchAlignment != 0;
+                isBetweenBatches = isPadding;
+                gap = isPadding || gap >= 0 ? gap : at;
                 at += RecordHeader.Alignment;
                 continue;
             }
+
+            isBetweenBatches = record.IsLastOfBatch;
 
             if (gap >= 0)
             {
