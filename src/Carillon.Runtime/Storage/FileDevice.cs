@@ -3,8 +3,8 @@ using Carillon.Storage;
 namespace Carillon.Runtime.Storage;
 
 /// <summary>
-/// A folder of the machine's file system as an <see cref="IStorageDevice"/>. All calls block; any thread may call. Errors of the operating system
-/// come out as <see cref="StorageException"/>, and nothing else does.
+/// A folder of the machine's file system as an <see cref="IStorageDevice"/>. All calls block; any thread may call. Errors of the
+/// operating system come out as <see cref="StorageException"/>, and nothing else does.
 /// </summary>
 public sealed class FileDevice : IStorageDevice
 {
@@ -47,7 +47,8 @@ public sealed class FileDevice : IStorageDevice
             }
 
             // No sharing mode: on Unix it would take an advisory lock per file; the data folder as a whole is locked once, elsewhere.
-            return new DeviceFile(path, File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+            const FileShare Anyone = FileShare.ReadWrite | FileShare.Delete;
+            return new DeviceFile(path, File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, Anyone));
         });
     }
 

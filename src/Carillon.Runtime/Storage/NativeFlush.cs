@@ -4,7 +4,8 @@ using Microsoft.Win32.SafeHandles;
 namespace Carillon.Runtime.Storage;
 
 /// <summary>
-/// Flushes that the framework does not offer: fdatasync, which spares the journal commit that fsync makes for a changed time stamp, and fsync of a folder.
+/// Flushes that the framework does not offer: fdatasync, which spares the journal commit that fsync makes for a changed time stamp, and
+/// fsync of a folder.
 /// </summary>
 internal static partial class NativeFlush
 {

@@ -34,7 +34,8 @@ internal enum HeaderKind
 /// 56  oldest generation needed (8)                         64  payload bytes (4)   68  CRC-32C of the payload (4)
 /// 72  block mask (4)          76  CRC-32C of bytes 0..75 (4)
 /// </code>
-/// Bytes 0 to 39, and the checksum at 76, keep place and meaning in every later version, so that an older program recognises what it can't read.
+/// Bytes 0 to 39, and the checksum at 76, keep place and meaning in every later version, so that an older program recognises what it
+/// can't read.
 /// </summary>
 internal readonly record struct BatchHeader(
     DiskId Disk, long Generation, long Number, long Before, long Oldest, int PayloadBytes, uint PayloadChecksum, uint Mask)
@@ -88,7 +89,9 @@ internal readonly record struct BatchHeader(
         writer.U32(Crc32C.Of(into[..(Size - 4)]));
     }
 
-    /// <summary>Reads what may be a header; for <see cref="HeaderKind.Newer"/> only disk, generation and <paramref name="newerFormat"/> are set.</summary>
+    /// <summary>
+    /// Reads what may be a header; for <see cref="HeaderKind.Newer"/> only disk, generation and <paramref name="newerFormat"/> are set.
+    /// </summary>
     public static HeaderKind Read(ReadOnlySpan<byte> bytes, DiskId disk, out BatchHeader header, out string newerFormat)
     {
         header = default;
@@ -116,7 +119,8 @@ internal readonly record struct BatchHeader(
 
         if (version > Version)
         {
-            newerFormat = string.Create(CultureInfo.InvariantCulture, $"log format {version}, which Carillon {major}.{minor} and later can read");
+            newerFormat = string.Create(
+                CultureInfo.InvariantCulture, $"log format {version}, which Carillon {major}.{minor} and later can read");
             return HeaderKind.Newer;
         }
 

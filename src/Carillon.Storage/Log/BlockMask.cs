@@ -24,7 +24,10 @@ internal static class BlockMask
         }
     }
 
-    /// <summary>Masks, or unmasks, the first word of each block behind the first. A word cut off by the end has zeros behind it, and can't be the magic.</summary>
+    /// <summary>
+    /// Masks, or unmasks, the first word of each block behind the first. A word cut off by the end has zeros behind it, and can't be
+    /// the magic.
+    /// </summary>
     public static void Apply(Span<byte> batch, uint mask)
     {
         for (int offset = BatchHeader.Block; offset + Word <= batch.Length; offset += BatchHeader.Block)

@@ -65,13 +65,15 @@ public sealed class LogBatch
             BlockMask.Apply(used, mask);
         }
 
-        _header = _header with { PayloadBytes = _length - BatchHeader.Size, PayloadChecksum = Crc32C.Of(used[BatchHeader.Size..]), Mask = mask };
+        ReadOnlySpan<byte> payload = used[BatchHeader.Size..];
+        _header = _header with { PayloadBytes = payload.Length, PayloadChecksum = Crc32C.Of(payload), Mask = mask };
         _header.Write(batch);
         _segment.File.Write(_offset, batch);
     }
 
     /// <summary>Makes it durable.</summary>
-    /// <exception cref="StorageException">The device refused: the log is not to be trusted with anything since the last success.</exception>
+    /// <exception cref="StorageException">The device refused: the log is not to be trusted with anything since the last
+    /// success.</exception>
     public void Flush()
     {
         Invariant.That(_segment is not null);

@@ -74,7 +74,8 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
 
     /// <summary>
     /// Finds each segment's generation: of its first block, or, where that says nothing or is not needed any more, the greatest in it
-    /// (a first block whose write was lost leaves an old generation there; then the second batch begins no further in than the longest batch).
+    /// (a first block whose write was lost leaves an old generation there; then the second batch begins no further in than the longest
+    /// batch).
     /// </summary>
     private void Identify(IReadOnlyList<Segment> segments)
     {
@@ -178,7 +179,8 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
         while (true)
         {
             BatchFound here = Examine(segment, offset, out BatchHeader header, out ReadOnlySpan<byte> payload);
-            RecoveryStep step = RecoveryTable.Decide(here, here == BatchFound.Whole ? BatchesBehind.None : LookBehind(segment, next, offset));
+            BatchesBehind behind = here == BatchFound.Whole ? BatchesBehind.None : LookBehind(segment, next, offset);
+            RecoveryStep step = RecoveryTable.Decide(here, behind);
             switch (step)
             {
                 case RecoveryStep.Take:
@@ -244,7 +246,9 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
             return isNext ? BatchesBehind.NextSegment : BatchesBehind.Later;
         }
 
-        for (long at = offset + BatchHeader.Block; _reader.TryFind(segment, segment.Generation, ref at, out BatchHeader later); at += BatchHeader.Block)
+        for (long at = offset + BatchHeader.Block;
+             _reader.TryFind(segment, segment.Generation, ref at, out BatchHeader later);
+             at += BatchHeader.Block)
         {
             if (later.Number >= _number)
             {
@@ -268,7 +272,10 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
         _result.Last = (segment, offset, header.AlignedBytes);
     }
 
-    /// <summary>Pieces whose beginning is not there (cut, or behind a gap) count as a record and are not delivered; nor is a record that a crash left without its end.</summary>
+    /// <summary>
+    /// Pieces whose beginning is not there (cut, or behind a gap) count as a record and are not delivered; nor is a record that a crash
+    /// left without its end.
+    /// </summary>
     private void TakeEntry(EntryKind kind, ReadOnlySpan<byte> entry)
     {
         if (kind == EntryKind.Whole)

@@ -28,7 +28,9 @@ internal enum BatchesBehind
     /// <summary>Segment g + 1 begins with batch n: nothing is missing.</summary>
     NextSegment,
 
-    /// <summary>A right header of a later batch. It was written only after the flush of n (or of the one dropped before it), so n was flushed.</summary>
+    /// <summary>
+    /// A right header of a later batch. It was written only after the flush of n (or of the one dropped before it), so n was flushed.
+    /// </summary>
     Later,
 }
 

@@ -62,10 +62,15 @@ public sealed class SegmentLog : IDisposable
     /// <summary>The last record that a power cut can't take any more; all before it are durable too.</summary>
     public LogPosition Durable => new(_durable);
 
-    /// <summary>The device had no space for a further segment: non-urgent records are refused once the spare ones are used. A snapshot and a cut free some.</summary>
+    /// <summary>
+    /// The device had no space for a further segment: non-urgent records are refused once the spare ones are used. A snapshot and a cut
+    /// free some.
+    /// </summary>
     public bool IsDeviceFull => _pool.IsDeviceFull;
 
-    /// <summary>Bytes on disk since the last snapshot began (after a start: of all that is needed), for the owner to decide when to take one.</summary>
+    /// <summary>
+    /// Bytes on disk since the last snapshot began (after a start: of all that is needed), for the owner to decide when to take one.
+    /// </summary>
     public long BytesSinceSnapshot => _bytesSinceSnapshot + (_filling.IsEmpty ? 0 : _filling.Bytes);
 
     /// <summary>Segments whose records are needed, or may be.</summary>
@@ -76,10 +81,12 @@ public sealed class SegmentLog : IDisposable
     private bool WaitsToCut => _oldest > _durableOldest;
 
     /// <summary>
-    /// Reads the log and makes it ready: blocking, and the only call that is. <paramref name="recovered"/> is called for every intact record in
-    /// order, also those behind a gap where the log turns out <see cref="LogCondition.Corrupt"/> (their positions skip what is missing).
+    /// Reads the log and makes it ready: blocking, and the only call that is. <paramref name="recovered"/> is called for every intact
+    /// record in order, also those behind a gap where the log turns out <see cref="LogCondition.Corrupt"/> (their positions skip what
+    /// is missing).
     /// </summary>
-    /// <exception cref="StorageException">The device failed or is full, or the log is of another disk or of a newer release. Bad bytes never throw.</exception>
+    /// <exception cref="StorageException">The device failed or is full, or the log is of another disk or of a newer release. Bad bytes
+    /// never throw.</exception>
     /// <exception cref="ArgumentException">The options can't be used.</exception>
     public static SegmentLog Open(
         IStorageDevice device, string folder, DiskId disk, SegmentLogOptions options, Action<LogPosition, ReadOnlySpan<byte>> recovered)
@@ -96,16 +103,16 @@ public sealed class SegmentLog : IDisposable
     }
 
     /// <summary>
-    /// True if a record of so many bytes can be appended now. Urgent ones (aborts, bits, outcomes, snapshots) may use the reserve. False means that the log is not
-    /// writable; or that the disk is full (<see cref="IsDeviceFull"/>): a snapshot and a cut may help; or else only that flushes or preparations are behind:
-    /// ask again when one completes.
+    /// True if a record of so many bytes can be appended now. Urgent ones (aborts, bits, outcomes, snapshots) may use the reserve.
+    /// False means that the log is not writable; or that the disk is full (<see cref="IsDeviceFull"/>): a snapshot and a cut may help;
+    /// or else only that flushes or preparations are behind: ask again when one completes.
     /// </summary>
     public bool CanAppend(int bytes, bool urgent) => Health.IsWritable && HasRoom(bytes, urgent);
 
     /// <summary>
-    /// Copies a record into the batch that is being filled, and returns its position. The owner asks <see cref="CanAppend"/> first. A record appended all the same waits
-    /// until a preparation or a cut makes room for it; too many of those fail the log. On a log that is not writable the record gets a position that never
-    /// becomes durable.
+    /// Copies a record into the batch that is being filled, and returns its position. The owner asks <see cref="CanAppend"/> first. A
+    /// record appended all the same waits until a preparation or a cut makes room for it; too many of those fail the log. On a log that
+    /// is not writable the record gets a position that never becomes durable.
     /// </summary>
     public LogPosition Append(ReadOnlySpan<byte> record)
     {
@@ -176,7 +183,10 @@ public sealed class SegmentLog : IDisposable
         return true;
     }
 
-    /// <summary>Takes back a batch that was written and flushed, or failed. After a failure the log is failed for good: it can't know what the device kept.</summary>
+    /// <summary>
+    /// Takes back a batch that was written and flushed, or failed. After a failure the log is failed for good: it can't know what the
+    /// device kept.
+    /// </summary>
     public void Complete(LogBatch batch, StorageException? failure)
     {
         Invariant.That(batch == _inFlight);
@@ -203,7 +213,9 @@ public sealed class SegmentLog : IDisposable
         Recycle(batch);
     }
 
-    /// <summary>Hands out work on segments, if there is any to do: to be run beside the batches, on a thread where it may take its time.</summary>
+    /// <summary>
+    /// Hands out work on segments, if there is any to do: to be run beside the batches, on a thread where it may take its time.
+    /// </summary>
     public bool TryBeginPreparation([NotNullWhen(true)] out SegmentPreparation? preparation)
     {
         preparation = null;
@@ -220,8 +232,9 @@ public sealed class SegmentLog : IDisposable
     }
 
     /// <summary>
-    /// The next record begins a snapshot: it goes to a new segment where there is one free, so that all before it can be cut. The owner now appends what is
-    /// open, as urgent records, and when those and the catalog are durable calls <see cref="CutBefore"/> with the position returned.
+    /// The next record begins a snapshot: it goes to a new segment where there is one free, so that all before it can be cut. The owner
+    /// now appends what is open, as urgent records, and when those and the catalog are durable calls <see cref="CutBefore"/> with the
+    /// position returned.
     /// </summary>
     public LogPosition BeginSnapshot()
     {
@@ -232,8 +245,8 @@ public sealed class SegmentLog : IDisposable
     }
 
     /// <summary>
-    /// Records before this position are not needed any more. Segments that hold nothing else are used again once a batch that says so is durable; such a
-    /// batch goes out even if no record waits.
+    /// Records before this position are not needed any more. Segments that hold nothing else are used again once a batch that says so
+    /// is durable; such a batch goes out even if no record waits.
     /// </summary>
     public void CutBefore(LogPosition position)
     {
@@ -272,8 +285,8 @@ public sealed class SegmentLog : IDisposable
     }
 
     /// <summary>
-    /// The last batch may be whole only in the kernel's cache: its process died before the flush, or after a failed one. It is relied upon from now on,
-    /// so it is written and flushed once more.
+    /// The last batch may be whole only in the kernel's cache: its process died before the flush, or after a failed one. It is relied
+    /// upon from now on, so it is written and flushed once more.
     /// </summary>
     private static void WriteAgain(RecoveredLog recovered)
     {
@@ -291,7 +304,8 @@ public sealed class SegmentLog : IDisposable
     {
         // At worst it begins a batch of its own, and each piece but the last takes a whole one.
         int piece = _options.MaxBatchBytes - BatchHeader.Size - BatchPayload.Prefix;
-        long cost = ((long)(bytes / piece) * _options.MaxBatchBytes) + BatchHeader.Align(BatchHeader.Size + BatchPayload.Prefix + (bytes % piece));
+        long cost = ((long)(bytes / piece) * _options.MaxBatchBytes)
+            + BatchHeader.Align(BatchHeader.Size + BatchPayload.Prefix + (bytes % piece));
         long waiting = WaitingBytes + cost;
 
         // One block stays free for the batch that tells of a cut, without which a full log could not be emptied.

@@ -4,8 +4,8 @@ namespace Carillon.Storage.Log;
 public sealed record SegmentLogOptions
 {
     /// <summary>
-    /// Bytes of a segment file, a multiple of 4 KiB, at least 4 × <see cref="MaxBatchBytes"/>. Too low: many files, and a preparation often;
-    /// too high: the log holds on to more disk, since whole segments are cut, and scanning the last one takes longer at a start.
+    /// Bytes of a segment file, a multiple of 4 KiB, at least 4 × <see cref="MaxBatchBytes"/>. Too low: many files, and a preparation
+    /// often; too high: the log holds on to more disk, since whole segments are cut, and scanning the last one takes longer at a start.
     /// </summary>
     public int SegmentBytes { get; init; } = 16 << 20;
 
@@ -27,12 +27,14 @@ public sealed record SegmentLogOptions
     /// </summary>
     public int ReserveBytes { get; init; } = 16 << 20;
 
-    /// <summary>Segments kept ready besides the reserve. Too low: a burst is refused until one is written; too high: disk used for nothing.</summary>
+    /// <summary>
+    /// Segments kept ready besides the reserve. Too low: a burst is refused until one is written; too high: disk used for nothing.
+    /// </summary>
     public int SpareSegments { get; init; } = 2;
 
     /// <summary>
-    /// Free segments kept at most after a cut, at least reserve and spare ones; while the device is full only those. Too low: segments are removed and written anew
-    /// with every snapshot; too high: disk used for nothing, and a start looks at them.
+    /// Free segments kept at most after a cut, at least reserve and spare ones; while the device is full only those. Too low: segments
+    /// are removed and written anew with every snapshot; too high: disk used for nothing, and a start looks at them.
     /// </summary>
     public int MaxFreeSegments { get; init; } = 6;
 
@@ -42,7 +44,8 @@ public sealed record SegmentLogOptions
         var faults = new List<string>();
         Check(SegmentBytes % BatchHeader.Block == 0, "log.segmentBytes must be a multiple of 4096.");
         Check(MaxBatchBytes % BatchHeader.Block == 0, "log.maxBatchBytes must be a multiple of 4096.");
-        Check(MaxBatchBytes is >= 2 * BatchHeader.Block and <= BatchHeader.MaxBatchBytes, "log.maxBatchBytes must be from 8192 to 4194304.");
+        Check(
+            MaxBatchBytes is >= 2 * BatchHeader.Block and <= BatchHeader.MaxBatchBytes, "log.maxBatchBytes must be from 8192 to 4194304.");
         Check(SegmentBytes >= 4L * MaxBatchBytes && SegmentBytes <= 1 << 30, "log.segmentBytes must be from 4 x maxBatchBytes to 1 GiB.");
         Check(MaxWaitingBytes >= MaxBatchBytes && MaxWaitingBytes <= 1 << 30, "log.maxWaitingBytes must be from maxBatchBytes to 1 GiB.");
         Check(ReserveBytes >= 0 && ReserveBytes <= 1 << 30, "log.reserveBytes must be from 0 to 1 GiB.");

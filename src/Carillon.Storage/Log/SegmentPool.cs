@@ -38,7 +38,10 @@ internal sealed class SegmentPool : IDisposable
     /// <summary>A segment is wanted, and the device had no space for one the last time.</summary>
     public bool IsDeviceFull => _wasRefused && _free.Count < Wanted;
 
-    /// <summary>Bytes of the reserve that non-urgent records leave alone; half, while the device is not known to be full and a segment is only late.</summary>
+    /// <summary>
+    /// Bytes of the reserve that non-urgent records leave alone; half, while the device is not known to be full and a segment is only
+    /// late.
+    /// </summary>
     public long Reserve => (long)ReserveSegments * Usable(_options.SegmentBytes) / (IsDeviceFull ? 1 : 2);
 
     private int ReserveSegments { get; }
@@ -106,8 +109,8 @@ internal sealed class SegmentPool : IDisposable
     }
 
     /// <summary>
-    /// Bytes of batches that are sure to find their place, in order, whatever their sizes: a segment is left for the next one when a batch does not
-    /// fit, so each may waste up to the longest batch less one block.
+    /// Bytes of batches that are sure to find their place, in order, whatever their sizes: a segment is left for the next one when a
+    /// batch does not fit, so each may waste up to the longest batch less one block.
     /// </summary>
     public long Capacity(bool leavesTail) => (leavesTail ? 0 : Usable(Tail.Remaining)) + (_free.Count * Usable(_options.SegmentBytes));
 
@@ -138,7 +141,10 @@ internal sealed class SegmentPool : IDisposable
         _live.RemoveRange(0, count);
     }
 
-    /// <summary>Work to be done on segments, if there is any and none is under way: for the free ones to be as many as wanted, and enough for what waits.</summary>
+    /// <summary>
+    /// Work to be done on segments, if there is any and none is under way: for the free ones to be as many as wanted, and enough for
+    /// what waits.
+    /// </summary>
     public bool TryPlan(long waitingBytes, [NotNullWhen(true)] out SegmentPreparation? preparation)
     {
         preparation = null;
@@ -197,8 +203,11 @@ internal sealed class SegmentPool : IDisposable
         _surplus.Clear();
     }
 
-    private SegmentPreparation PlanNew() =>
-        SegmentPreparation.OfNew(_device, _folder, _nextSlot++.ToString("d8", CultureInfo.InvariantCulture) + Suffix, _options.SegmentBytes);
+    private SegmentPreparation PlanNew()
+    {
+        string name = _nextSlot++.ToString("d8", CultureInfo.InvariantCulture) + Suffix;
+        return SegmentPreparation.OfNew(_device, _folder, name, _options.SegmentBytes);
+    }
 
     // Without a clock: tried again once the device has room for a segment more than when it refused.
     private bool MayTry() => !_wasRefused || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes;

@@ -19,7 +19,8 @@ internal sealed class SegmentReader(DiskId disk)
         HeaderKind kind = BatchHeader.Read(At(segment, offset, BatchHeader.Size), disk, out header, out string newerFormat);
         if (kind == HeaderKind.Newer)
         {
-            throw new StorageException(StorageFault.Failed, $"The log file {segment.Name} has {newerFormat}; this release reads up to {BatchHeader.Version}.");
+            throw new StorageException(
+                StorageFault.Failed, $"The log file {segment.Name} has {newerFormat}; this release reads up to {BatchHeader.Version}.");
         }
 
         return kind;

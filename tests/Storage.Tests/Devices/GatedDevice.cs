@@ -3,8 +3,8 @@ using Carillon.Protocols;
 namespace Carillon.Storage.Tests.Devices;
 
 /// <summary>
-/// A device whose calls hold a lock, so that a test can look at the disk between two of them. Long writes are made in two parts, and the first is sometimes flushed: the kernel
-/// may write back any part of them at any time.
+/// A device whose calls hold a lock, so that a test can look at the disk between two of them. Long writes are made in two parts, and
+/// the first is sometimes flushed: the kernel may write back any part of them at any time.
 /// </summary>
 internal sealed class GatedDevice(IStorageDevice device, Lock gate, RandomSource random) : IStorageDevice
 {

@@ -3,7 +3,9 @@ using Xunit;
 
 namespace Carillon.Storage.Tests.Devices;
 
-/// <summary>A file system mounted for a test, and unmounted with it. Needs root, Linux and the usual tools; the test is skipped otherwise.</summary>
+/// <summary>
+/// A file system mounted for a test, and unmounted with it. Needs root, Linux and the usual tools; the test is skipped otherwise.
+/// </summary>
 internal sealed class Mount : IDisposable
 {
     private Mount(string point) => Point = point;
@@ -81,7 +83,8 @@ internal sealed class Mount : IDisposable
     private static (int Code, string Error) Run(string tool, params string[] arguments)
     {
         string path = ToolFolders().Select(folder => Path.Combine(folder, tool)).First(File.Exists);
-        using Process process = Process.Start(new ProcessStartInfo(path, arguments) { RedirectStandardError = true, UseShellExecute = false })!;
+        var start = new ProcessStartInfo(path, arguments) { RedirectStandardError = true, UseShellExecute = false };
+        using Process process = Process.Start(start)!;
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, error.Trim());

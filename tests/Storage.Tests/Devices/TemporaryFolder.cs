@@ -7,8 +7,9 @@ internal sealed class TemporaryFolder : IDisposable
 
     public TemporaryFolder(bool inMemory = false)
     {
+        string name = $"carillon-storage-{Environment.ProcessId}-{Guid.NewGuid():n}";
         Path = inMemory && Directory.Exists(Memory)
-            ? Directory.CreateDirectory(System.IO.Path.Combine(Memory, $"carillon-storage-{Environment.ProcessId}-{Guid.NewGuid():n}")).FullName
+            ? Directory.CreateDirectory(System.IO.Path.Combine(Memory, name)).FullName
             : Directory.CreateTempSubdirectory("carillon-storage-").FullName;
     }
 

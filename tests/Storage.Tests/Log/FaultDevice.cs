@@ -3,8 +3,8 @@ using Carillon.Protocols;
 namespace Carillon.Storage.Tests.Log;
 
 /// <summary>
-/// A disk in memory with a page cache: what was not flushed is lost, kept or torn by 512-byte sectors, page by page, when the power goes. Names that
-/// were not made durable go either way.
+/// A disk in memory with a page cache: what was not flushed is lost, kept or torn by 512-byte sectors, page by page, when the power
+/// goes. Names that were not made durable go either way.
 /// </summary>
 internal sealed class FaultDevice : IStorageDevice
 {

@@ -41,7 +41,8 @@ internal sealed class LogDriver
     public SegmentLog Reopen()
     {
         Recovered.Clear();
-        return Log = SegmentLog.Open(Device, Folder, Disk, Options, (position, record) => Recovered.Add((position.Value, record.ToArray())));
+        Log = SegmentLog.Open(Device, Folder, Disk, Options, (position, record) => Recovered.Add((position.Value, record.ToArray())));
+        return Log;
     }
 
     public LogPosition Append(string text) => Log.Append(Encoding.UTF8.GetBytes(text));

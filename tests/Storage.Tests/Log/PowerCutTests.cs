@@ -7,8 +7,8 @@ using Xunit;
 namespace Carillon.Storage.Tests.Log;
 
 /// <summary>
-/// A real file system on a loop-mounted image. The image copied while a log is written is what a power cut would have left: what the kernel had
-/// not flushed is not in it. Each copy is mounted, its journal replayed, and the log opened.
+/// A real file system on a loop-mounted image. The image copied while a log is written is what a power cut would have left: what the
+/// kernel had not flushed is not in it. Each copy is mounted, its journal replayed, and the log opened.
 /// </summary>
 public sealed class PowerCutTests
 {
@@ -90,7 +90,9 @@ public sealed class PowerCutTests
         Assert.Equal(log.Appended, log.Durable);
     }
 
-    /// <summary>Copies the image as it is at one instant: the kernel may write back what it likes meanwhile, so until two readings agree.</summary>
+    /// <summary>
+    /// Copies the image as it is at one instant: the kernel may write back what it likes meanwhile, so until two readings agree.
+    /// </summary>
     private static void CopyStill(string image, string copy)
     {
         byte[] before = File.ReadAllBytes(image);
@@ -109,7 +111,9 @@ public sealed class PowerCutTests
         Assert.Fail("The image never held still.");
     }
 
-    /// <summary>What was known when the power was cut: the last record acknowledged, the last appended, and the first still needed.</summary>
+    /// <summary>
+    /// What was known when the power was cut: the last record acknowledged, the last appended, and the first still needed.
+    /// </summary>
     private readonly record struct WriterState(long Durable, long Appended, long Needed);
 
     /// <summary>Appends, flushes, prepares and cuts on a thread of its own, until stopped.</summary>

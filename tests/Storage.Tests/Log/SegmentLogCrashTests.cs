@@ -3,8 +3,8 @@ using Xunit;
 namespace Carillon.Storage.Tests.Log;
 
 /// <summary>
-/// Random work with crashes at any point: whatever pages the power cut takes or tears, every durable record is there, in order, with its bytes, and none that was
-/// never appended.
+/// Random work with crashes at any point: whatever pages the power cut takes or tears, every durable record is there, in order, with
+/// its bytes, and none that was never appended.
 /// </summary>
 public sealed class SegmentLogCrashTests
 {

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace Carillon.Storage.Tests.Log;
 
-/// <summary>Bytes that a disk made up: recovery never throws, invents nothing, and holds no more memory than a batch and a record.</summary>
+/// <summary>
+/// Bytes that a disk made up: recovery never throws, invents nothing, and holds no more memory than a batch and a record.
+/// </summary>
 public sealed class SegmentLogFuzzTests
 {
     private static readonly SegmentLogOptions Options = LogDriver.Small with { ReserveBytes = 0 };
@@ -24,7 +26,8 @@ public sealed class SegmentLogFuzzTests
             FlipBit(driver.Device, random);
             driver.Reopen();
             Assert.All(driver.Recovered, record => Assert.True(LogDriver.IsRecord(record.Position, record.Record)));
-            Assert.Equal(driver.Recovered.Select(record => record.Position).Order().Distinct(), driver.Recovered.Select(record => record.Position));
+            long[] positions = [.. driver.Recovered.Select(record => record.Position)];
+            Assert.Equal(positions.Order().Distinct(), positions);
             long missing = last - driver.Recovered.Count;
             switch (driver.Log.Health.Condition)
             {
@@ -120,8 +123,8 @@ public sealed class SegmentLogFuzzTests
                     break;
                 case 4:
                     Span<byte> place = image.Bytes.AsSpan(image.Offset);
-                    new BatchHeader(LogDriver.Disk, 1 + random.Below(4), 1 + random.Below(6), random.Below(6), 1, random.Below(BatchHeader.MaxBatchBytes - 80), 0, 0)
-                        .Write(place);
+                    int length = random.Below(BatchHeader.MaxBatchBytes - BatchHeader.Size);
+                    new BatchHeader(LogDriver.Disk, 1 + random.Below(4), 1 + random.Below(6), random.Below(6), 1, length, 0, 0).Write(place);
                     image.Skip(1);
                     break;
                 default:

@@ -79,7 +79,8 @@ public sealed class SegmentLogRecoveryTests
         Assert.Equal(RecoveryTable.Rows.Count, RecoveryTable.Rows.Select(row => (row.Here, row.Behind)).Distinct().Count());
         string[] document = File.ReadAllLines(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../../docs/formats/segment-log.md"));
         int start = Array.IndexOf(document, "| here | behind | step |");
-        Assert.Equal(RecoveryTable.Rows.Select(row => $"| {row.Here} | {row.Behind} | {row.Step} |"), document.Skip(start + 2).Take(RecoveryTable.Rows.Count));
+        IEnumerable<string> rows = RecoveryTable.Rows.Select(row => $"| {row.Here} | {row.Behind} | {row.Step} |");
+        Assert.Equal(rows, document.Skip(start + 2).Take(RecoveryTable.Rows.Count));
     }
 
     [Fact]
@@ -203,7 +204,8 @@ public sealed class SegmentLogRecoveryTests
         Assert.Equal(LogCondition.Intact, driver.Log.Health.Condition);
     }
 
-    private static void Put(FaultDevice device, int slot, SegmentImage image) => device.Put(LogDriver.Folder, $"{slot:d8}.segment", image.Bytes);
+    private static void Put(FaultDevice device, int slot, SegmentImage image) =>
+        device.Put(LogDriver.Folder, $"{slot:d8}.segment", image.Bytes);
 
     private static string ThisFile([CallerFilePath] string path = "") => path;
 }

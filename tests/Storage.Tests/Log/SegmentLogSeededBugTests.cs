@@ -5,7 +5,9 @@ using Xunit;
 
 namespace Carillon.Storage.Tests.Log;
 
-/// <summary>The deliberate bugs of the log are found by its own tests too. Alone, since a bug is switched on for the whole process.</summary>
+/// <summary>
+/// The deliberate bugs of the log are found by its own tests too. Alone, since a bug is switched on for the whole process.
+/// </summary>
 [CollectionDefinition(nameof(SegmentLogSeededBugTests), DisableParallelization = true)]
 [Collection(nameof(SegmentLogSeededBugTests))]
 public sealed class SegmentLogSeededBugTests

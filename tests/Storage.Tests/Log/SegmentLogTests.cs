@@ -167,14 +167,23 @@ public sealed class SegmentLogTests
     {
         var driver = new LogDriver();
         driver.AppendDurably("one");
-        var refused = Assert.Throws<StorageException>(() => SegmentLog.Open(driver.Device, LogDriver.Folder, new DiskId(7), LogDriver.Small, (_, _) => { }));
+        var refused = Assert.Throws<StorageException>(
+            () => SegmentLog.Open(driver.Device, LogDriver.Folder, new DiskId(7), LogDriver.Small, (_, _) => { }));
         Assert.Contains("belongs to the disk 0123456789abcdeffedcba9876543210", refused.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Options_that_cannot_work_are_refused_with_all_faults()
     {
-        var bad = new SegmentLogOptions { SegmentBytes = 5000, MaxBatchBytes = 100, MaxWaitingBytes = 1, ReserveBytes = -1, SpareSegments = 0, MaxFreeSegments = 0 };
+        var bad = new SegmentLogOptions
+        {
+            SegmentBytes = 5000,
+            MaxBatchBytes = 100,
+            MaxWaitingBytes = 1,
+            ReserveBytes = -1,
+            SpareSegments = 0,
+            MaxFreeSegments = 0,
+        };
         Assert.Equal(7, bad.Validate().Count);
         Assert.Throws<ArgumentException>(() => SegmentLog.Open(new FaultDevice(), "log", LogDriver.Disk, bad, (_, _) => { }));
         Assert.Empty(new SegmentLogOptions().Validate());
