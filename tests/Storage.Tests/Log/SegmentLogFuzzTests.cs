@@ -124,7 +124,8 @@ public sealed class SegmentLogFuzzTests
                 case 4:
                     Span<byte> place = image.Bytes.AsSpan(image.Offset);
                     int length = random.Below(BatchHeader.MaxBatchBytes - BatchHeader.Size);
-                    new BatchHeader(LogDriver.Disk, 1 + random.Below(4), 1 + random.Below(6), random.Below(6), 1, length, 0, 0).Write(place);
+                    var wild = new BatchHeader(LogDriver.Disk, 1 + random.Below(4), 1 + random.Below(6), random.Below(6), 1, length, 0, 0);
+                    wild.Write(place);
                     image.Skip(1);
                     break;
                 default:
