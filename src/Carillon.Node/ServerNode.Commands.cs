@@ -18,6 +18,13 @@ public sealed partial class ServerNode
     public void Submit(SubmitRequest request, Moment now, Action<SubmitOutcome> answer)
     {
         _now = now;
+        if (_stopping)
+        {
+            AbandonUpload(request.Upload, now);
+            answer(new SubmitOutcome.Rejected(RejectionReason.NotVoting, "this server is stopping; use another"));
+            return;
+        }
+
         WithBuckets([.. request.Operations.Select(o => o.Target.Bucket).Where(b => b != ObjectName.SystemBucket).Distinct(StringComparer.Ordinal)], 0, fault =>
         {
             if (fault is null)

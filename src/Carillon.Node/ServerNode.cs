@@ -85,8 +85,8 @@ public sealed partial class ServerNode : IDisposable
     public ChunkStore Chunks { get; }
 
     /// <summary>True if this server takes part in agreement; <see cref="NotVotingBecause"/> says why not.</summary>
-    public bool MayVote => _notVotingBecause.Length == 0 && !_stopping && Log.Health.IsWritable && Members.SelfFault is MemberFault.None or MemberFault.DoesNotVote
-        && _notVotingBecause.Length == 0;
+    public bool MayVote =>
+        _notVotingBecause.Length == 0 && Log.Health.IsWritable && Members.SelfFault is (MemberFault.None or MemberFault.DoesNotVote);
 
     /// <summary>Why this server does not vote, or empty.</summary>
     public string NotVotingBecause =>
@@ -105,6 +105,9 @@ public sealed partial class ServerNode : IDisposable
 
     internal bool ClockNearQuorum =>
         Members.MedianOffset(_now) is not { } offset || offset.Duration() <= _options.Exchange.MaxSkew;
+
+    /// <summary>Clients whose submissions are on their way here.</summary>
+    public int OpenAttempts => Exchange.OpenAttempts;
 
     /// <summary>A reader of the catalog for another thread.</summary>
     public CatalogReader OpenReader() => _catalog.OpenReader();
@@ -189,8 +192,8 @@ public sealed partial class ServerNode : IDisposable
     /// <summary>From now on nothing new is begun here; what is on its way goes on. The first step of an orderly stop.</summary>
     public void BeginStop(Moment now)
     {
+        _now = now;
         _stopping = true;
-        Members.SetVotes(votes: false, now);
     }
 
     /// <inheritdoc/>

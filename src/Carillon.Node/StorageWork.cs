@@ -39,5 +39,5 @@ public abstract class StorageWork
     public abstract void Flush();
 
     /// <summary>Called by the node, on its loop, when the driver gives the work back.</summary>
-    internal abstract void Complete(StorageException? failure);
+    protected internal abstract void Complete(StorageException? failure);
 }

@@ -17,7 +17,7 @@ internal sealed class ApplyWork(Catalog catalog, CatalogBatch batch, Action<Cata
         // The log keeps what the catalog has not made durable yet: a transaction needs no flush of its own.
     }
 
-    internal override void Complete(StorageException? failure) => done(batch, failure);
+    protected internal override void Complete(StorageException? failure) => done(batch, failure);
 }
 
 /// <summary>Everything applied so far is made durable, so that the log may be cut.</summary>
@@ -34,5 +34,5 @@ internal sealed class CatalogDurableWork(Catalog catalog, Action<StorageExceptio
 
     public override void Flush() => catalog.MakeDurable();
 
-    internal override void Complete(StorageException? failure) => done(failure);
+    protected internal override void Complete(StorageException? failure) => done(failure);
 }

@@ -14,7 +14,7 @@ internal sealed class ChunkWork(ChunkBatch batch, Action<ChunkBatch, StorageExce
 
     public override void Flush() => batch.Flush();
 
-    internal override void Complete(StorageException? failure) => done(batch, failure);
+    protected internal override void Complete(StorageException? failure) => done(batch, failure);
 }
 
 /// <summary>Live chunks are copied out of a segment that is mostly dead.</summary>
@@ -31,5 +31,5 @@ internal sealed class CompactionWork(ChunkCompaction compaction, Action<ChunkCom
         // What compaction copies becomes durable with the store's next batch.
     }
 
-    internal override void Complete(StorageException? failure) => done(compaction, failure);
+    protected internal override void Complete(StorageException? failure) => done(compaction, failure);
 }

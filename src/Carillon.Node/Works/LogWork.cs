@@ -14,7 +14,7 @@ internal sealed class LogWork(LogBatch batch, Action<LogBatch, StorageException?
 
     public override void Flush() => batch.Flush();
 
-    internal override void Complete(StorageException? failure) => done(batch, failure);
+    protected internal override void Complete(StorageException? failure) => done(batch, failure);
 }
 
 /// <summary>A log segment is zero-filled ahead of its use.</summary>
@@ -28,5 +28,5 @@ internal sealed class LogPreparationWork(SegmentPreparation preparation, Action<
 
     public override void Flush() => preparation.Flush();
 
-    internal override void Complete(StorageException? failure) => done(preparation, failure);
+    protected internal override void Complete(StorageException? failure) => done(preparation, failure);
 }

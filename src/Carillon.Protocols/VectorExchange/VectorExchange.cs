@@ -55,6 +55,9 @@ public sealed partial class VectorExchange
         _connected = new VoterSet(1UL << _bit);
     }
 
+    /// <summary>Clients that wait for an answer.</summary>
+    public int OpenAttempts => _attempts.Count;
+
     /// <summary>Open tags, for figures.</summary>
     public int OpenTags => _book.Count;
 

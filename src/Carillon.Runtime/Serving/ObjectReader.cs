@@ -1,0 +1,173 @@
+using System.Collections.Immutable;
+using System.IO.Pipelines;
+using Carillon.Node;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Runtime.Serving;
+
+/// <summary>
+/// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte of it
+/// leaves. The next chunk is fetched while one is written.
+/// </summary>
+internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBufferPool buffers)
+{
+    public async Task WriteAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
+    {
+        if (manifest.Form == ContentForm.Inline)
+        {
+            await output.WriteAsync(manifest.Inline.Slice((int)offset, (int)length), cancellation);
+            return;
+        }
+
+        Task<ChunkBuffer>? ahead = null;
+        (ChunkReference Chunk, int From, int Count) current = default;
+        try
+        {
+            await foreach ((ChunkReference Chunk, int From, int Count) next in PiecesAsync(manifest, offset, length, cancellation))
+            {
+                Task<ChunkBuffer> fetched = FetchAsync(next.Chunk.Id, cancellation);
+                if (ahead is not null)
+                {
+                    Task<ChunkBuffer> due = ahead;
+                    ahead = fetched;
+                    await WritePieceAsync(due, current, output, cancellation);
+                }
+
+                ahead = fetched;
+                current = next;
+            }
+
+            if (ahead is not null)
+            {
+                Task<ChunkBuffer> due = ahead;
+                ahead = null;
+                await WritePieceAsync(due, current, output, cancellation);
+            }
+        }
+        finally
+        {
+            if (ahead is not null)
+            {
+                _ = ahead.ContinueWith(static t => t.Result.Release(), cancellation, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+            }
+        }
+    }
+
+    private async Task WritePieceAsync(Task<ChunkBuffer> fetched, (ChunkReference Chunk, int From, int Count) piece, PipeWriter output, CancellationToken cancellation)
+    {
+        ChunkBuffer stored = await fetched;
+        try
+        {
+            if (piece.Chunk.Compression == Compression.None)
+            {
+                await output.WriteAsync(stored.Memory.Slice(piece.From, piece.Count), cancellation);
+                return;
+            }
+
+            using PooledChunk content = await buffers.RentAsync((int)piece.Chunk.Length, cancellation);
+            if (!ChunkCompression.TryDecompress(piece.Chunk.Compression, stored.Memory, content.Memory.Span[..(int)piece.Chunk.Length]))
+            {
+                throw new ContentUnavailableException($"Chunk {piece.Chunk.Id} does not decompress to what its manifest says.");
+            }
+
+            await output.WriteAsync(content.Memory.Slice(piece.From, piece.Count), cancellation);
+        }
+        finally
+        {
+            stored.Release();
+        }
+    }
+
+    /// <summary>The stored bytes of a chunk, verified; the caller releases them.</summary>
+    private async Task<ChunkBuffer> FetchAsync(ChunkId id, CancellationToken cancellation)
+    {
+        // A local copy that turns out damaged is dropped by the node, and the second try goes to another server.
+        for (int tries = 0; tries < 3; tries++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            ChunkFound found = await server.Ask<ChunkFound>((node, now, answer) => node.FindChunk(id, now, answer));
+            if (found.Fetched is { } fetched)
+            {
+                return fetched;
+            }
+
+            if (found.Location is { } location && await world.LoadAsync(location) is { } loaded)
+            {
+                return loaded;
+            }
+        }
+
+        throw new ContentUnavailableException($"No server that can be reached has a good copy of chunk {id}.");
+    }
+
+    /// <summary>The chunks that a range touches, with the run of each.</summary>
+    private async IAsyncEnumerable<(ChunkReference Chunk, int From, int Count)> PiecesAsync(
+        ObjectManifest manifest, long offset, long length, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        long end = offset + length;
+        long at = 0;
+        await foreach (ImmutableArray<ChunkReference> run in ListsAsync(manifest, cancellation))
+        {
+            foreach (ChunkReference chunk in run)
+            {
+                long from = Math.Max(offset, at);
+                long to = Math.Min(end, at + chunk.Length);
+                if (from < to)
+                {
+                    yield return (chunk, (int)(from - at), (int)(to - from));
+                }
+
+                at += chunk.Length;
+            }
+
+            if (at >= end)
+            {
+                yield break;
+            }
+        }
+    }
+
+    private async IAsyncEnumerable<ImmutableArray<ChunkReference>> ListsAsync(
+        ObjectManifest manifest, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        if (manifest.Form == ContentForm.Chunks)
+        {
+            yield return manifest.Chunks;
+            yield break;
+        }
+
+        foreach (ChunkReference part in manifest.Chunks)
+        {
+            ChunkBuffer stored = await FetchAsync(part.Id, cancellation);
+            byte[] list = new byte[part.Length];
+            try
+            {
+                if (!ChunkCompression.TryDecompress(part.Compression, stored.Memory, list))
+                {
+                    throw new ContentUnavailableException($"Chunk list {part.Id} does not decompress to what its manifest says.");
+                }
+            }
+            finally
+            {
+                stored.Release();
+            }
+
+            yield return Parse(list, part.Id);
+        }
+    }
+
+    private static ImmutableArray<ChunkReference> Parse(byte[] list, ChunkId id)
+    {
+        var reader = new WireReader(list);
+        var references = ImmutableArray.CreateBuilder<ChunkReference>(list.Length / ChunkReference.Size);
+        while (reader.Remaining > 0 && !reader.Failed)
+        {
+            references.Add(ChunkReference.Read(ref reader));
+        }
+
+        return reader.Failed ? throw new ContentUnavailableException($"Chunk list {id} can't be read.") : references.DrainToImmutable();
+    }
+}

@@ -1,0 +1,243 @@
+using System.Net;
+using Carillon.Node;
+using Carillon.Node.Identity;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Membership;
+using Carillon.Runtime.Loop;
+using Carillon.Runtime.Security;
+using Carillon.Runtime.Storage;
+using Carillon.Runtime.Tunnels;
+using Carillon.Storage;
+using Carillon.Storage.Catalogs;
+using Microsoft.Extensions.Logging;
+
+namespace Carillon.Runtime.Serving;
+
+/// <summary>What a server is made of.</summary>
+/// <param name="Configuration">The cluster.</param>
+/// <param name="Name">Which of its servers this is.</param>
+/// <param name="DataFolder">Where log, chunks, catalog and identity are.</param>
+/// <param name="Keyring">Its certificate and the cluster's key.</param>
+/// <param name="Listen">Address of tunnel and datagrams.</param>
+/// <param name="Node">The node's settings.</param>
+/// <param name="Loop">The event loop's settings.</param>
+/// <param name="WallOffset">Added to the wall clock; for tests of clocks only.</param>
+public sealed record ServerHostOptions(
+    ClusterConfiguration Configuration, NodeId Name, string DataFolder, Keyring Keyring, IPAddress Listen, NodeOptions Node, EventLoopOptions Loop,
+    TimeSpan WallOffset = default);
+
+/// <summary>One running server, without its HTTP interface: stores, node, event loop, tunnels, datagrams; started and stopped in one way.</summary>
+public sealed class ServerHost : IAsyncDisposable
+{
+    /// <summary>Memory that chunks on their way may take in all.</summary>
+    private const long ChunkBufferBytes = 160L << 20;
+
+    private static readonly TimeSpan LoadInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(6);
+
+    private readonly ILogger _logger;
+    private readonly RealWorld _world;
+    private readonly ServerNode _node;
+    private readonly Tunnel _tunnel;
+    private readonly EntryServer _server;
+    private readonly FileDevice _device;
+    private readonly FileStream _lock;
+    private readonly CancellationTokenSource _ending = new();
+    private Task _reporting = Task.CompletedTask;
+    private int _stopped;
+
+    private ServerHost(ServerHostOptions options, ILoggerFactory loggers)
+    {
+        _logger = loggers.CreateLogger("Carillon.Server");
+        Directory.CreateDirectory(options.DataFolder);
+        _lock = LockFolder(options.DataFolder);
+        var clock = new SystemClock(options.WallOffset);
+        var buffers = new ChunkBufferPool(ChunkBufferBytes);
+        _device = new FileDevice(options.DataFolder);
+        _world = new RealWorld(clock, options.Loop, buffers, _logger);
+        NodeStores stores = OpenStores(options);
+        var random = new RandomSource(BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
+        _node = new ServerNode(options.Node, options.Configuration, options.Name, stores, _world, random, clock.Read());
+        ServerRecord record = options.Configuration.Find(options.Name)!;
+        var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, options.Configuration.Version);
+        _tunnel = new Tunnel(
+            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers, loggers);
+        _world.Attach(_node, _tunnel);
+        _server = new EntryServer(_world, _node, buffers);
+        NodeMetrics.Publish(_node, _tunnel);
+    }
+
+    /// <summary>What the gateway talks to.</summary>
+    public IEntryServer Server => _server;
+
+    /// <summary>Ends with the reason if the server can't go on; then it is to be stopped.</summary>
+    public Task<string> Failed => FirstFailureAsync();
+
+    /// <summary>Opens the stores, replays the log, listens and dials.</summary>
+    /// <exception cref="WrongDiskException">The data directory is not this server's.</exception>
+    /// <exception cref="StorageException">A file is damaged beyond use, of a newer release, or the device refused.</exception>
+    /// <exception cref="IOException">A port is in use, or the data directory is in use by another process.</exception>
+    public static async Task<ServerHost> StartAsync(ServerHostOptions options, ILoggerFactory loggers)
+    {
+        var host = new ServerHost(options, loggers);
+        try
+        {
+            await host.StartAsync(options);
+            return host;
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>An orderly stop: submissions on their way are finished, then everything ends. The gateway has stopped taking requests before.</summary>
+    public async Task StopAsync()
+    {
+        if (Interlocked.Exchange(ref _stopped, 1) != 0)
+        {
+            return;
+        }
+
+        ServerLog.Stopping(_logger);
+        await DrainAsync();
+        await _ending.CancelAsync();
+        await _reporting;
+        await _tunnel.StopAsync();
+        await _world.Loop.StopAsync();
+        _world.Dispose();
+        _server.Dispose();
+        _node.Dispose();
+        await _lock.DisposeAsync();
+        _ending.Dispose();
+        ServerLog.Stopped(_logger);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    private static FileStream LockFolder(string folder)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException inUse)
+        {
+            throw new IOException($"The data directory {folder} is in use by another process: stop that one, or name another directory.", inUse);
+        }
+    }
+
+    private async Task StartAsync(ServerHostOptions options)
+    {
+        await _tunnel.StartAsync();
+        _world.Loop.Start();
+        _tunnel.Configure(
+            options.Configuration.Version,
+            [.. options.Configuration.Servers.Where(s => s.Name != options.Name).Select(s => new TunnelTarget(s.Name, s.Host, s.TunnelPort))]);
+        _reporting = ReportLoadAsync();
+        ServerRecord record = options.Configuration.Find(options.Name)!;
+        ServerLog.Up(
+            _logger, options.Name.Name, _node.Self.Incarnation.Value, options.Configuration.Cluster, $"{record.Host}:{record.HttpPort}", _tunnel.EndPoint.ToString());
+    }
+
+    /// <summary>Opens the catalog; one that is damaged is put aside, and made anew from the other servers while this one does not vote.</summary>
+    private NodeStores OpenStores(ServerHostOptions options)
+    {
+        string path = Path.Combine(options.DataFolder, "catalog.db");
+        bool isThere = File.Exists(path);
+        try
+        {
+            return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: !isThere);
+        }
+        catch (CatalogDamagedException damage)
+        {
+            string kept = $"{path}.damaged-{DateTimeOffset.UtcNow.ToUnixTimeSeconds()}";
+            foreach (string suffix in new[] { "", "-wal", "-shm" })
+            {
+                if (File.Exists(path + suffix))
+                {
+                    File.Move(path + suffix, kept + suffix);
+                }
+            }
+
+            ServerLog.CatalogLost(_logger, kept, damage.Message);
+            return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: true);
+        }
+    }
+
+    private async Task DrainAsync()
+    {
+        using var limit = new CancellationTokenSource(DrainLimit);
+        try
+        {
+            await _server.Ask<bool>((node, now, answer) =>
+            {
+                node.BeginStop(now);
+                answer(true);
+            });
+            while (await _server.Ask<int>((node, _, answer) => answer(node.OpenAttempts)) > 0)
+            {
+                await Task.Delay(DrainPoll, limit.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Out of time, or the loop is gone: what is on its way is resolved by the others, or at the next start.
+        }
+    }
+
+    private async Task ReportLoadAsync()
+    {
+        using var timer = new PeriodicTimer(LoadInterval);
+        try
+        {
+            do
+            {
+                long free = FreeBytes();
+                _world.Loop.TryPost(LoopWork.Call((node, _) => node.Members.SetLoad(
+                    new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0))));
+            }
+            while (await timer.WaitForNextTickAsync(_ending.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            // The server stops.
+        }
+    }
+
+    private long FreeBytes()
+    {
+        try
+        {
+            return _device.FreeBytes;
+        }
+        catch (StorageException)
+        {
+            return 0;
+        }
+    }
+
+    private async Task<string> FirstFailureAsync()
+    {
+        Task first = await Task.WhenAny(_world.Stopped, _world.Loop.Completion, _tunnel.Completion);
+        if (first == _world.Stopped)
+        {
+            return await _world.Stopped;
+        }
+
+        try
+        {
+            await first;
+            return "it was stopped";
+        }
+        catch (Exception defect)
+        {
+            ServerLog.Fatal(_logger, defect.Message, defect);
+            return defect.Message;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using Carillon.Node;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Loop;
+using Carillon.Runtime.Security;
+using Carillon.Runtime.Serving;
+using Carillon.Storage.Catalogs;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Carillon.Runtime.Tests;
+
+/// <summary>Three real servers in one process: sockets, disks, certificates.</summary>
+public sealed class ServerHostTests
+{
+    [Fact]
+    public async Task Put_at_one_server_is_read_at_another()
+    {
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateBucketAsync("files");
+        SubmitOutcome outcome = await trio.PutAsync(0, "files", "a/b", new byte[] { 1, 2, 3 });
+        Assert.IsType<SubmitOutcome.Accepted>(outcome);
+        ReadOutcome read = await trio.Servers[2].ReadAsync(new ObjectName("files", "a/b"), null, Consistency.Linearizable);
+        Assert.Equal([1, 2, 3], Assert.IsType<ReadOutcome.Found>(read).Manifest.Inline.ToArray());
+    }
+
+    [Fact]
+    public async Task Large_content_is_read_back_from_a_server_that_did_not_take_it()
+    {
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateBucketAsync("files");
+        byte[] content = new byte[5_000_003];
+        new Random(1).NextBytes(content);
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(0, "files", "large", content));
+        ReadOutcome read = await trio.Servers[1].ReadAsync(new ObjectName("files", "large"), null, Consistency.Linearizable);
+        ObjectManifest manifest = Assert.IsType<ReadOutcome.Found>(read).Manifest;
+        using var output = new MemoryStream();
+        var writer = PipeWriter.Create(output, new StreamPipeWriterOptions(leaveOpen: true));
+        await trio.Servers[1].WriteContentAsync(manifest, 0, manifest.Size, writer, TestContext.Current.CancellationToken);
+        await writer.CompleteAsync();
+        Assert.Equal(content, output.ToArray());
+    }
+
+    private sealed class Trio : IAsyncDisposable
+    {
+        private readonly List<ServerHost> _hosts = [];
+        private readonly string _folder = Directory.CreateTempSubdirectory("carillon-test-").FullName;
+
+        public IReadOnlyList<IEntryServer> Servers => [.. _hosts.Select(h => h.Server)];
+
+        public static async Task<Trio> StartAsync()
+        {
+            var trio = new Trio();
+            int[] ports = FreePorts(3);
+            using ClusterAuthority authority = ClusterAuthority.Create("trio", DateTimeOffset.UtcNow);
+            ClusterKeys keys = ClusterKeys.Create();
+            ImmutableArray<ServerRecord> records =
+            [
+                .. Enumerable.Range(0, 3).Select(i => new ServerRecord
+                {
+                    Name = NodeId.Parse($"s{i + 1}"), Disk = new DiskId((UInt128)(i + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = ports[i], DatagramPort = ports[i],
+                }),
+            ];
+            var configuration = new ClusterConfiguration("trio", 1, records);
+            foreach (ServerRecord record in records)
+            {
+                var options = new ServerHostOptions(
+                    configuration, record.Name, Path.Combine(trio._folder, record.Name.Name), Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow),
+                    IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
+                trio._hosts.Add(await ServerHost.StartAsync(options, NullLoggerFactory.Instance));
+            }
+
+            var waited = Stopwatch.StartNew();
+            while (trio.Servers.Any(s => s.Status() is { WriteQuorum: false } or { QuorumConnected: < 3 }))
+            {
+                Assert.True(waited.Elapsed < TimeSpan.FromSeconds(20), "the servers did not find each other");
+                await Task.Yield();
+            }
+
+            return trio;
+        }
+
+        public async Task CreateBucketAsync(string bucket) =>
+            Assert.IsType<SubmitOutcome.Accepted>(await Servers[0].PutBucketAsync(bucket, new BucketSettings(), replace: false, Guid.NewGuid().ToString("n")));
+
+        public async Task<SubmitOutcome> PutAsync(int server, string bucket, string name, byte[] content)
+        {
+            PipeReader body = PipeReader.Create(new MemoryStream(content));
+            StoreOutcome stored = await Servers[server].StoreAsync(bucket, body, content.Length, "", [], default, TestContext.Current.CancellationToken);
+            StoreOutcome.Stored good = Assert.IsType<StoreOutcome.Stored>(stored);
+            return await Servers[server].SubmitAsync(new SubmitRequest(
+                [new Operation(OperationKind.Put, new ObjectName(bucket, name), good.Manifest)], Guid.NewGuid().ToString("n"), good.Upload));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Task.WhenAll(_hosts.Select(h => h.StopAsync()));
+            Directory.Delete(_folder, recursive: true);
+        }
+
+        private static int[] FreePorts(int count)
+        {
+            TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
+            foreach (TcpListener listener in listeners)
+            {
+                listener.Start();
+            }
+
+            int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
+            foreach (TcpListener listener in listeners)
+            {
+                listener.Stop();
+            }
+
+            return ports;
+        }
+    }
+}
