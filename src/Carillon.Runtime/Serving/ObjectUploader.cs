@@ -8,7 +8,6 @@ using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
-using Carillon.Protocols.Wire;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;

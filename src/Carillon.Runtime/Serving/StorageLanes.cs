@@ -12,6 +12,7 @@ internal sealed class StorageLanes : IDisposable
 {
     private readonly Lane[] _lanes;
 
+    /// <summary>Starts the lanes.</summary>
     /// <param name="done">Gives work back to the loop; may block while the loop is behind.</param>
     /// <param name="broken">A lane met a defect and is gone.</param>
     public StorageLanes(Action<StorageWork, StorageException?> done, Action<Exception> broken) =>

@@ -3,7 +3,6 @@ using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
-using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
