@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using System.IO.Pipelines;
 using System.Security.Cryptography;
 using Carillon.Node;
-using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
