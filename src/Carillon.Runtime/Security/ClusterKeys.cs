@@ -1,70 +1,67 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Security.Cryptography;
+using Carillon.Protocols.Wire;
 
 namespace Carillon.Runtime.Security;
 
 /// <summary>
-/// The cluster's shared secret, 256 random bits, from which the keys that seal datagrams are derived; several while it is being
-/// changed, each with a number (its key epoch). The greatest seals, every one opens. Immutable.
+/// The cluster's shared secrets as a server holds them: the one that seals its datagrams, and while the secret is being changed a
+/// second one that is accepted too. Which of the two seals is a matter of its own, since everybody must accept a key before
+/// anybody seals with it. Immutable.
 /// </summary>
 public sealed class ClusterKeys
 {
-    /// <summary>Bytes of one key.</summary>
-    public const int KeySize = 32;
+    private readonly ImmutableArray<(uint Epoch, byte[] Secret)> _keys;
 
-    // During a change there are two; more means that changes are made faster than they spread.
-    private const int MaxKeys = 8;
+    private ClusterKeys(ImmutableArray<(uint Epoch, byte[] Secret)> keys)
+    {
+        _keys = keys;
+        All = [.. keys.Select(key => new ClusterKey(key.Epoch, key.Secret))];
+    }
 
-    private readonly ImmutableSortedDictionary<uint, byte[]> _keys;
+    /// <summary>The key that seals.</summary>
+    public ClusterKey Sealing => All[0];
 
-    private ClusterKeys(ImmutableSortedDictionary<uint, byte[]> keys) => _keys = keys;
-
-    /// <summary>The greatest key epoch: the one that seals.</summary>
-    public uint CurrentEpoch => _keys.Keys.Last();
+    /// <summary>All keys that are accepted, at most two.</summary>
+    public ImmutableArray<ClusterKey> All { get; }
 
     /// <summary>Draws a first key.</summary>
-    public static ClusterKeys Create() => new(ImmutableSortedDictionary<uint, byte[]>.Empty.Add(1, RandomNumberGenerator.GetBytes(KeySize)));
+    public static ClusterKeys Create() => new([(1, Draw())]);
 
-    /// <summary>These keys and a new one under the next number; the oldest is forgotten where there are too many.</summary>
-    public ClusterKeys Rotate()
-    {
-        ImmutableSortedDictionary<uint, byte[]> keys = _keys.Add(CurrentEpoch + 1, RandomNumberGenerator.GetBytes(KeySize));
-        return new ClusterKeys(keys.Count > MaxKeys ? keys.Remove(keys.Keys.First()) : keys);
-    }
+    /// <summary>First step of a change: the sealing key, and a new one that is accepted.</summary>
+    public ClusterKeys Announce() => new([_keys[0], (_keys.Max(key => key.Epoch) + 1, Draw())]);
 
-    /// <summary>Derives a key of 256 bits for one purpose (HKDF with SHA-256, RFC 5869). False if that epoch's key is not known.</summary>
-    public bool TryDerive(uint epoch, ReadOnlySpan<byte> purpose, Span<byte> key)
-    {
-        if (!_keys.TryGetValue(epoch, out byte[]? secret))
-        {
-            return false;
-        }
+    /// <summary>Second step, once all servers have made the first: the newest key seals, the former is accepted.</summary>
+    public ClusterKeys Promote() => new([.. _keys.OrderByDescending(key => key.Epoch)]);
 
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, key, salt: default, info: purpose);
-        return true;
-    }
+    /// <summary>Last step, once all servers have made the second: the sealing key alone.</summary>
+    public ClusterKeys Retire() => new([_keys[0]]);
 
-    /// <summary>A line per key: its number, a space, 64 hexadecimal digits.</summary>
-    internal string ToText() => string.Concat(_keys.Select(pair => string.Create(CultureInfo.InvariantCulture, $"{pair.Key} {Convert.ToHexStringLower(pair.Value)}\n")));
+    /// <summary>A line per key, the sealing one first: its epoch, a space, 64 hexadecimal digits.</summary>
+    internal string ToText() =>
+        string.Concat(_keys.Select(key => string.Create(CultureInfo.InvariantCulture, $"{key.Epoch} {Convert.ToHexStringLower(key.Secret)}\n")));
 
     /// <summary>Reads that form, or says no.</summary>
     internal static ClusterKeys? Parse(string text)
     {
-        ImmutableSortedDictionary<uint, byte[]>.Builder keys = ImmutableSortedDictionary.CreateBuilder<uint, byte[]>();
+        List<(uint Epoch, byte[] Secret)> keys = [];
         foreach (string line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
-            byte[] key = new byte[KeySize];
-            if (line.Split(' ') is not [var number, { Length: KeySize * 2 } digits]
-                || !uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint epoch) || keys.ContainsKey(epoch)
-                || Convert.FromHexString(digits, key, out _, out _) != System.Buffers.OperationStatus.Done)
+            byte[] secret = new byte[ClusterKey.SecretSize];
+            if (line.Split(' ') is not [var number, { Length: ClusterKey.SecretSize * 2 } digits]
+                || !uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint epoch) || keys.Exists(key => key.Epoch == epoch)
+                || Convert.FromHexString(digits, secret, out _, out _) != OperationStatus.Done)
             {
                 return null;
             }
 
-            keys.Add(epoch, key);
+            keys.Add((epoch, secret));
         }
 
-        return keys.Count is > 0 and <= MaxKeys ? new ClusterKeys(keys.ToImmutable()) : null;
+        return keys.Count is 1 or 2 ? new ClusterKeys([.. keys]) : null;
     }
+
+    private static byte[] Draw() => RandomNumberGenerator.GetBytes(ClusterKey.SecretSize);
 }

@@ -14,7 +14,11 @@ public sealed record TunnelTarget(NodeId Name, string Host, int Port);
 /// <param name="Incarnation">How many times that disk has been started.</param>
 /// <param name="ConfigurationVersion">The configuration it had when it greeted.</param>
 /// <param name="Connection">Counts this process's tunnels: two of the same peer differ in it.</param>
-public sealed record TunnelPeer(NodeId Name, DiskId Disk, Incarnation Incarnation, ulong ConfigurationVersion, long Connection);
+public sealed record TunnelPeer(NodeId Name, DiskId Disk, Incarnation Incarnation, ulong ConfigurationVersion, long Connection)
+{
+    /// <summary>Name, disk and incarnation in one.</summary>
+    public ServerIdentity Identity => new(Name, Disk, Incarnation);
+}
 
 /// <summary>Who this server says it is.</summary>
 /// <param name="Disk">Its disk.</param>

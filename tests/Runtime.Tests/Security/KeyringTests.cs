@@ -122,22 +122,27 @@ public sealed class KeyringTests : IDisposable
     }
 
     [Fact]
-    public void Cluster_keys_differ_by_purpose_and_epoch_and_the_newest_seals()
+    public void Cluster_key_is_changed_in_three_steps_and_each_survives_its_text()
     {
-        ClusterKeys rotated = _keys.Rotate();
-        Assert.Equal(1u, _keys.CurrentEpoch);
-        Assert.Equal(2u, rotated.CurrentEpoch);
-        Assert.Equal(Derived(_keys, 1, "a"), Derived(rotated, 1, "a"));
-        Assert.NotEqual(Derived(rotated, 1, "a"), Derived(rotated, 1, "b"));
-        Assert.NotEqual(Derived(rotated, 1, "a"), Derived(rotated, 2, "a"));
-        Assert.False(_keys.TryDerive(2, default, new byte[32]));
-        for (int i = 0; i < 20; i++)
+        ClusterKeys announced = _keys.Announce();
+        ClusterKeys promoted = announced.Promote();
+        ClusterKeys retired = promoted.Retire();
+        Assert.Equal((1u, 2u), (announced.Sealing.Epoch, announced.All[1].Epoch));
+        Assert.Equal((2u, 1u), (promoted.Sealing.Epoch, promoted.All[1].Epoch));
+        Assert.Equal(2u, Assert.Single(retired.All).Epoch);
+        Assert.Equal(3u, retired.Announce().All[1].Epoch);
+        foreach (ClusterKeys keys in new[] { _keys, announced, promoted, retired })
         {
-            rotated = rotated.Rotate();
+            ClusterKeys read = ClusterKeys.Parse(keys.ToText())!;
+            Assert.Equal(keys.ToText(), read.ToText());
+            Assert.Equal(keys.Sealing.Epoch, read.Sealing.Epoch);
         }
 
-        Assert.Equal(8, rotated.ToText().Count(c => c == '\n'));
-        Assert.NotNull(ClusterKeys.Parse(rotated.ToText()));
+        string line = _keys.ToText();
+        Assert.Null(ClusterKeys.Parse(""));
+        Assert.Null(ClusterKeys.Parse(line + line));
+        Assert.Null(ClusterKeys.Parse(line.Replace("1 ", "-1 ")));
+        Assert.Null(ClusterKeys.Parse(announced.ToText() + "3" + line[1..]));
     }
 
     [Theory]
@@ -152,11 +157,4 @@ public sealed class KeyringTests : IDisposable
 
     private static string Refusal(TemporaryDirectory directory) =>
         Assert.Throws<SecurityFileException>(() => Keyring.Load(directory.Path)).Message;
-
-    private static byte[] Derived(ClusterKeys keys, uint epoch, string purpose)
-    {
-        byte[] key = new byte[32];
-        Assert.True(keys.TryDerive(epoch, System.Text.Encoding.UTF8.GetBytes(purpose), key));
-        return key;
-    }
 }

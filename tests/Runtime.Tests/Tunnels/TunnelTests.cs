@@ -156,44 +156,55 @@ public sealed class TunnelTests : IDisposable
     }
 
     [Fact]
-    public async Task Bulk_under_way_does_not_hold_up_agreement()
+    public async Task Agreement_overtakes_bulk_that_was_queued_before_it()
     {
         await using TestServer s1 = new(_cluster.Ring("s1"));
         await using TestServer s2 = new(_cluster.Ring("s2"));
         await TestServer.ConnectAsync(s1, s2);
-        const int Chunks = 256;
+        const int Questions = 20;
+        int queued = 0;
         int arrived = 0;
-        int agreedBeforeTheLastChunk = 0;
+        ConcurrentQueue<int> arrivedBefore = new();
         s2.OnChunk = (_, body) =>
         {
             body.Release();
-            if (Interlocked.Increment(ref arrived) == Chunks)
-            {
-                agreedBeforeTheLastChunk = s1.CountOf(TrafficKind.Agreement);
-            }
+            Interlocked.Increment(ref arrived);
+        };
+        s2.BeforeReceive = _ =>
+        {
+            arrivedBefore.Enqueue(Volatile.Read(ref arrived));
+            return Task.CompletedTask;
         };
 
-        // Everything is queued, then 20 questions are asked one after another, each answered while chunks pass by.
+        // The queue of chunks is kept full while questions are asked one after another.
+        using CancellationTokenSource enough = new();
         byte[] body = new byte[1 << 20];
         Task feeding = Task.Run(async () =>
         {
-            for (int i = 0; i < Chunks; i++)
+            while (!enough.IsCancellationRequested)
             {
-                await Wait.Until(() => s1.Tunnel.TrySendChunk(s2.Name, TrafficKind.Bulk, default, new ChunkBuffer(body)));
+                if (s1.Tunnel.TrySendChunk(s2.Name, TrafficKind.Bulk, default, new ChunkBuffer(body)))
+                {
+                    Interlocked.Increment(ref queued);
+                }
+
+                await Task.Yield();
             }
         });
-        await Wait.Until(() => Volatile.Read(ref arrived) > 4);
-        for (int i = 1; i <= 20; i++)
+        List<int> queuedBefore = [];
+        for (int i = 1; i <= Questions; i++)
         {
+            await Wait.Until(() => Volatile.Read(ref queued) - Volatile.Read(ref arrived) > 32);
+            queuedBefore.Add(Volatile.Read(ref queued));
             Assert.True(s1.Tunnel.TrySend(s2.Name, TrafficKind.Agreement, "question"u8));
             await Wait.Until(() => s2.CountOf(TrafficKind.Agreement) == i);
-            Assert.True(s2.Tunnel.TrySend(s1.Name, TrafficKind.Agreement, "answer"u8));
-            await Wait.Until(() => s1.CountOf(TrafficKind.Agreement) == i);
         }
 
+        await enough.CancelAsync();
         await feeding;
-        await Wait.Until(() => Volatile.Read(ref arrived) == Chunks);
-        Assert.Equal(20, agreedBeforeTheLastChunk);
+        await Wait.Until(() => arrived == queued);
+        int overtakers = queuedBefore.Zip(arrivedBefore).Count(pair => pair.First - pair.Second > 16);
+        Assert.InRange(overtakers, (Questions / 2) + 1, Questions); // a machine under load may stop any thread for a while
     }
 
     [Fact]
