@@ -79,8 +79,8 @@ internal sealed class Download : IDisposable
                     Restart(found);
                     break;
                 default:
-                    // An answer says more than a silence.
-                    problem = found is { Status: > 0 } || problem is null || problem.Status == 0 ? found : problem;
+                    // Of what was said since the last byte, an answer says more than a silence.
+                    problem = found is { Status: > 0 } || problem is null or { Status: 0 } || _refusals == 0 ? found : problem;
                     await MoveOnAsync(problem!, cancellation);
                     server = (server + 1) % _transport.ServerCount;
                     break;

@@ -191,11 +191,11 @@ internal sealed class FileTarget : DownloadTarget, IDisposable
 /// <summary>Which version a partial file is of.</summary>
 internal sealed record PartDescription
 {
-    public string Bucket { get; init; } = "";
+    public string Bucket { get => field ?? ""; init; } = "";
 
-    public string Name { get; init; } = "";
+    public string Name { get => field ?? ""; init; } = "";
 
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
     public long Size { get; init; }
 }

@@ -4,11 +4,13 @@ using System.Text.Json.Serialization;
 
 namespace Carillon.Client;
 
+// The getters give the defaults once more: generated readers set every init property, those that the JSON lacks to null.
+
 /// <summary>What a put answers.</summary>
 public sealed record PutAnswer
 {
     /// <summary>The version's UID.</summary>
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
     /// <summary>Its number in the feed, once it has one.</summary>
     public long? Sequence { get; init; }
@@ -17,23 +19,23 @@ public sealed record PutAnswer
     public long Size { get; init; }
 
     /// <summary>SHA-256 of the content, hexadecimal.</summary>
-    public string Sha256 { get; init; } = "";
+    public string Sha256 { get => field ?? ""; init; } = "";
 
     /// <summary>The submission's id.</summary>
-    public string Submission { get; init; } = "";
+    public string Submission { get => field ?? ""; init; } = "";
 }
 
 /// <summary>What a delete answers.</summary>
 public sealed record DeleteAnswer
 {
     /// <summary>The tombstone's UID.</summary>
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
     /// <summary>Its number in the feed, once it has one.</summary>
     public long? Sequence { get; init; }
 
     /// <summary>The submission's id.</summary>
-    public string Submission { get; init; } = "";
+    public string Submission { get => field ?? ""; init; } = "";
 
     /// <summary>True if there was a current version.</summary>
     public bool Existed { get; init; }
@@ -42,23 +44,23 @@ public sealed record DeleteAnswer
 /// <summary>One name's part in a changeset's answer.</summary>
 public sealed record ChangesetOperationAnswer
 {
-    public string Bucket { get; init; } = "";
+    public string Bucket { get => field ?? ""; init; } = "";
 
-    public string Name { get; init; } = "";
+    public string Name { get => field ?? ""; init; } = "";
 
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 }
 
 /// <summary>What a changeset answers.</summary>
 public sealed record ChangesetAnswer
 {
     /// <summary>The submission's id.</summary>
-    public string Submission { get; init; } = "";
+    public string Submission { get => field ?? ""; init; } = "";
 
     /// <summary>The UID that all its versions have.</summary>
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
-    public ImmutableArray<ChangesetOperationAnswer> Operations { get; init; } = [];
+    public ImmutableArray<ChangesetOperationAnswer> Operations { get => field.IsDefault ? [] : field; init; } = [];
 }
 
 /// <summary>A bucket's settings. In a request, what is null is left to the server.</summary>
@@ -100,13 +102,13 @@ public sealed record BucketSettings
 /// <summary>All buckets.</summary>
 public sealed record BucketList
 {
-    public ImmutableArray<BucketSettings> Buckets { get; init; } = [];
+    public ImmutableArray<BucketSettings> Buckets { get => field.IsDefault ? [] : field; init; } = [];
 }
 
 /// <summary>What a HEAD tells about a version.</summary>
 public sealed record ObjectStat
 {
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
     /// <summary>Its number in the feed, once it has one.</summary>
     public long? Sequence { get; init; }
@@ -114,9 +116,9 @@ public sealed record ObjectStat
     public long Size { get; init; }
 
     /// <summary>SHA-256 of the content, hexadecimal.</summary>
-    public string Sha256 { get; init; } = "";
+    public string Sha256 { get => field ?? ""; init; } = "";
 
-    public string ContentType { get; init; } = "";
+    public string ContentType { get => field ?? ""; init; } = "";
 
     public DateTimeOffset? Modified { get; init; }
 
@@ -126,9 +128,9 @@ public sealed record ObjectStat
 /// <summary>One line of a listing.</summary>
 public sealed record ObjectEntry
 {
-    public string Name { get; init; } = "";
+    public string Name { get => field ?? ""; init; } = "";
 
-    public string Uid { get; init; } = "";
+    public string Uid { get => field ?? ""; init; } = "";
 
     public long Size { get; init; }
 
@@ -137,7 +139,7 @@ public sealed record ObjectEntry
     public DateTimeOffset? Modified { get; init; }
 
     /// <summary><c>put</c>, or <c>delete</c> for a tombstone.</summary>
-    public string Kind { get; init; } = "put";
+    public string Kind { get => field ?? "put"; init; } = "put";
 
     public string? ContentType { get; init; }
 
@@ -147,10 +149,10 @@ public sealed record ObjectEntry
 /// <summary>One page of a listing.</summary>
 public sealed record ObjectPage
 {
-    public ImmutableArray<ObjectEntry> Objects { get; init; } = [];
+    public ImmutableArray<ObjectEntry> Objects { get => field.IsDefault ? [] : field; init; } = [];
 
     /// <summary>Where a delimiter was given: what names share up to it.</summary>
-    public ImmutableArray<string> Prefixes { get; init; } = [];
+    public ImmutableArray<string> Prefixes { get => field.IsDefault ? [] : field; init; } = [];
 
     /// <summary>What to pass as <c>after</c> for the next page; null at the end.</summary>
     public string? Next { get; init; }
@@ -162,7 +164,7 @@ public sealed record SubmissionStatus
     public string? Id { get; init; }
 
     /// <summary><c>pending</c>, <c>accepted</c> or <c>rejected</c>.</summary>
-    public string Outcome { get; init; } = "";
+    public string Outcome { get => field ?? ""; init; } = "";
 
     public string? Uid { get; init; }
 
@@ -185,13 +187,13 @@ public sealed record QuorumStatus
 /// <summary>One server as another one sees it.</summary>
 public sealed record ServerStatus
 {
-    public string Name { get; init; } = "";
+    public string Name { get => field ?? ""; init; } = "";
 
-    public string State { get; init; } = "";
+    public string State { get => field ?? ""; init; } = "";
 
     public long? Incarnation { get; init; }
 
-    public ImmutableArray<string> Roles { get; init; } = [];
+    public ImmutableArray<string> Roles { get => field.IsDefault ? [] : field; init; } = [];
 
     public double? RttMs { get; init; }
 
@@ -206,13 +208,13 @@ public sealed record ServerStatus
 /// <summary>A cluster as one server sees it.</summary>
 public sealed record ClusterStatus
 {
-    public string Cluster { get; init; } = "";
+    public string Cluster { get => field ?? ""; init; } = "";
 
     public JsonElement Configuration { get; init; }
 
-    public QuorumStatus Quorum { get; init; } = new();
+    public QuorumStatus Quorum { get => field ?? new(); init; } = new();
 
-    public ImmutableArray<ServerStatus> Servers { get; init; } = [];
+    public ImmutableArray<ServerStatus> Servers { get => field.IsDefault ? [] : field; init; } = [];
 
     public JsonElement Feed { get; init; }
 

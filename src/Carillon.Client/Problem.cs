@@ -7,19 +7,19 @@ namespace Carillon.Client;
 public sealed record Problem
 {
     /// <summary>The stable word for scripts: <c>no-quorum</c>, <c>not-found</c>, …</summary>
-    public string Code { get; init; } = "";
+    public string Code { get => field ?? ""; init; } = "";
 
     /// <summary>The same in words.</summary>
-    public string Title { get; init; } = "";
+    public string Title { get => field ?? ""; init; } = "";
 
     /// <summary>What is particular to this occurrence.</summary>
-    public string Detail { get; init; } = "";
+    public string Detail { get => field ?? ""; init; } = "";
 
     /// <summary>HTTP status, or 0 where no server answered.</summary>
     public int Status { get; init; }
 
     /// <summary>The server's name for this request, for its log.</summary>
-    public string RequestId { get; init; } = "";
+    public string RequestId { get => field ?? ""; init; } = "";
 
     /// <summary>True if the same request may succeed later.</summary>
     public bool Retryable { get; init; }

@@ -1,0 +1,36 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace Carillon.CommandLine;
+
+/// <summary>The framework's help, then the command's examples.</summary>
+internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
+{
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        int result = inner.Invoke(parseResult);
+        TextWriter output = parseResult.InvocationConfiguration.Output;
+        if (parseResult.CommandResult.Command is DocumentedCommand { Examples.Length: > 0 } command)
+        {
+            output.WriteLine("Examples:");
+            foreach (string example in command.Examples)
+            {
+                output.WriteLine("  " + example);
+            }
+
+            output.WriteLine();
+        }
+        else if (parseResult.CommandResult.Command is RootCommand)
+        {
+            output.WriteLine("Exit codes:");
+            output.WriteLine("  0 ok, 1 failed, 2 usage, 3 partly done, 4 not found, 5 exists or precondition failed, 6 denied, 7 no quorum (rejected),");
+            output.WriteLine("  8 outcome unknown, 9 integrity, 10 full or over quota, 124 timed out, 130/143 interrupted");
+            output.WriteLine();
+        }
+
+        return result;
+    }
+}

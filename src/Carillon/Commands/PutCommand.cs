@@ -1,0 +1,116 @@
+using System.CommandLine;
+using Carillon.Client;
+using Carillon.Client.Folders;
+using Carillon.CommandLine;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Commands;
+
+/// <summary><c>carillon put</c>: a file, standard input, or with -r a folder.</summary>
+internal static class PutCommand
+{
+    public static Command Create(CommandRunner runner)
+    {
+        var file = new Argument<string>("FILE") { Description = "The file to put, - for standard input, with -r a folder" };
+        var target = new Argument<string>("BUCKET/NAME") { Description = "Where to put it; with -r the prefix of all names, or only a bucket" };
+        var recursive = new Option<bool>("--recursive", "-r") { Description = "Put a folder: modes, times and symbolic links are kept" };
+        var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version", HelpName = "UID" };
+        var ifNoneMatch = new Option<bool>("--if-none-match") { Description = "Only if there is no such object" };
+        var key = new Option<string?>("--key") { Description = "Idempotency key: the same put under it gives the same version; made where not given", HelpName = "KEY" };
+        var ack = new Option<string?>("--ack") { Description = "What to wait for: agreed or sequenced", HelpName = "agreed|sequenced" };
+        ack.AcceptOnlyFromAmong("agreed", "sequenced");
+        var type = new Option<string?>("--content-type") { Description = "Media type to keep with it", HelpName = "TYPE" };
+        var links = new Option<string>("--links") { Description = "With -r, symbolic links: keep, skip or follow", HelpName = "keep|skip|follow", DefaultValueFactory = _ => "keep" };
+        links.AcceptOnlyFromAmong("keep", "skip", "follow");
+        var parallel = new Option<int>("--parallel") { Description = "With -r, files under way at once", HelpName = "N", DefaultValueFactory = _ => 32 };
+        var command = new DocumentedCommand("put", "Put a file in, at any server")
+        {
+            Examples =
+            [
+                "carillon put site.tar files/releases/site.tar",
+                "tar cz /etc | carillon put - files/etc.tar.gz",
+                "carillon put -r ./public files/www --links skip",
+                "carillon put a.txt files/a.txt --key order-4711 -o json",
+            ],
+        };
+        command.Add(file);
+        command.Add(target);
+        foreach (Option option in new Option[] { recursive, ifMatch, ifNoneMatch, key, ack, type, links, parallel })
+        {
+            command.Add(option);
+        }
+
+        runner.Run(command, context =>
+        {
+            ParseResult parse = context.Parse;
+            string path = parse.GetRequiredValue(file);
+            if (parse.GetValue(recursive))
+            {
+                Refuse(parse, "-r", ifMatch, ifNoneMatch, key, type);
+                var options = new FolderOptions
+                {
+                    Parallel = FolderReport.Parallel(parse.GetValue(parallel)),
+                    Links = Enum.Parse<LinkMode>(parse.GetValue(links)!, ignoreCase: true),
+                    Ack = parse.GetValue(ack),
+                };
+                return PutFolderAsync(context, path, parse.GetRequiredValue(target), options);
+            }
+
+            Refuse(parse, "a single file", links, parallel);
+            var put = new PutOptions
+            {
+                Key = parse.GetValue(key),
+                IfMatch = parse.GetValue(ifMatch),
+                IfNoneMatch = parse.GetValue(ifNoneMatch),
+                Ack = parse.GetValue(ack),
+                ContentType = parse.GetValue(type),
+            };
+            return PutFileAsync(context, path, CommandContext.Target(parse.GetRequiredValue(target)), put);
+        });
+        return command;
+    }
+
+    private static async Task<int> PutFileAsync(CommandContext context, string path, ObjectName target, PutOptions options)
+    {
+        if (path != "-" && !File.Exists(path))
+        {
+            throw new ExitException(ExitCode.Failed, Directory.Exists(path) ? $"{path} is a folder; put it with -r" : $"{path}: there is no such file");
+        }
+
+        options = options with { Key = options.Key ?? CarillonClient.NewKey() };
+        using CarillonClient client = context.CreateClient();
+        WriteResult<PutAnswer> result = await ProgressDisplay.ShowAsync(context, target.ToString(), async meter =>
+        {
+            await using Stream? input = path == "-" ? Console.OpenStandardInput() : null;
+            PutSource source = input is null ? PutSource.FromFile(path) : PutSource.FromStream(input);
+            return await client.PutAsync(target, source, options with { Observer = meter }, context.Cancellation);
+        });
+        return WriteReport.Put(context, result, target);
+    }
+
+    private static async Task<int> PutFolderAsync(CommandContext context, string path, string target, FolderOptions options)
+    {
+        ObjectName prefix = CommandContext.Prefix(target);
+        prefix = prefix with { Name = prefix.Name.TrimEnd('/') };
+        if (!Directory.Exists(path))
+        {
+            throw new ExitException(ExitCode.Failed, $"{path}: there is no such folder");
+        }
+
+        using CarillonClient client = context.CreateClient();
+        // One answer about a bucket that is missing, and not one for each file.
+        await client.BucketAsync(prefix.Bucket, context.Cancellation);
+        FolderResult result = await ProgressDisplay.ShowAsync(
+            context, $"put {target}", meter => client.PutFolderAsync(path, prefix, options with { Observer = meter }, context.Cancellation));
+        return FolderReport.Write(context, result);
+    }
+
+    private static void Refuse(ParseResult parse, string with, params Option[] options)
+    {
+        Option? given = options.FirstOrDefault(o => parse.GetResult(o) is { Implicit: false });
+        if (given is not null)
+        {
+            throw new UsageException($"{given.Name} does not go with {with}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Cluster;
+
+namespace Carillon.Options;
+
+/// <summary>Section <c>cluster</c>: who belongs to it. The same in every server's file.</summary>
+public sealed record ClusterOptions
+{
+    /// <summary>The cluster's name, as in its certificates.</summary>
+    public string Name { get; init; } = "";
+
+    /// <summary>Version of this list of servers; counts up with every change.</summary>
+    public ulong Version { get; init; } = 1;
+
+    /// <summary>Entry servers that must agree; null: a majority, and never less than one.</summary>
+    public int? Quorum { get; init; }
+
+    /// <summary>All servers, each with its name, disk id, host, ports, roles, failure domain and weight.</summary>
+    public ImmutableArray<ServerRecord> Servers { get; init; } = [];
+
+    /// <summary>The cluster's configuration record.</summary>
+    public ClusterConfiguration ToConfiguration() => new(Name, Version, Servers, Quorum);
+
+    /// <summary>All faults, each in words.</summary>
+    public IEnumerable<string> Validate()
+    {
+        if (Name.Length == 0)
+        {
+            yield return "cluster.name is missing";
+        }
+
+        if (Servers.Length is 0 or > ClusterConfiguration.MaxServers)
+        {
+            yield return $"cluster.servers has 1 to {ClusterConfiguration.MaxServers} servers, this one has {Servers.Length}";
+        }
+
+        foreach (IGrouping<string, ServerRecord> same in Servers.GroupBy(s => s.Name.Name).Where(g => g.Count() > 1))
+        {
+            yield return $"cluster.servers: there are {same.Count()} servers named {same.Key}";
+        }
+
+        foreach (IGrouping<Protocols.DiskId, ServerRecord> same in Servers.GroupBy(s => s.Disk).Where(g => g.Count() > 1))
+        {
+            yield return $"cluster.servers: {string.Join(" and ", same.Select(s => s.Name))} have the same disk id";
+        }
+
+        foreach (IGrouping<(string Host, int Port), ServerRecord> same in Servers
+            .SelectMany(s => new[] { (s.Host, s.HttpPort, s), (s.Host, s.TunnelPort, s) })
+            .GroupBy(p => (p.Host, p.Item2), p => p.s).Where(g => g.Count() > 1))
+        {
+            yield return $"cluster.servers: port {same.Key.Port} of {same.Key.Host} is used more than once";
+        }
+
+        int voters = Servers.Count(s => s.Entry);
+        if (voters == 0 && Servers.Length > 0)
+        {
+            yield return "cluster.servers: none of them is an entry server";
+        }
+
+        if (Quorum is { } quorum && (quorum > voters || quorum < Protocols.Cluster.Quorum.Majority(voters)))
+        {
+            yield return $"cluster.quorum: {quorum} of {voters} entry servers; use {Protocols.Cluster.Quorum.Majority(voters)} to {voters}, since any two quorums must meet";
+        }
+    }
+}
