@@ -66,7 +66,8 @@ public sealed class CarillonClient : IDisposable
     }
 
     /// <summary>Deletes an object; deleting what is not there is accepted, and says so.</summary>
-    public Task<WriteResult<DeleteAnswer>> DeleteAsync(ObjectName target, PutOptions? options = null, CancellationToken cancellation = default)
+    public Task<WriteResult<DeleteAnswer>> DeleteAsync(
+        ObjectName target, PutOptions? options = null, CancellationToken cancellation = default)
     {
         Check(target);
         options ??= new PutOptions();
@@ -74,7 +75,8 @@ public sealed class CarillonClient : IDisposable
     }
 
     /// <summary>Carries out several puts and deletes as one submission, atomically.</summary>
-    public async Task<WriteResult<ChangesetAnswer>> ChangesetAsync(Changeset changeset, string? key = null, CancellationToken cancellation = default)
+    public async Task<WriteResult<ChangesetAnswer>> ChangesetAsync(
+        Changeset changeset, string? key = null, CancellationToken cancellation = default)
     {
         key ??= NewKey();
         var call = new WriteCall<ChangesetAnswer>(_transport, key, ClientJson.Default.ChangesetAnswer)
@@ -105,7 +107,8 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>Downloads to a file: resumes, moves between servers, verifies, and only then gives the file its name.</summary>
     /// <exception cref="CarillonException">It could not be read, or its bytes are wrong.</exception>
-    public async Task<GetResult> GetToFileAsync(ObjectName target, string path, GetOptions? options = null, CancellationToken cancellation = default)
+    public async Task<GetResult> GetToFileAsync(
+        ObjectName target, string path, GetOptions? options = null, CancellationToken cancellation = default)
     {
         Check(target);
         using var file = FileTarget.Open(path, target);
@@ -113,7 +116,9 @@ public sealed class CarillonClient : IDisposable
         return await download.RunAsync(cancellation);
     }
 
-    /// <summary>Downloads to a stream. The bytes are verified too, but the stream has them by then: a fault is told by the exception.</summary>
+    /// <summary>
+    /// Downloads to a stream. The bytes are verified too, but the stream has them by then: a fault is told by the exception.
+    /// </summary>
     /// <exception cref="CarillonException">It could not be read, or its bytes were wrong.</exception>
     public async Task<GetResult> GetToStreamAsync(
         ObjectName target, Stream stream, GetOptions? options = null, CancellationToken cancellation = default)
@@ -124,7 +129,8 @@ public sealed class CarillonClient : IDisposable
     }
 
     /// <summary>Puts a folder's files, links and empty directories below a name; several at once, each a submission of its own.</summary>
-    public Task<FolderResult> PutFolderAsync(string folder, ObjectName target, FolderOptions? options = null, CancellationToken cancellation = default)
+    public Task<FolderResult> PutFolderAsync(
+        string folder, ObjectName target, FolderOptions? options = null, CancellationToken cancellation = default)
     {
         CheckPrefix(target);
         return Directory.Exists(folder)
@@ -133,7 +139,8 @@ public sealed class CarillonClient : IDisposable
     }
 
     /// <summary>Gets everything below a name into a folder; several files at once. No name leads out of the folder.</summary>
-    public Task<FolderResult> GetFolderAsync(ObjectName source, string folder, FolderOptions? options = null, CancellationToken cancellation = default)
+    public Task<FolderResult> GetFolderAsync(
+        ObjectName source, string folder, FolderOptions? options = null, CancellationToken cancellation = default)
     {
         CheckPrefix(source);
         return new FolderDownload(this, source, folder, options ?? new FolderOptions()).RunAsync(cancellation);
@@ -150,15 +157,18 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>What is known about a version without its bytes.</summary>
     /// <exception cref="CarillonException">There is none, or no server could tell.</exception>
-    public Task<ObjectStat> StatAsync(ObjectName target, string? version = null, bool local = false, CancellationToken cancellation = default)
+    public Task<ObjectStat> StatAsync(
+        ObjectName target, string? version = null, bool local = false, CancellationToken cancellation = default)
     {
         Check(target);
         string path = Paths.Object(target) + VersionHeaders.Query(version, local);
-        return ReadCall.RunAsync(_transport, HttpMethod.Head, path, (response, _) => Task.FromResult(VersionHeaders.Read(response)), cancellation);
+        return ReadCall.RunAsync(
+            _transport, HttpMethod.Head, path, (response, _) => Task.FromResult(VersionHeaders.Read(response)), cancellation);
     }
 
     /// <summary>One page of a listing.</summary>
-    public Task<Document<ObjectPage>> ListPageAsync(string bucket, ListOptions options, string? after, CancellationToken cancellation = default)
+    public Task<Document<ObjectPage>> ListPageAsync(
+        string bucket, ListOptions options, string? after, CancellationToken cancellation = default)
     {
         CheckBucket(bucket);
         string path = Paths.Listing(bucket, options.Prefix, options.Delimiter, after, options.PageSize, options.Versions);

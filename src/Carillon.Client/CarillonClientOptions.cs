@@ -14,7 +14,10 @@ public sealed record CarillonClientOptions
     /// <summary>PEM file of the authorities that may vouch for the servers; null for the system's.</summary>
     public string? CertificateAuthorityFile { get; init; }
 
-    /// <summary>An operation that makes no progress for this long ends. Too low: slow disks look like losses; too high: a dead cluster is noticed late.</summary>
+    /// <summary>
+    /// An operation that makes no progress for this long ends. Too low: slow disks look like losses; too high: a dead
+    /// cluster is noticed late.
+    /// </summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
@@ -23,7 +26,10 @@ public sealed record CarillonClientOptions
     /// </summary>
     public TimeSpan AttemptTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>While other servers are left: how long a download may stall in the middle before it moves. Too low: it wanders under load.</summary>
+    /// <summary>
+    /// While other servers are left: how long a download may stall in the middle before it moves. Too low: it wanders under
+    /// load.
+    /// </summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>How long one connection attempt may take. Above one lost SYN (1 s).</summary>

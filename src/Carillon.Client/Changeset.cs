@@ -21,7 +21,8 @@ public sealed record Changeset(ReadOnlyMemory<byte> Json, ImmutableArray<KeyValu
             content.Add(json, "changeset");
             foreach ((string part, string path) in Files)
             {
-                var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+                var stream = new FileStream(
+                    path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
                 var file = new StreamContent(stream, 256 << 10);
                 file.Headers.ContentType = new MediaTypeHeaderValue("application/octet-stream");
                 content.Add(file, part, part);

@@ -148,7 +148,8 @@ internal sealed class Download : IDisposable
 
         if (Stopwatch.GetElapsedTime(_lastByte) > _transport.Options.Timeout)
         {
-            throw new CarillonException(Problem.Own("timeout", $"no server went on with the download in time; the last one: {problem.Message}"));
+            throw new CarillonException(
+                Problem.Own("timeout", $"no server went on with the download in time; the last one: {problem.Message}"));
         }
 
         if (_refusals % _transport.ServerCount == 0)

@@ -35,7 +35,9 @@ internal abstract class DownloadTarget
 /// <summary>A stream, such as standard output: what was written can't be taken back.</summary>
 internal sealed class StreamTarget(Stream stream) : DownloadTarget
 {
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellation) => stream.WriteAsync(bytes, cancellation);
+    public override ValueTask WriteAsync(
+        ReadOnlyMemory<byte> bytes, CancellationToken cancellation) => stream.WriteAsync(bytes, cancellation);
 
-    public override async ValueTask CommitAsync(ObjectStat version, CancellationToken cancellation) => await stream.FlushAsync(cancellation);
+    public override async ValueTask CommitAsync(
+        ObjectStat version, CancellationToken cancellation) => await stream.FlushAsync(cancellation);
 }

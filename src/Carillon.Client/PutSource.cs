@@ -18,7 +18,9 @@ public abstract class PutSource
     /// <summary>Bytes in memory; not copied.</summary>
     public static PutSource FromBytes(ReadOnlyMemory<byte> bytes) => new BytesSource(bytes);
 
-    /// <summary>A stream that can be read once: a put that is lost on the way can't be sent again. The caller keeps and closes it.</summary>
+    /// <summary>
+    /// A stream that can be read once: a put that is lost on the way can't be sent again. The caller keeps and closes it.
+    /// </summary>
     public static PutSource FromStream(Stream stream) => new StreamSource(stream);
 
     /// <summary>Anything that can be opened again and again.</summary>
@@ -50,7 +52,8 @@ public abstract class PutSource
     {
         public override bool Replayable => false;
 
-        internal override ValueTask<(Stream Stream, long? Length)> OpenAsync(CancellationToken cancellation) => new((new Unclosed(stream), null));
+        internal override ValueTask<(Stream Stream, long? Length)> OpenAsync(CancellationToken cancellation) =>
+            new((new Unclosed(stream), null));
     }
 
     private sealed class FactorySource(Func<CancellationToken, ValueTask<(Stream Stream, long? Length)>> open) : PutSource

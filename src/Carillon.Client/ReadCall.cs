@@ -1,12 +1,15 @@
 namespace Carillon.Client;
 
-/// <summary>One small read, tried at the servers in turn: a definite answer of any server ends it, a server in trouble passes it on.</summary>
+/// <summary>
+/// One small read, tried at the servers in turn: a definite answer of any server ends it, a server in trouble passes it on.
+/// </summary>
 internal static class ReadCall
 {
     /// <summary>Sends, and gives the answer to <paramref name="read"/>.</summary>
     /// <exception cref="CarillonException">No server gave an answer, or the answer is a definite no.</exception>
     public static async Task<T> RunAsync<T>(
-        Transport transport, HttpMethod method, string path, Func<HttpResponseMessage, CancellationToken, Task<T>> read, CancellationToken cancellation)
+        Transport transport, HttpMethod method, string path, Func<HttpResponseMessage, CancellationToken, Task<T>> read,
+            CancellationToken cancellation)
     {
         CarillonClientOptions options = transport.Options;
         long start = Environment.TickCount64;

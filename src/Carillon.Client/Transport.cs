@@ -48,7 +48,8 @@ internal sealed class Transport : IDisposable
     {
         // The path is ours and canonical; to let Uri unescape and compress it again would change names such as "a%2Fb".
         var uri = new Uri(_bases[server] + pathAndQuery, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
-        var request = new HttpRequestMessage(method, uri) { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
+        var request = new HttpRequestMessage(
+            method, uri) { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         if (_authorization is not null)
         {
             request.Headers.TryAddWithoutValidation("Authorization", _authorization);
@@ -58,7 +59,8 @@ internal sealed class Transport : IDisposable
     }
 
     /// <summary>Sends, and returns once the answer's headers are here.</summary>
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation) => _invoker.SendAsync(request, cancellation);
+    public Task<HttpResponseMessage> SendAsync(
+        HttpRequestMessage request, CancellationToken cancellation) => _invoker.SendAsync(request, cancellation);
 
     /// <summary>Reads a whole, small answer.</summary>
     /// <exception cref="InvalidDataException">It is not small.</exception>
@@ -109,7 +111,10 @@ internal sealed class Transport : IDisposable
             }
             catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
             {
-                problem = new Problem { Detail = $"status {(int)response.StatusCode}, and its explanation could not be read: {fault.Message}" };
+                problem = new Problem
+                {
+                    Detail = $"status {(int)response.StatusCode}, and its explanation could not be read: {fault.Message}",
+                };
             }
         }
 

@@ -17,7 +17,10 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
     /// <summary>False if the body can be sent only once.</summary>
     public bool Replayable { get; init; } = true;
 
-    /// <summary>Makes the request for one server; disposed after the attempt. May throw a <see cref="CarillonException"/> for the caller's own faults.</summary>
+    /// <summary>
+    /// Makes the request for one server; disposed after the attempt. May throw a <see cref="CarillonException"/> for the
+    /// caller's own faults.
+    /// </summary>
     public required Func<int, StallGuard, CancellationToken, ValueTask<HttpRequestMessage>> Build { get; init; }
 
     /// <summary>Tries, and folds the ends of the attempts.</summary>

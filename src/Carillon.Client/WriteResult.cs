@@ -13,7 +13,9 @@ public enum Verdict
     Unknown,
 }
 
-/// <summary>The outcome of a write (VE-48): accepted with an answer, rejected with the reason, or unknown with the key to ask about.</summary>
+/// <summary>
+/// The outcome of a write (VE-48): accepted with an answer, rejected with the reason, or unknown with the key to ask about.
+/// </summary>
 /// <typeparam name="T">What a server answers when it accepted.</typeparam>
 public sealed record WriteResult<T>
     where T : class

@@ -21,7 +21,8 @@ internal static class Program
 
     /// <summary>Runs one command line.</summary>
     internal static async Task<int> RunAsync(
-        IReadOnlyList<string> arguments, InvocationConfiguration configuration, CancellationToken cancellation, GlobalOptions? global = null)
+        IReadOnlyList<string> arguments, InvocationConfiguration configuration, CancellationToken cancellation,
+            GlobalOptions? global = null)
     {
         var runner = new CommandRunner(global ?? new GlobalOptions());
         RootCommand root = CreateRoot(runner);
@@ -31,7 +32,8 @@ internal static class Program
         }
 
         ParseResult parse = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        bool isHelp = parse.Action is not null && parse.Action is not ParseErrorAction && parse.Action != parse.CommandResult.Command.Action;
+        bool isHelp = parse.Action is not null && parse.Action is not ParseErrorAction
+            && parse.Action != parse.CommandResult.Command.Action;
         if (!isHelp && ParseFaults.Report(parse) is { } report)
         {
             report.Write(configuration.Error, runner.WantsJson(parse));

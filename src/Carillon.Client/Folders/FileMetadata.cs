@@ -64,7 +64,8 @@ internal static class FileMetadata
     /// <summary>The time that is kept, or null.</summary>
     public static DateTime? Time(IReadOnlyDictionary<string, string>? metadata) =>
         metadata is not null && metadata.TryGetValue(TimeKey, out string? text)
-        && DateTime.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal | DateTimeStyles.AssumeUniversal, out DateTime time)
+        && DateTime.TryParse(
+            text, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal | DateTimeStyles.AssumeUniversal, out DateTime time)
             ? time
             : null;
 

@@ -57,8 +57,13 @@ internal sealed class FolderDownload
         {
             await foreach (ObjectPage page in _client.ListAsync(_source.Bucket, new ListOptions { Prefix = Prefix }, cancellation))
             {
-                foreach (ObjectEntry entry in page.Objects.Where(e => e.Kind == "put" && e.Name.StartsWith(Prefix, StringComparison.Ordinal)))
+                foreach (ObjectEntry entry in page.Objects)
                 {
+                    if (entry.Kind != "put" || !entry.Name.StartsWith(Prefix, StringComparison.Ordinal))
+                    {
+                        continue;
+                    }
+
                     if (_tally.FailuresInRow >= GiveUpAfter)
                     {
                         _tally.Failed(Relative(entry), $"not tried, nor what comes after it: {GiveUpAfter} failed in a row");
@@ -138,7 +143,8 @@ internal sealed class FolderDownload
         }
     }
 
-    private async Task<GetResult> GetAsync(ObjectName source, string path, ObjectEntry entry, GetOptions options, CancellationToken cancellation)
+    private async Task<GetResult> GetAsync(
+        ObjectName source, string path, ObjectEntry entry, GetOptions options, CancellationToken cancellation)
     {
         using var file = FileTarget.Open(path, source, handle => FileMetadata.Apply(handle, entry.Metadata));
         using var download = new Download(_client.Transport, source, options, file);

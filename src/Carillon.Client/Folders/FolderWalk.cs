@@ -1,6 +1,8 @@
 namespace Carillon.Client.Folders;
 
-/// <summary>Walks a folder, depth first in order of the names, and yields what a put keeps. Links are never followed unless told to.</summary>
+/// <summary>
+/// Walks a folder, depth first in order of the names, and yields what a put keeps. Links are never followed unless told to.
+/// </summary>
 internal sealed class FolderWalk(string root, LinkMode links, FolderTally tally)
 {
     /// <summary>The mode of a directory that needs no object of its own.</summary>

@@ -29,7 +29,11 @@ internal sealed class Bench : IDisposable
     {
         _plan = plan;
         _flushes = flushes;
-        _clients = [.. Enumerable.Range(0, options.Servers.Length).Select(i => new CarillonClient(options with { Servers = Rotate(options.Servers, i) }))];
+        _clients =
+        [
+            .. Enumerable.Range(0, options.Servers.Length)
+                .Select(i => new CarillonClient(options with { Servers = Rotate(options.Servers, i) })),
+        ];
     }
 
     public void Dispose()
@@ -50,7 +54,8 @@ internal sealed class Bench : IDisposable
         }
 
         int count = PreparedObjects();
-        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = cancellation }, async (i, token) =>
+        await Parallel.ForAsync(
+            0, count, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = cancellation }, async (i, token) =>
             (await _clients[0].PutAsync(Prepared(i), Source((ulong)i, new byte[Buffered()]), cancellation: token)).AcceptedOrThrow());
     }
 
@@ -105,7 +110,8 @@ internal sealed class Bench : IDisposable
 
     private static ImmutableArray<Uri> Rotate(ImmutableArray<Uri> servers, int by) => [.. servers.Skip(by), .. servers.Take(by)];
 
-    private int PreparedObjects() => (int)Math.Clamp(Math.Min(_plan.Count ?? MaxPreparedObjects, (256L << 20) / Math.Max(1, _plan.Size)), 1, MaxPreparedObjects);
+    private int PreparedObjects() =>
+        (int)Math.Clamp(Math.Min(_plan.Count ?? MaxPreparedObjects, (256L << 20) / Math.Max(1, _plan.Size)), 1, MaxPreparedObjects);
 
     private ObjectName Prepared(int i) => new(_plan.Bucket, string.Create(CultureInfo.InvariantCulture, $"bench/{_run}/objects/{i}"));
 
@@ -187,7 +193,8 @@ internal sealed class Bench : IDisposable
             {
                 if (bench._plan.ToFile)
                 {
-                    string file = Path.Combine(bench._plan.Scratch, string.Create(CultureInfo.InvariantCulture, $"carillon-bench-{bench._run}-{number}"));
+                    string file = Path.Combine(
+                        bench._plan.Scratch, string.Create(CultureInfo.InvariantCulture, $"carillon-bench-{bench._run}-{number}"));
                     await _client.GetToFileAsync(source, file, cancellation: cancellation);
                     File.Delete(file);
                 }

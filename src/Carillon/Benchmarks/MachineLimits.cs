@@ -8,7 +8,10 @@ using Carillon.Storage;
 
 namespace Carillon.Benchmarks;
 
-/// <summary>What the machine itself can do, measured in the run whose figures stand beside it: these machines are shared, and only ratios of one run mean much.</summary>
+/// <summary>
+/// What the machine itself can do, measured in the run whose figures stand beside it: these machines are shared, and only
+/// ratios of one run mean much.
+/// </summary>
 internal sealed record MachineLimits
 {
     private const int FlushSamples = 300;
@@ -35,7 +38,8 @@ internal sealed record MachineLimits
     public double? TunnelRoundTripMs { get; init; }
 
     /// <summary>Measures all of it.</summary>
-    public static async Task<MachineLimits> MeasureAsync(string scratch, CarillonClient client, ClusterStatus status, CancellationToken cancellation)
+    public static async Task<MachineLimits> MeasureAsync(
+        string scratch, CarillonClient client, ClusterStatus status, CancellationToken cancellation)
     {
         string folder = Path.Combine(scratch, "carillon-bench-" + RandomNumberGenerator.GetHexString(8, lowercase: true));
         try

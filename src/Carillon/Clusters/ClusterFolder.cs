@@ -67,7 +67,8 @@ internal static class ClusterFolder
 
     /// <summary>True for addresses that only this machine has.</summary>
     public static bool IsLoopback(string host) =>
-        host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host, out IPAddress? address) && IPAddress.IsLoopback(address));
+        host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
+            || (IPAddress.TryParse(host, out IPAddress? address) && IPAddress.IsLoopback(address));
 
     private static ClusterAuthority CreateAuthority(string name, DateTimeOffset now)
     {

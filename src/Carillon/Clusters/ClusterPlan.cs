@@ -25,7 +25,8 @@ internal sealed record ClusterPlan(string Name, ImmutableArray<ServerRecord> Ser
 
     /// <summary>A plan of servers on this machine: HTTP on port, port + 10, port + 20, …</summary>
     public static ClusterPlan OnLoopback(string name, int count, int port) =>
-        Of(name, Enumerable.Range(0, count).Select(i => string.Create(CultureInfo.InvariantCulture, $"s{i + 1}=127.0.0.1:{port + (10 * i)}")));
+        Of(name, Enumerable.Range(0, count)
+            .Select(i => string.Create(CultureInfo.InvariantCulture, $"s{i + 1}=127.0.0.1:{port + (10 * i)}")));
 
     /// <summary>Reads one server.</summary>
     internal static ServerRecord Parse(string text)
@@ -48,7 +49,9 @@ internal sealed record ClusterPlan(string Name, ImmutableArray<ServerRecord> Ser
             DatagramPort = Extra(parts, "datagrams", text) is { } datagrams ? Port(datagrams, text) : http + 2,
             FailureDomain = Extra(parts, "domain", text) ?? "",
         };
-        return record.DatagramPort <= 65535 && record.TunnelPort <= 65535 ? record : throw new UsageException($"--server {text}: its ports go beyond 65535");
+        return record.DatagramPort <= 65535 && record.TunnelPort <= 65535
+            ? record
+            : throw new UsageException($"--server {text}: its ports go beyond 65535");
     }
 
     private static (string Host, int Port) HostAndPort(string text, string whole)

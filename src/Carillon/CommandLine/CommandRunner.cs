@@ -56,6 +56,7 @@ internal sealed class CommandRunner(GlobalOptions global)
         ExitException exit => new ErrorReport { ExitCode = exit.Code, Message = fault.Message, Code = "failed" },
         IOException or UnauthorizedAccessException => new ErrorReport { ExitCode = ExitCode.Failed, Message = fault.Message, Code = "io" },
         // A fault of the program itself; --debug shows where.
-        _ => new ErrorReport { ExitCode = ExitCode.Failed, Message = $"{fault.GetType().Name}: {fault.Message}", Code = "internal", Advice = "run it again with --debug" },
+        _ => new ErrorReport { ExitCode = ExitCode.Failed, Message = $"{fault.GetType().Name}: {fault.Message}", Code = "internal",
+            Advice = "run it again with --debug" },
     };
 }

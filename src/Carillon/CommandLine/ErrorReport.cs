@@ -68,7 +68,8 @@ internal sealed record ErrorReport
         }
 
         var line = new StringBuilder("carillon: ").Append(Message);
-        string where = string.Join(", ", new[] { Server?.GetLeftPart(UriPartial.Authority), RequestId.Length > 0 ? "request " + RequestId : null }
+        string where = string.Join(
+            ", ", new[] { Server?.GetLeftPart(UriPartial.Authority), RequestId.Length > 0 ? "request " + RequestId : null }
             .Where(part => part is not null));
         if (where.Length > 0)
         {

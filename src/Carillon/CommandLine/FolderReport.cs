@@ -23,7 +23,8 @@ internal static class FolderReport
         {
             double seconds = Math.Max(result.Elapsed.TotalSeconds, 0.001);
             context.Out.WriteLine(
-                $"{result.Files} files, {result.Links} links, {result.Directories} directories, {Quantities.Size(result.Bytes)} in {seconds:0.0} s"
+                $"{result.Files} files, {result.Links} links, {result.Directories} directories, "
+                + $"{Quantities.Size(result.Bytes)} in {seconds:0.0} s"
                 + $" ({result.Files / seconds:0} files/s, {Quantities.Size(result.Bytes / seconds)}/s)"
                 + (result.Skipped.Length > 0 ? $", {result.Skipped.Length} skipped" : "")
                 + (result.Failed.Length > 0 ? $", {result.Failed.Length} failed" : ""));

@@ -55,11 +55,19 @@ internal sealed class GlobalOptions
         Recursive = true,
     };
 
-    public Option<bool> Quiet { get; } = new("--quiet", "-q") { Description = "Say nothing but results and errors [CARILLON_QUIET]", Recursive = true };
+    public Option<bool> Quiet { get; } = new("--quiet", "-q")
+    {
+        Description = "Say nothing but results and errors [CARILLON_QUIET]",
+        Recursive = true,
+    };
 
     public Option<bool> NoColor { get; } = new("--no-color") { Description = "No colours [NO_COLOR, CARILLON_NO_COLOR]", Recursive = true };
 
-    public Option<bool> Debug { get; } = new("--debug") { Description = "With an error, its whole trace [CARILLON_DEBUG]", Recursive = true };
+    public Option<bool> Debug { get; } = new("--debug")
+    {
+        Description = "With an error, its whole trace [CARILLON_DEBUG]",
+        Recursive = true,
+    };
 
     /// <summary>All of them.</summary>
     public IEnumerable<Option> All => [Server, TokenFile, AuthorityFile, Timeout, Output, Progress, Quiet, NoColor, Debug];

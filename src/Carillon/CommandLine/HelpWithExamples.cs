@@ -26,8 +26,9 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
         else if (parseResult.CommandResult.Command is RootCommand)
         {
             output.WriteLine("Exit codes:");
-            output.WriteLine("  0 ok, 1 failed, 2 usage, 3 partly done, 4 not found, 5 exists or precondition failed, 6 denied, 7 no quorum (rejected),");
-            output.WriteLine("  8 outcome unknown, 9 integrity, 10 full or over quota, 124 timed out, 130/143 interrupted");
+            output.WriteLine("  0 ok, 1 failed, 2 usage, 3 partly done, 4 not found, 5 exists or precondition failed,");
+            output.WriteLine("  6 denied, 7 no quorum (rejected), 8 outcome unknown, 9 integrity, 10 full or over quota,");
+            output.WriteLine("  124 timed out, 130/143 interrupted");
             output.WriteLine();
         }
 

@@ -23,14 +23,16 @@ internal static class ParseFaults
         {
             bool isOption = unknown.StartsWith('-');
             bool isCommand = !isOption && command.Subcommands.Count > 0;
-            message = $"{path}{(path.Length > 0 ? ": " : "")}unknown {(isOption ? "option" : isCommand ? "command" : "argument")} '{unknown}'";
+            string kind = isOption ? "option" : isCommand ? "command" : "argument";
+            message = $"{path}{(path.Length > 0 ? ": " : "")}unknown {kind} '{unknown}'";
             IEnumerable<string> known = isOption ? OptionNames(parse) : command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name);
             string? nearest = Nearest.To(isOption ? unknown.Split('=')[0] : unknown, known);
             advice = nearest is null ? advice : $"did you mean '{nearest}'?";
         }
         else if (command.Subcommands.Count > 0)
         {
-            message = $"{(path.Length > 0 ? path + " " : "")}needs a command: {string.Join(", ", command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name))}";
+            string choice = string.Join(", ", command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name));
+            message = $"{(path.Length > 0 ? path + " " : "")}needs a command: {choice}";
         }
 
         return new ErrorReport { ExitCode = ExitCode.Usage, Message = message.TrimEnd('.'), Code = "usage", Advice = advice };

@@ -5,7 +5,9 @@ using Spectre.Console;
 
 namespace Carillon.CommandLine;
 
-/// <summary>Shows how a transfer goes, on standard error: a bar on a terminal, lines where lines are asked for, nothing in a pipe.</summary>
+/// <summary>
+/// Shows how a transfer goes, on standard error: a bar on a terminal, lines where lines are asked for, nothing in a pipe.
+/// </summary>
 internal sealed class ProgressDisplay
 {
     private static readonly TimeSpan Refresh = TimeSpan.FromMilliseconds(100);
@@ -84,7 +86,8 @@ internal sealed class ProgressDisplay
             ColorSystem = _context.Colorless ? ColorSystemSupport.NoColors : ColorSystemSupport.Detect,
         });
         await console.Progress().AutoClear(true).HideCompleted(false)
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new TransferSpeedColumn(), new RemainingTimeColumn())
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new TransferSpeedColumn(),
+                new RemainingTimeColumn())
             .StartAsync(async display =>
             {
                 ProgressTask task = display.AddTask(Markup.Escape(_title), maxValue: 1);
@@ -126,9 +129,11 @@ internal sealed class ProgressDisplay
         return $"{_title}: {files}{Quantities.Size(_meter.Moved)}{total}, {Quantities.Size(_meter.Moved / Math.Max(seconds, 0.001))}/s";
     }
 
-    private string JsonLine() => string.Create(
-        CultureInfo.InvariantCulture,
-        $$$"""
-        {"progress":{"bytes":{{{_meter.Moved}}},"total":{{{_meter.Total}}},"files":{{{_meter.FilesDone}}},"filesFound":{{{_meter.FilesFound}}},"seconds":{{{Math.Round(Stopwatch.GetElapsedTime(_start).TotalSeconds, 3)}}}}}
-        """);
+    private string JsonLine()
+    {
+        double seconds = Math.Round(Stopwatch.GetElapsedTime(_start).TotalSeconds, 3);
+        string bytes = string.Create(CultureInfo.InvariantCulture, $"\"bytes\":{_meter.Moved},\"total\":{_meter.Total}");
+        string files = string.Create(CultureInfo.InvariantCulture, $"\"files\":{_meter.FilesDone},\"filesFound\":{_meter.FilesFound}");
+        return string.Create(CultureInfo.InvariantCulture, $"{{\"progress\":{{{bytes},{files},\"seconds\":{seconds}}}}}");
+    }
 }

@@ -5,7 +5,8 @@ namespace Carillon.CommandLine;
 /// <summary>Durations and sizes as people write them.</summary>
 internal static class Quantities
 {
-    private static readonly (string Suffix, double Seconds)[] Durations = [("ms", 0.001), ("us", 1e-6), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
+    private static readonly (string Suffix, double Seconds)[] Durations =
+        [("ms", 0.001), ("us", 1e-6), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
 
     private static readonly (string Suffix, long Bytes)[] Sizes =
     [
@@ -20,7 +21,8 @@ internal static class Quantities
         duration = default;
         text = text.Trim();
         (string suffix, double unit) = Durations.FirstOrDefault(d => text.EndsWith(d.Suffix, StringComparison.Ordinal), ("", 1));
-        if (!double.TryParse(text.AsSpan(0, text.Length - suffix.Length), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+        ReadOnlySpan<char> digits = text.AsSpan(0, text.Length - suffix.Length);
+        if (!double.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
             || !(value * unit <= TimeSpan.MaxValue.TotalSeconds / 2))
         {
             return false;
@@ -36,7 +38,8 @@ internal static class Quantities
         bytes = 0;
         text = text.Trim();
         (string suffix, long unit) = Sizes.FirstOrDefault(s => text.EndsWith(s.Suffix, StringComparison.OrdinalIgnoreCase), ("", 1));
-        if (!double.TryParse(text.AsSpan(0, text.Length - suffix.Length), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+        ReadOnlySpan<char> digits = text.AsSpan(0, text.Length - suffix.Length);
+        if (!double.TryParse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
             || !(value * unit < long.MaxValue))
         {
             return false;

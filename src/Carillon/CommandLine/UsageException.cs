@@ -1,6 +1,9 @@
 namespace Carillon.CommandLine;
 
-/// <summary>The command line, a file that it names, or the environment is not right: exit code 2, and one line that says what to write instead.</summary>
+/// <summary>
+/// The command line, a file that it names, or the environment is not right: exit code 2, and one line that says what to
+/// write instead.
+/// </summary>
 internal sealed class UsageException : Exception
 {
     public UsageException()

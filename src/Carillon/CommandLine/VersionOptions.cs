@@ -5,7 +5,11 @@ namespace Carillon.CommandLine;
 /// <summary>The options of commands that read a version.</summary>
 internal static class VersionOptions
 {
-    public static Option<string?> Version() => new("--version") { Description = "This version instead of the current one", HelpName = "UID" };
+    public static Option<string?> Version() => new("--version")
+    {
+        Description = "This version instead of the current one",
+        HelpName = "UID",
+    };
 
     public static Option<string> Consistency()
     {

@@ -19,7 +19,8 @@ internal static class BenchCommand
     {
         var command = new DocumentedCommand("bench", "Measure a cluster beside what its machine can do")
         {
-            Examples = ["carillon bench put --clients 1,16,64 --size 1KB", "carillon bench get --clients 1 --size 1GiB --count 3 --to-file"],
+            Examples = ["carillon bench put --clients 1,16,64 --size 1KB",
+                "carillon bench get --clients 1 --size 1GiB --count 3 --to-file"],
         };
         command.Add(Kind(runner, "put", "Durable puts of new objects", puts: true));
         command.Add(Kind(runner, "get", "Gets of objects that are put first", puts: false));
@@ -28,12 +29,32 @@ internal static class BenchCommand
 
     private static DocumentedCommand Kind(CommandRunner runner, string verb, string description, bool puts)
     {
-        var clients = new Option<string>("--clients") { Description = "How many at once, one level after the other", HelpName = "N[,N…]", DefaultValueFactory = _ => "1,16,64" };
+        var clients = new Option<string>("--clients")
+        {
+            Description = "How many at once, one level after the other",
+            HelpName = "N[,N…]",
+            DefaultValueFactory = _ => "1,16,64",
+        };
         var size = new Option<string>("--size") { Description = "Bytes of an object", HelpName = "SIZE", DefaultValueFactory = _ => "1KB" };
         var count = new Option<int?>("--count") { Description = "Operations a level, instead of --duration", HelpName = "N" };
-        var duration = new Option<string>("--duration") { Description = "How long a level runs", HelpName = "T", DefaultValueFactory = _ => "5s" };
-        var bucket = new Option<string>("--bucket") { Description = "Made if it is not there", HelpName = "BUCKET", DefaultValueFactory = _ => "bench" };
-        var scratch = new Option<string>("--scratch") { Description = "Folder on the disk whose limits are measured", HelpName = "DIR", DefaultValueFactory = _ => "." };
+        var duration = new Option<string>("--duration")
+        {
+            Description = "How long a level runs",
+            HelpName = "T",
+            DefaultValueFactory = _ => "5s",
+        };
+        var bucket = new Option<string>("--bucket")
+        {
+            Description = "Made if it is not there",
+            HelpName = "BUCKET",
+            DefaultValueFactory = _ => "bench",
+        };
+        var scratch = new Option<string>("--scratch")
+        {
+            Description = "Folder on the disk whose limits are measured",
+            HelpName = "DIR",
+            DefaultValueFactory = _ => ".",
+        };
         var noLimits = new Option<bool>("--no-limits") { Description = "Do not measure the machine" };
         var toFile = new Option<bool>("--to-file") { Description = "Write what is got to files in --scratch" };
         var command = new DocumentedCommand(verb, description) { Examples = [$"carillon bench {verb} --clients 1,16,64 -o json"] };
@@ -50,9 +71,11 @@ internal static class BenchCommand
         runner.Run(command, async context =>
         {
             ParseResult parse = context.Parse;
-            if (!Quantities.TrySize(parse.GetValue(size)!, out long bytes) || !Quantities.TryDuration(parse.GetValue(duration)!, out TimeSpan span))
+            if (!Quantities.TrySize(parse.GetValue(size)!, out long bytes)
+                || !Quantities.TryDuration(parse.GetValue(duration)!, out TimeSpan span))
             {
-                throw new UsageException($"--size {parse.GetValue(size)} --duration {parse.GetValue(duration)}: use a size such as 1KB and a duration such as 5s");
+                throw new UsageException(
+                    $"--size {parse.GetValue(size)} --duration {parse.GetValue(duration)}: use a size as 1KB, and a duration as 5s");
             }
 
             var plan = new BenchPlan
@@ -127,7 +150,11 @@ internal static class BenchCommand
         foreach (BenchLevel level in levels)
         {
             table.Add(
-                Text(level.Clients), Text(level.Operations), Text(level.PerSecond), Text(level.PerSecond * plan.Size / 1e6), Text(level.MedianMs),
+                Text(level.Clients),
+                Text(level.Operations),
+                Text(level.PerSecond),
+                Text(level.PerSecond * plan.Size / 1e6),
+                Text(level.MedianMs),
                 Text(level.Percentile99Ms), Text(level.LongestMs), level.FlushesPerOperation is { } flushes ? Text(flushes) : "-",
                 level.Errors == 0 ? "0" : $"{level.Errors}: {level.FirstError}");
         }
@@ -140,7 +167,8 @@ internal static class BenchCommand
 
         output.WriteLine();
         output.WriteLine("the machine, in the same run:");
-        output.WriteLine($"  flush after a 4 KiB overwrite   p50 {Text(limits.FlushMedianMs)} ms, p99 {Text(limits.FlushPercentile99Ms)} ms");
+        output.WriteLine(
+            $"  flush after a 4 KiB overwrite   p50 {Text(limits.FlushMedianMs)} ms, p99 {Text(limits.FlushPercentile99Ms)} ms");
         output.WriteLine($"  sequential write + flush        {Text(limits.SequentialWriteBytesPerSecond / 1e6)} MB/s");
         output.WriteLine($"  loopback copy                   {Text(limits.LoopbackBytesPerSecond / 1e6)} MB/s");
         output.WriteLine($"  empty HTTP request              p50 {Text(limits.EmptyRequestMedianMs)} ms");

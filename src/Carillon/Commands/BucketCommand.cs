@@ -14,7 +14,8 @@ internal static class BucketCommand
     {
         var command = new DocumentedCommand("bucket", "Make, list, change and remove buckets")
         {
-            Examples = ["carillon bucket create files", "carillon bucket create logs --versions 1 --compression brotli", "carillon bucket ls"],
+            Examples = ["carillon bucket create files", "carillon bucket create logs --versions 1 --compression brotli",
+                "carillon bucket ls"],
         };
         command.Add(Change(runner, "create", "Make a bucket; one that exists with the same settings is fine", change: false));
         command.Add(Listing(runner));
@@ -130,13 +131,29 @@ internal static class BucketCommand
     {
         Argument<string> bucket = Name();
         var replicas = new Option<int?>("--replicas") { Description = "Servers that hold each chunk", HelpName = "N" };
-        var minimum = new Option<int?>("--minimum") { Description = "Servers that must hold a chunk durably before a put is accepted", HelpName = "N" };
+        var minimum = new Option<int?>("--minimum")
+        {
+            Description = "Servers that must hold a chunk durably before a put is accepted",
+            HelpName = "N",
+        };
         var versions = new Option<int?>("--versions") { Description = "Versions kept of each name", HelpName = "N" };
         var chunkSize = new Option<string?>("--chunk-size") { Description = "Bytes of a chunk, as 256KiB, 1MiB", HelpName = "SIZE" };
-        var compression = new Option<string?>("--compression") { Description = "Compress chunks where it helps", HelpName = "none|brotli|deflate" };
+        var compression = new Option<string?>("--compression")
+        {
+            Description = "Compress chunks where it helps",
+            HelpName = "none|brotli|deflate",
+        };
         compression.AcceptOnlyFromAmong("none", "brotli", "deflate");
-        var deduplication = new Option<string?>("--deduplication") { Description = "Buckets of one domain share equal chunks", HelpName = "DOMAIN" };
-        var ackAgreed = new Option<string?>("--ack-agreed") { Description = "off: a put answers only once it has its number in the feed", HelpName = "on|off" };
+        var deduplication = new Option<string?>("--deduplication")
+        {
+            Description = "Buckets of one domain share equal chunks",
+            HelpName = "DOMAIN",
+        };
+        var ackAgreed = new Option<string?>("--ack-agreed")
+        {
+            Description = "off: a put answers only once it has its number in the feed",
+            HelpName = "on|off",
+        };
         ackAgreed.AcceptOnlyFromAmong("on", "off");
         var command = new DocumentedCommand(verb, description)
         {

@@ -21,10 +21,12 @@ internal static class CatCommand
         command.Add(consistency);
         runner.Run(command, async context =>
         {
-            var options = new GetOptions { Version = context.Parse.GetValue(version), Local = context.Parse.GetValue(consistency) == "local" };
+            var options = new GetOptions { Version = context.Parse.GetValue(
+                version), Local = context.Parse.GetValue(consistency) == "local" };
             using CarillonClient client = context.CreateClient();
             await using Stream output = Console.OpenStandardOutput();
-            await client.GetToStreamAsync(CommandContext.Target(context.Parse.GetRequiredValue(source)), output, options, context.Cancellation);
+            await client.GetToStreamAsync(
+                CommandContext.Target(context.Parse.GetRequiredValue(source)), output, options, context.Cancellation);
             return ExitCode.Ok;
         });
         return command;

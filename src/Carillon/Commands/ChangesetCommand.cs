@@ -10,11 +10,15 @@ namespace Carillon.Commands;
 /// <summary><c>carillon changeset</c>: several puts and deletes that become visible at once.</summary>
 internal static class ChangesetCommand
 {
-    private static readonly string[] KnownKeys = ["put", "delete", "file", "text", "base64", "ifMatch", "ifNoneMatch", "contentType", "metadata"];
+    private static readonly string[] KnownKeys = ["put", "delete", "file", "text", "base64", "ifMatch", "ifNoneMatch", "contentType",
+        "metadata"];
 
     public static Command Create(CommandRunner runner)
     {
-        var file = new Argument<string>("FILE.json") { Description = "The changeset, - for standard input; paths in it are relative to its folder" };
+        var file = new Argument<string>("FILE.json")
+        {
+            Description = "The changeset, - for standard input; paths in it are relative to its folder",
+        };
         var key = new Option<string?>("--key") { Description = "Idempotency key; made where not given", HelpName = "KEY" };
         var command = new DocumentedCommand("changeset", "Put and delete several files as one change: all of them or none")
         {
@@ -29,7 +33,9 @@ internal static class ChangesetCommand
         runner.Run(command, async context =>
         {
             string path = context.Parse.GetRequiredValue(file);
-            byte[] json = path == "-" ? await ReadInputAsync(context.Cancellation) : await File.ReadAllBytesAsync(path, context.Cancellation);
+            byte[] json = path == "-"
+                ? await ReadInputAsync(context.Cancellation)
+                : await File.ReadAllBytesAsync(path, context.Cancellation);
             string folder = path == "-" ? "." : Path.GetDirectoryName(Path.GetFullPath(path))!;
             Changeset changeset = Read(json, folder);
             using CarillonClient client = context.CreateClient();
@@ -52,7 +58,8 @@ internal static class ChangesetCommand
         try
         {
             using var document = JsonDocument.Parse(json);
-            if (document.RootElement.ValueKind != JsonValueKind.Object || !document.RootElement.TryGetProperty("operations", out JsonElement operations)
+            if (document.RootElement.ValueKind != JsonValueKind.Object
+                || !document.RootElement.TryGetProperty("operations", out JsonElement operations)
                 || operations.ValueKind != JsonValueKind.Array)
             {
                 throw new UsageException("""a changeset is {"operations":[…]}""");
@@ -120,7 +127,8 @@ internal static class ChangesetCommand
             if (!KnownKeys.Contains(property.Name))
             {
                 string? nearest = Nearest.To(property.Name, KnownKeys);
-                throw new UsageException($"{where}: unknown key '{property.Name}'{(nearest is null ? "" : $", did you mean '{nearest}'?")}");
+                throw new UsageException(
+                    $"{where}: unknown key '{property.Name}'{(nearest is null ? "" : $", did you mean '{nearest}'?")}");
             }
         }
 

@@ -11,14 +11,19 @@ internal static class CheckCommand
 
     public static Command Create(CommandRunner runner)
     {
-        var command = new DocumentedCommand("check", "Check that something works; the exit code tells") { Examples = ["carillon check cluster --wait 30s"] };
+        var command = new DocumentedCommand(
+            "check", "Check that something works; the exit code tells") { Examples = ["carillon check cluster --wait 30s"] };
         command.Add(Cluster(runner));
         return command;
     }
 
     private static DocumentedCommand Cluster(CommandRunner runner)
     {
-        var wait = new Option<string?>("--wait") { Description = "Wait until it is so, at most so long (exit 124 after it)", HelpName = "T" };
+        var wait = new Option<string?>("--wait")
+        {
+            Description = "Wait until it is so, at most so long (exit 124 after it)",
+            HelpName = "T",
+        };
         var all = new Option<bool>("--all") { Description = "All servers must be connected, not only a quorum" };
         var command = new DocumentedCommand("cluster", "Exit 0 if the cluster takes writes, 7 if not, 1 if no server answers")
         {

@@ -13,7 +13,8 @@ internal static class ClusterCommand
     {
         var command = new DocumentedCommand("cluster", "Make a cluster, and look at one")
         {
-            Examples = ["carillon cluster init --out ./cluster --server s1=10.0.0.1 --server s2=10.0.0.2 --server s3=10.0.0.3", "carillon cluster status"],
+            Examples = ["carillon cluster init --out ./cluster --server s1=10.0.0.1 --server s2=10.0.0.2 --server s3=10.0.0.3",
+                "carillon cluster status"],
         };
         command.Add(ClusterInitCommand.Create(runner));
         command.Add(Status(runner));
@@ -85,7 +86,8 @@ internal static class ClusterCommand
         QuorumStatus quorum = status.Quorum;
         context.Out.WriteLine($"cluster        {status.Cluster}");
         context.Out.WriteLine($"configuration  {Text(status.Configuration)}");
-        context.Out.WriteLine($"quorum         {quorum.Connected} connected, {quorum.Size} needed: {(quorum.Ok ? "ok" : "NO WRITE QUORUM")}");
+        context.Out.WriteLine(
+            $"quorum         {quorum.Connected} connected, {quorum.Size} needed: {(quorum.Ok ? "ok" : "NO WRITE QUORUM")}");
         WriteIfThere(context, "feed           ", status.Feed);
         WriteIfThere(context, "chunks         ", status.Chunks);
         WriteIfThere(context, "transport      ", status.Transport);
@@ -131,7 +133,8 @@ internal static class ClusterCommand
         }
     }
 
-    private static string Milliseconds(double? value) => value is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{ms:0.##} ms") : "-";
+    private static string Milliseconds(double? value) =>
+        value is { } ms ? string.Create(CultureInfo.InvariantCulture, $"{ms:0.##} ms") : "-";
 
     private static string Text(JsonElement element) => element.ValueKind switch
     {

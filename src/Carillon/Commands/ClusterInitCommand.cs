@@ -10,18 +10,33 @@ internal static class ClusterInitCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var folder = new Option<string>("--out") { Description = "The folder to write to; empty or not there", HelpName = "DIR", Required = true };
+        var folder = new Option<string>("--out")
+        {
+            Description = "The folder to write to; empty or not there",
+            HelpName = "DIR",
+            Required = true,
+        };
         var servers = new Option<string[]>("--server")
         {
-            Description = "One server; PORT is HTTP's (7410), tunnel PORT+1 and datagrams PORT+2 unless ,tunnel=PORT and ,datagrams=PORT say otherwise; ,domain=NAME is its failure domain",
+            Description = "One server; PORT is HTTP's (7410), tunnel PORT+1 and datagrams PORT+2 "
+                + "unless ,tunnel=PORT and ,datagrams=PORT say otherwise; ,domain=NAME is its failure domain",
             HelpName = "NAME=HOST[:PORT]",
             Required = true,
             Arity = ArgumentArity.OneOrMore,
             AllowMultipleArgumentsPerToken = false,
         };
-        var name = new Option<string>("--name") { Description = "The cluster's name", HelpName = "N", DefaultValueFactory = _ => "carillon" };
-        var insecure = new Option<bool>("--http-insecure") { Description = "Servers beyond loopback speak HTTP without TLS: tokens and content can be read on the way" };
-        var command = new DocumentedCommand("init", "Make a cluster's authority, and per server a folder with its configuration, certificate and keys")
+        var name = new Option<string>("--name")
+        {
+            Description = "The cluster's name",
+            HelpName = "N",
+            DefaultValueFactory = _ => "carillon",
+        };
+        var insecure = new Option<bool>("--http-insecure")
+        {
+            Description = "Servers beyond loopback speak HTTP without TLS: tokens and content can be read on the way",
+        };
+        var command = new DocumentedCommand(
+            "init", "Make a cluster's authority, and per server a folder with its configuration, certificate and keys")
         {
             Examples =
             [
@@ -72,9 +87,12 @@ internal static class ClusterInitCommand
         foreach (ServerRecord server in plan.Servers)
         {
             string path = Path.Combine(folder, server.Name.Name);
-            context.Out.WriteLine(context.Format == OutputFormat.Name ? path : $"{server.Name}: copy {path} to {server.Host}, then: carillon server --config {ClusterFolder.ConfigurationFile}");
+            context.Out.WriteLine(context.Format == OutputFormat.Name
+                ? path
+                : $"{server.Name}: copy {path} to {server.Host}, then: carillon server --config {ClusterFolder.ConfigurationFile}");
         }
 
-        context.Say($"keep {Path.Combine(folder, "authority.key")} in a safe place; it is no server's business. Clients give --token-file {Path.Combine(folder, ClusterFolder.TokenFile)}");
+        context.Say($"keep {Path.Combine(folder, "authority.key")} in a safe place; it is no server's business");
+        context.Say($"clients give --token-file {Path.Combine(folder, ClusterFolder.TokenFile)}");
     }
 }

@@ -29,7 +29,11 @@ internal static class CompletionCommand
 
     private const string Fish = """
         # carillon completion fish > ~/.config/fish/completions/carillon.fish
-        complete -c carillon -a "(carillon '[suggest:'(string length -- (commandline -cp))']' (commandline -cp | string collect) 2>/dev/null)"
+        function __carillon_complete
+          set -l line (commandline -cp | string collect)
+          carillon "[suggest:"(string length -- $line)"]" $line 2>/dev/null
+        end
+        complete -c carillon -a "(__carillon_complete)"
         """;
 
     private const string PowerShell = """

@@ -9,7 +9,8 @@ internal static class ConfigCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var command = new DocumentedCommand("config", "Look at a server's configuration") { Examples = ["carillon config show --config s1/server.json --origin"] };
+        var command = new DocumentedCommand(
+            "config", "Look at a server's configuration") { Examples = ["carillon config show --config s1/server.json --origin"] };
         command.Add(Show(runner));
         return command;
     }
@@ -29,10 +30,13 @@ internal static class ConfigCommand
         runner.Run(command, context =>
         {
             string? path = context.Parse.GetValue(file);
-            Configuration configuration = ConfigurationLoader.Load(path, ConfigurationLoader.ProcessEnvironment(), context.Parse.GetValue(set) ?? []);
+            Configuration configuration = ConfigurationLoader.Load(
+                path, ConfigurationLoader.ProcessEnvironment(), context.Parse.GetValue(set) ?? []);
             Write(context, configuration, context.Parse.GetValue(origin));
             // Without a file there is no server to be wrong about; what was given is checked all the same.
-            return Task.FromResult(path is null || configuration.Faults.IsEmpty ? ExitCode.Ok : ServerCommand.Refuse(context, path, configuration));
+            return Task.FromResult(path is null || configuration.Faults.IsEmpty
+                ? ExitCode.Ok
+                : ServerCommand.Refuse(context, path, configuration));
         });
         return command;
     }

@@ -28,7 +28,8 @@ internal static class CopyCommand
             ObjectName target = CommandContext.Target(context.Parse.GetRequiredValue(to));
             using CarillonClient client = context.CreateClient();
             var options = new PutOptions { Key = context.Parse.GetValue(key) };
-            WriteResult<PutAnswer> result = await client.CopyAsync(source, target, context.Parse.GetValue(version), options, context.Cancellation);
+            WriteResult<PutAnswer> result = await client.CopyAsync(
+                source, target, context.Parse.GetValue(version), options, context.Cancellation);
             return WriteReport.Put(context, result, target);
         });
         return command;

@@ -13,11 +13,23 @@ internal static class DevCommand
     public static Command Create(CommandRunner runner)
     {
         var servers = new Option<int>("--servers") { Description = "How many", HelpName = "N", DefaultValueFactory = _ => 3 };
-        var data = new Option<string?>("--data") { Description = "Folder of the cluster, kept from run to run [~/.local/share/carillon/dev]", HelpName = "DIR" };
-        var port = new Option<int>("--port") { Description = "HTTP of the first server; the next ones' are 10 higher each", HelpName = "N", DefaultValueFactory = _ => 7410 };
+        var data = new Option<string?>("--data")
+        {
+            Description = "Folder of the cluster, kept from run to run [~/.local/share/carillon/dev]",
+            HelpName = "DIR",
+        };
+        var port = new Option<int>("--port")
+        {
+            Description = "HTTP of the first server; the next ones' are 10 higher each",
+            HelpName = "N",
+            DefaultValueFactory = _ => 7410,
+        };
         var ephemeral = new Option<bool>("--ephemeral") { Description = "A fresh folder, removed at the end" };
         var restart = new Option<bool>("--restart") { Description = "Start a server again that has died" };
-        var demo = new Option<bool>("--demo") { Description = "Show what it can do, step by step, and end; in a fresh folder unless --data names one" };
+        var demo = new Option<bool>("--demo")
+        {
+            Description = "Show what it can do, step by step, and end; in a fresh folder unless --data names one",
+        };
         var command = new DocumentedCommand("dev", "Run a whole cluster on this machine, until Ctrl-C")
         {
             Examples = ["carillon dev", "carillon dev --demo", "carillon dev --servers 5 --data ./cluster --port 8000"],
@@ -69,11 +81,13 @@ internal static class DevCommand
             return ExitCode.Ok;
         }
 
-        context.Say($"data in {folder.Path}; Ctrl-C ends it. Try: carillon bucket create files && carillon put README.md files/readme --server {cluster.Addresses}");
+        context.Say($"data in {folder.Path}; Ctrl-C ends it. Try, with CARILLON_SERVER={cluster.Addresses}:");
+        context.Say("  carillon bucket create files && carillon put README.md files/readme");
         bool asked = await cluster.WatchAsync(restart, context.Error.WriteLine, context.Cancellation);
         return asked ? ExitCode.Ok : throw new ExitException(ExitCode.Failed, "no server is left");
     }
 
     private static string DefaultFolder() =>
-        Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "carillon", "dev");
+        Path.Combine(Environment.GetFolderPath(
+            Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create), "carillon", "dev");
 }

@@ -10,7 +10,8 @@ internal static class DoctorCommand
     public static Command Create(CommandRunner runner)
     {
         Option<string?> file = ServerCommand.ConfigFile();
-        var command = new DocumentedCommand("doctor", "Check this machine, and with --config a server's files: space, limits, clock, ports, secrets, disk")
+        var command = new DocumentedCommand(
+            "doctor", "Check this machine, and with --config a server's files: space, limits, clock, ports, secrets, disk")
         {
             Examples = ["carillon doctor", "carillon doctor --config /etc/carillon/server.json -o json"],
         };
@@ -31,7 +32,9 @@ internal static class DoctorCommand
             var table = new TextTable("", "CHECK", "FOUND");
             foreach (Finding finding in findings)
             {
-                table.Add(Word(finding.Grade), finding.Check, finding.Advice.Length > 0 ? $"{finding.Found}; {finding.Advice}" : finding.Found);
+                table.Add(Word(finding.Grade), finding.Check, finding.Advice.Length > 0
+                    ? $"{finding.Found}; {finding.Advice}"
+                    : finding.Found);
             }
 
             table.Write(context.Out);

@@ -11,7 +11,8 @@ internal static class ExplainCommand
     public static Command Create(CommandRunner runner)
     {
         var target = new Argument<string>("BUCKET/NAME") { Description = "What to explain" };
-        var command = new DocumentedCommand("explain", "Show everything known about a name: versions, vectors, rounds, who holds its chunks")
+        var command = new DocumentedCommand(
+            "explain", "Show everything known about a name: versions, vectors, rounds, who holds its chunks")
         {
             Examples = ["carillon explain files/a.txt", "carillon explain files/a.txt -o json"],
         };

@@ -13,13 +13,27 @@ internal static class GetCommand
     {
         var source = new Argument<string>("BUCKET/NAME") { Description = "What to get; with -r a prefix, or only a bucket" };
         var folder = new Argument<string?>("DIR") { Description = "With -r: the folder to put it into", Arity = ArgumentArity.ZeroOrOne };
-        var file = new Option<string?>("--file", "-f") { Description = "The file to write, - for standard output; else the name's last part", HelpName = "FILE|-" };
+        var file = new Option<string?>("--file", "-f")
+        {
+            Description = "The file to write, - for standard output; else the name's last part",
+            HelpName = "FILE|-",
+        };
         var recursive = new Option<bool>("--recursive", "-r") { Description = "Get everything below a prefix" };
         Option<string?> version = VersionOptions.Version();
         Option<string> consistency = VersionOptions.Consistency();
-        var links = new Option<string>("--links") { Description = "With -r, symbolic links: keep or skip", HelpName = "keep|skip", DefaultValueFactory = _ => "keep" };
+        var links = new Option<string>("--links")
+        {
+            Description = "With -r, symbolic links: keep or skip",
+            HelpName = "keep|skip",
+            DefaultValueFactory = _ => "keep",
+        };
         links.AcceptOnlyFromAmong("keep", "skip");
-        var parallel = new Option<int>("--parallel") { Description = "With -r, files under way at once", HelpName = "N", DefaultValueFactory = _ => 32 };
+        var parallel = new Option<int>("--parallel")
+        {
+            Description = "With -r, files under way at once",
+            HelpName = "N",
+            DefaultValueFactory = _ => 32,
+        };
         var command = new DocumentedCommand("get", "Get a file from any server; a broken download goes on where it stopped")
         {
             Examples =
@@ -81,7 +95,8 @@ internal static class GetCommand
         }
 
         GetResult result = await ProgressDisplay.ShowAsync(
-            context, source.ToString(), meter => client.GetToFileAsync(source, file, options with { Observer = meter }, context.Cancellation));
+            context, source.ToString(), meter =>
+                client.GetToFileAsync(source, file, options with { Observer = meter }, context.Cancellation));
         Write(context, result, file);
         return ExitCode.Ok;
     }
@@ -92,7 +107,8 @@ internal static class GetCommand
         prefix = prefix with { Name = prefix.Name.TrimEnd('/') };
         using CarillonClient client = context.CreateClient();
         FolderResult result = await ProgressDisplay.ShowAsync(
-            context, $"get {source}", meter => client.GetFolderAsync(prefix, folder, options with { Observer = meter }, context.Cancellation));
+            context, $"get {source}", meter =>
+                client.GetFolderAsync(prefix, folder, options with { Observer = meter }, context.Cancellation));
         return FolderReport.Write(context, result);
     }
 
@@ -108,7 +124,8 @@ internal static class GetCommand
                     ? $", {result.Migrations} migrations, longest stall {Quantities.Duration(result.LongestStall)}"
                     : "";
                 string resumed = result.Resumed > 0 ? $", {Quantities.Size(result.Resumed)} were there" : "";
-                context.Say($"{file}: {Quantities.Size(result.Bytes)} in {Quantities.Duration(result.Elapsed)}{resumed}{migrations}, version {result.Uid}");
+                string bytes = $"{Quantities.Size(result.Bytes)} in {Quantities.Duration(result.Elapsed)}";
+                context.Say($"{file}: {bytes}{resumed}{migrations}, version {result.Uid}");
                 break;
             default:
                 context.WriteJson(writer =>

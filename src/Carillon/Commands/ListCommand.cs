@@ -14,11 +14,23 @@ internal static class ListCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var where = new Argument<string?>("BUCKET[/PREFIX]") { Description = "What to list; nothing: the buckets", Arity = ArgumentArity.ZeroOrOne };
+        var where = new Argument<string?>("BUCKET[/PREFIX]")
+        {
+            Description = "What to list; nothing: the buckets",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
         var recursive = new Option<bool>("--recursive", "-r") { Description = "All names, not only up to the next slash" };
         var versions = new Option<bool>("--versions") { Description = "Every kept version, deletions too" };
-        var limit = new Option<int?>("--limit") { Description = "At most so many names; -o json tells where to go on as next", HelpName = "N" };
-        var after = new Option<string?>("--after") { Description = "Only names after this one, or the next of a former page", HelpName = "NAME" };
+        var limit = new Option<int?>("--limit")
+        {
+            Description = "At most so many names; -o json tells where to go on as next",
+            HelpName = "N",
+        };
+        var after = new Option<string?>("--after")
+        {
+            Description = "Only names after this one, or the next of a former page",
+            HelpName = "NAME",
+        };
         var command = new DocumentedCommand("ls", "List buckets, or the names in one")
         {
             Examples = ["carillon ls", "carillon ls files/releases/", "carillon ls files -r -o json", "carillon ls files/a.txt --versions"],
@@ -140,7 +152,10 @@ internal static class ListCommand
         table.Write(context.Out);
     }
 
-    /// <summary>One JSON document, written page by page: a million names need no more memory than a thousand. Prefixes come at the end.</summary>
+    /// <summary>
+    /// One JSON document, written page by page: a million names need no more memory than a thousand. Prefixes come at the
+    /// end.
+    /// </summary>
     private sealed class JsonListing : IDisposable
     {
         private readonly TextWriter _output;
@@ -163,7 +178,8 @@ internal static class ListCommand
             writer.WriteString("uid", entry.Uid);
             writer.WriteNumber("size", entry.Size);
             writer.WriteString("sha256", entry.Sha256);
-            writer.WriteString("modified", entry.Modified?.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+            writer.WriteString(
+                "modified", entry.Modified?.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
             writer.WriteString("kind", entry.Kind);
             writer.WriteEndObject();
         }

@@ -12,17 +12,34 @@ internal static class PutCommand
     public static Command Create(CommandRunner runner)
     {
         var file = new Argument<string>("FILE") { Description = "The file to put, - for standard input, with -r a folder" };
-        var target = new Argument<string>("BUCKET/NAME") { Description = "Where to put it; with -r the prefix of all names, or only a bucket" };
+        var target = new Argument<string>("BUCKET/NAME")
+        {
+            Description = "Where to put it; with -r the prefix of all names, or only a bucket",
+        };
         var recursive = new Option<bool>("--recursive", "-r") { Description = "Put a folder: modes, times and symbolic links are kept" };
         var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version", HelpName = "UID" };
         var ifNoneMatch = new Option<bool>("--if-none-match") { Description = "Only if there is no such object" };
-        var key = new Option<string?>("--key") { Description = "Idempotency key: the same put under it gives the same version; made where not given", HelpName = "KEY" };
+        var key = new Option<string?>("--key")
+        {
+            Description = "Idempotency key: the same put under it gives the same version; made where not given",
+            HelpName = "KEY",
+        };
         var ack = new Option<string?>("--ack") { Description = "What to wait for: agreed or sequenced", HelpName = "agreed|sequenced" };
         ack.AcceptOnlyFromAmong("agreed", "sequenced");
         var type = new Option<string?>("--content-type") { Description = "Media type to keep with it", HelpName = "TYPE" };
-        var links = new Option<string>("--links") { Description = "With -r, symbolic links: keep, skip or follow", HelpName = "keep|skip|follow", DefaultValueFactory = _ => "keep" };
+        var links = new Option<string>("--links")
+        {
+            Description = "With -r, symbolic links: keep, skip or follow",
+            HelpName = "keep|skip|follow",
+            DefaultValueFactory = _ => "keep",
+        };
         links.AcceptOnlyFromAmong("keep", "skip", "follow");
-        var parallel = new Option<int>("--parallel") { Description = "With -r, files under way at once", HelpName = "N", DefaultValueFactory = _ => 32 };
+        var parallel = new Option<int>("--parallel")
+        {
+            Description = "With -r, files under way at once",
+            HelpName = "N",
+            DefaultValueFactory = _ => 32,
+        };
         var command = new DocumentedCommand("put", "Put a file in, at any server")
         {
             Examples =
@@ -74,7 +91,9 @@ internal static class PutCommand
     {
         if (path != "-" && !File.Exists(path))
         {
-            throw new ExitException(ExitCode.Failed, Directory.Exists(path) ? $"{path} is a folder; put it with -r" : $"{path}: there is no such file");
+            throw new ExitException(ExitCode.Failed, Directory.Exists(path)
+                ? $"{path} is a folder; put it with -r"
+                : $"{path}: there is no such file");
         }
 
         options = options with { Key = options.Key ?? CarillonClient.NewKey() };
@@ -101,7 +120,8 @@ internal static class PutCommand
         // One answer about a bucket that is missing, and not one for each file.
         await client.BucketAsync(prefix.Bucket, context.Cancellation);
         FolderResult result = await ProgressDisplay.ShowAsync(
-            context, $"put {target}", meter => client.PutFolderAsync(path, prefix, options with { Observer = meter }, context.Cancellation));
+            context, $"put {target}", meter =>
+                client.PutFolderAsync(path, prefix, options with { Observer = meter }, context.Cancellation));
         return FolderReport.Write(context, result);
     }
 

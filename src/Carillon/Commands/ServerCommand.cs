@@ -13,7 +13,10 @@ internal static class ServerCommand
         file.Required = true;
         Option<string[]> set = Set();
         var check = new Option<bool>("--check") { Description = "Check the configuration, and exit" };
-        var untilInputEnds = new Option<bool>("--until-stdin-ends") { Description = "Stop when standard input ends: no server outlives what started it" };
+        var untilInputEnds = new Option<bool>("--until-stdin-ends")
+        {
+            Description = "Stop when standard input ends: no server outlives what started it",
+        };
         var command = new DocumentedCommand("server", "Run one server in the foreground; SIGTERM stops it in good order")
         {
             Examples = ["carillon server --config /etc/carillon/s1/server.json", "carillon server --config s1/server.json --check"],
@@ -25,7 +28,8 @@ internal static class ServerCommand
         runner.Run(command, async context =>
         {
             string path = context.Parse.GetRequiredValue(file)!;
-            Configuration configuration = ConfigurationLoader.Load(path, ConfigurationLoader.ProcessEnvironment(), context.Parse.GetValue(set) ?? []);
+            Configuration configuration = ConfigurationLoader.Load(
+                path, ConfigurationLoader.ProcessEnvironment(), context.Parse.GetValue(set) ?? []);
             if (!configuration.Faults.IsEmpty)
             {
                 return Refuse(context, path, configuration);
@@ -54,7 +58,8 @@ internal static class ServerCommand
     /// <summary>The option that sets single values.</summary>
     public static Option<string[]> Set() => new("--set")
     {
-        Description = "One value, over file and environment; may be repeated", HelpName = "SECTION.KEY=VALUE", AllowMultipleArgumentsPerToken = false,
+        Description = "One value, over file and environment; may be repeated", HelpName = "SECTION.KEY=VALUE",
+            AllowMultipleArgumentsPerToken = false,
     };
 
     /// <summary>Tells what is wrong with a configuration, a line each.</summary>
@@ -62,7 +67,9 @@ internal static class ServerCommand
     {
         foreach (string fault in configuration.Faults)
         {
-            new ErrorReport { ExitCode = ExitCode.Usage, Code = "configuration", Message = fault.StartsWith(file, StringComparison.Ordinal) ? fault : $"{file}: {fault}" }
+            new ErrorReport { ExitCode = ExitCode.Usage, Code = "configuration", Message = fault.StartsWith(file, StringComparison.Ordinal)
+                ? fault
+                : $"{file}: {fault}" }
                 .Write(context.Error, context.IsJson);
         }
 

@@ -10,6 +10,7 @@ internal static class ServerComposition
     public static Task<int> RunAsync(ServerOptions options, CommandContext context, CancellationToken stop)
     {
         stop.ThrowIfCancellationRequested();
-        throw new ExitException(ExitCode.Failed, $"server {options.Name}: this build of {nameof(Carillon)} has no server in it ({context.Format})");
+        throw new ExitException(
+            ExitCode.Failed, $"server {options.Name}: this build of {nameof(Carillon)} has no server in it ({context.Format})");
     }
 }

@@ -10,7 +10,8 @@ internal static class SubmissionCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var command = new DocumentedCommand("submission", "Ask what became of a write") { Examples = ["carillon submission show --key order-4711"] };
+        var command = new DocumentedCommand(
+            "submission", "Ask what became of a write") { Examples = ["carillon submission show --key order-4711"] };
         command.Add(Show(runner));
         return command;
     }
@@ -21,7 +22,8 @@ internal static class SubmissionCommand
         var key = new Option<string?>("--key") { Description = "The idempotency key instead", HelpName = "KEY" };
         var command = new DocumentedCommand("show", "Show a submission's outcome: pending, accepted or rejected; any server can tell")
         {
-            Examples = ["carillon submission show 1767225600000-0@s1.00c0ffee00c0ffee", "carillon submission show --key order-4711 -o json"],
+            Examples = ["carillon submission show 1767225600000-0@s1.00c0ffee00c0ffee",
+                "carillon submission show --key order-4711 -o json"],
         };
         command.Add(id);
         command.Add(key);
@@ -63,6 +65,7 @@ internal static class SubmissionCommand
         context.Out.WriteLine($"outcome   {known.Outcome}");
         context.Out.WriteLine($"uid       {known.Uid ?? "-"}");
         context.Out.WriteLine($"sequence  {known.Sequence?.ToString(CultureInfo.InvariantCulture) ?? "-"}");
-        context.Out.WriteLine($"vector    {(known.Vector is { Count: > 0 } vector ? string.Join(' ', vector.Select(b => $"{b.Key}:{(b.Value ? 1 : 0)}")) : "-")}");
+        string bits = known.Vector is { Count: > 0 } vector ? string.Join(' ', vector.Select(b => $"{b.Key}:{(b.Value ? 1 : 0)}")) : "-";
+        context.Out.WriteLine($"vector    {bits}");
     }
 }

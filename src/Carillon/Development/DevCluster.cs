@@ -75,20 +75,23 @@ internal sealed class DevCluster : IAsyncDisposable
             int dead = Array.IndexOf(deaths, first);
             if (dead >= 0 && !patience.IsCancellationRequested)
             {
-                throw new ExitException(ExitCode.Failed, $"{Servers[dead].Record.Name} ended at its start ({await deaths[dead]}): {Tail(Servers[dead])}");
+                throw new ExitException(
+                    ExitCode.Failed, $"{Servers[dead].Record.Name} ended at its start ({await deaths[dead]}): {Tail(Servers[dead])}");
             }
 
             await ready;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            throw new ExitException(ExitCode.TimedOut, $"the cluster was not ready within {ReadyTime.TotalSeconds:0} s; see {_folder.LogOf(Servers[0].Record)}");
+            throw new ExitException(ExitCode.TimedOut,
+                $"the cluster was not ready within {ReadyTime.TotalSeconds:0} s; see {_folder.LogOf(Servers[0].Record)}");
         }
         finally
         {
             // The waits for deaths end with it: what follows waits for them by itself.
             await patience.CancelAsync();
-            await Task.WhenAll(deaths.Select(d => d.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)));
+            await Task.WhenAll(
+                deaths.Select(d => d.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)));
         }
     }
 
@@ -110,7 +113,8 @@ internal sealed class DevCluster : IAsyncDisposable
     /// <summary>Waits until a server is ready.</summary>
     public static async Task WaitReadyAsync(DevServer server, CancellationToken cancellation)
     {
-        using var http = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri(server.Address), Timeout = TimeSpan.FromSeconds(2) };
+        using var http = new HttpClient(
+            new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri(server.Address), Timeout = TimeSpan.FromSeconds(2) };
         while (!(await IsGoodAsync(http, "/healthz/ready", cancellation) && await IsGoodAsync(http, "/healthz/cluster", cancellation)))
         {
             await Task.Delay(Interval, cancellation);
@@ -118,7 +122,8 @@ internal sealed class DevCluster : IAsyncDisposable
     }
 
     /// <summary>A client that begins at one of the servers.</summary>
-    public static CarillonClient ClientOf(params DevServer[] servers) => new(new CarillonClientOptions { Servers = [.. servers.Select(s => new Uri(s.Address))] });
+    public static CarillonClient ClientOf(
+        params DevServer[] servers) => new(new CarillonClientOptions { Servers = [.. servers.Select(s => new Uri(s.Address))] });
 
     public async ValueTask DisposeAsync()
     {
@@ -152,7 +157,8 @@ internal sealed class DevCluster : IAsyncDisposable
             using HttpResponseMessage response = await http.GetAsync(path, cancellation);
             return response.IsSuccessStatusCode;
         }
-        catch (Exception fault) when (fault is HttpRequestException || (fault is OperationCanceledException && !cancellation.IsCancellationRequested))
+        catch (Exception fault) when (
+            fault is HttpRequestException || (fault is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
             return false;
         }

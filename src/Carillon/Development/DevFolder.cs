@@ -142,7 +142,8 @@ internal sealed class DevFolder : IDisposable
         if (Servers.Length != servers || first != port)
         {
             throw new UsageException(
-                $"{Path} holds a cluster of {Servers.Length} servers from port {first}; use --servers {Servers.Length} --port {first}, or another --data");
+                $"{Path} holds a cluster of {Servers.Length} servers from port {first}; "
+                + $"use --servers {Servers.Length} --port {first}, or another --data");
         }
     }
 }

@@ -56,7 +56,9 @@ internal sealed class DevServer : IAsyncDisposable
         await _process!.WaitForExitAsync(cancellation);
         ProcessId = null;
         int code = _process.ExitCode;
-        return code > 128 ? string.Create(CultureInfo.InvariantCulture, $"signal {code - 128}") : string.Create(CultureInfo.InvariantCulture, $"exit code {code}");
+        return code > 128
+            ? string.Create(CultureInfo.InvariantCulture, $"signal {code - 128}")
+            : string.Create(CultureInfo.InvariantCulture, $"exit code {code}");
     }
 
     /// <summary>The last lines of what it said.</summary>
@@ -113,12 +115,15 @@ internal sealed class DevServer : IAsyncDisposable
     private static (string Program, string[] Before) Self()
     {
         string program = Environment.ProcessPath ?? throw new IOException("this process does not know its own executable");
-        return Path.GetFileNameWithoutExtension(program) == "dotnet" ? (program, [Assembly.GetExecutingAssembly().Location]) : (program, []);
+        return Path.GetFileNameWithoutExtension(program) == "dotnet"
+            ? (program, [Assembly.GetExecutingAssembly().Location])
+            : (program, []);
     }
 
     private async Task CopyOutputAsync(Process process)
     {
-        await using var log = new StreamWriter(new FileStream(_log, FileMode.Append, FileAccess.Write, FileShare.ReadWrite)) { AutoFlush = true };
+        await using var log = new StreamWriter(
+            new FileStream(_log, FileMode.Append, FileAccess.Write, FileShare.ReadWrite)) { AutoFlush = true };
         Lock writing = new();
         await Task.WhenAll(CopyAsync(process.StandardOutput), CopyAsync(process.StandardError));
 

@@ -28,16 +28,21 @@ internal sealed class DevTour(DevCluster cluster, CommandContext context)
         byte[] content = RandomNumberGenerator.GetBytes(8 << 20);
         var large = new ObjectName(Bucket, "large.bin");
         await StepAsync($"make a bucket: carillon bucket create {Bucket}", MakeBucketAsync);
-        await StepAsync($"put 8 MiB at {First.Record.Name}: carillon put large.bin {large} --server {First.Address}", () => PutAsync(First, large, content));
+        await StepAsync($"put 8 MiB at {First.Record.Name}: carillon put large.bin {large} --server {First.Address}", () =>
+            PutAsync(First, large, content));
         await StepAsync($"kill -9 {First.ProcessId}: {First.Record.Name}, the server that took it, is gone", KillFirstAsync);
-        await StepAsync($"get it at {Last.Record.Name}: carillon get {large} --server {Last.Address}", () => SameAsync(Last, large, content));
+        await StepAsync(
+            $"get it at {Last.Record.Name}: carillon get {large} --server {Last.Address}", () => SameAsync(Last, large, content));
         var small = new ObjectName(Bucket, "letters/one.txt");
         byte[] words = Encoding.UTF8.GetBytes("put while a server was down\n");
-        await StepAsync($"put another with {First.Record.Name} still down: carillon put one.txt {small} --server {Last.Address}", () => PutAsync(Last, small, words));
-        await StepAsync($"start {First.Record.Name} again: carillon server --config …/{First.Record.Name}/server.json", RestartFirstAsync);
+        await StepAsync($"put another with {First.Record.Name} still down: carillon put one.txt {small} --server {Last.Address}", () =>
+            PutAsync(Last, small, words));
+        await StepAsync($"start {First.Record.Name} again: carillon server --config …/server.json", RestartFirstAsync);
         await StepAsync("ls at every server shows the same: carillon ls -r demo", SameListingsAsync);
-        await StepAsync($"{First.Record.Name} has what it missed: carillon cat {small} --server {First.Address}", () => SameAsync(First, small, words));
-        await StepAsync($"kill -9 so many that less than a quorum ({Majority}) is left: a put is refused, and nothing is stored", RefusedAsync);
+        await StepAsync(
+            $"{First.Record.Name} has what it missed: carillon cat {small} --server {First.Address}", () => SameAsync(First, small, words));
+        await StepAsync(
+            $"kill -9 so many that less than a quorum ({Majority}) is left: a put is refused, and nothing is stored", RefusedAsync);
         await StepAsync("start them again, and put once more", RecoveredAsync);
         context.Out.WriteLine("All of it came out.");
     }
@@ -50,7 +55,8 @@ internal sealed class DevTour(DevCluster cluster, CommandContext context)
         {
             await work();
         }
-        catch (Exception fault) when (fault is CarillonException or IOException or OperationCanceledException && !context.Cancellation.IsCancellationRequested)
+        catch (Exception fault) when (
+            fault is CarillonException or IOException or OperationCanceledException && !context.Cancellation.IsCancellationRequested)
         {
             throw new ExitException(ExitCode.Failed, $"step {_step} did not come out: {fault.Message}");
         }
@@ -67,7 +73,8 @@ internal sealed class DevTour(DevCluster cluster, CommandContext context)
     private async Task PutAsync(DevServer server, ObjectName name, byte[] content)
     {
         using CarillonClient client = DevCluster.ClientOf(server);
-        PutAnswer answer = (await client.PutAsync(name, PutSource.FromBytes(content), cancellation: context.Cancellation)).AcceptedOrThrow();
+        PutAnswer answer = (
+            await client.PutAsync(name, PutSource.FromBytes(content), cancellation: context.Cancellation)).AcceptedOrThrow();
         context.Out.WriteLine($"    accepted by a quorum as version {answer.Uid}");
     }
 

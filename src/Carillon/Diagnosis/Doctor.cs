@@ -32,7 +32,8 @@ internal static class Doctor
             findings.AddRange(configuration.Faults.Select(f => new Finding(Grade.Bad, "configuration", f)));
             if (configuration.Faults.IsEmpty)
             {
-                findings.Add(new Finding(Grade.Good, "configuration", $"server {configuration.Options.Name} of cluster {configuration.Options.Cluster.Name}"));
+                findings.Add(new Finding(
+                    Grade.Good, "configuration", $"server {configuration.Options.Name} of cluster {configuration.Options.Cluster.Name}"));
                 folder = configuration.Options.Resolve(configuration.Options.Files.Data);
                 findings.AddRange(Secrets(configuration.Options));
                 findings.AddRange(Ports(configuration.Options));
@@ -51,7 +52,8 @@ internal static class Doctor
             string found = Quantities.Size(buffer);
             yield return buffer >= WantedSocketBuffer
                 ? new Finding(Grade.Good, "net.core.rmem_max", found)
-                : new Finding(Grade.Doubtful, "net.core.rmem_max", found, $"bursts of datagrams may be lost; sysctl -w net.core.rmem_max={WantedSocketBuffer}");
+                : new Finding(Grade.Doubtful, "net.core.rmem_max", found,
+                    $"bursts of datagrams may be lost; sysctl -w net.core.rmem_max={WantedSocketBuffer}");
         }
 
         if (OpenFiles() is { } files)
@@ -59,7 +61,8 @@ internal static class Doctor
             string found = files.ToString(CultureInfo.InvariantCulture);
             yield return files >= WantedFiles
                 ? new Finding(Grade.Good, "open files", found)
-                : new Finding(Grade.Doubtful, "open files", found, $"many clients need more; ulimit -n {WantedFiles}, or LimitNOFILE in the unit");
+                : new Finding(
+                    Grade.Doubtful, "open files", found, $"many clients need more; ulimit -n {WantedFiles}, or LimitNOFILE in the unit");
         }
     }
 
@@ -78,13 +81,15 @@ internal static class Doctor
         }
         catch (Exception fault) when (fault is SecurityFileException or IOException or UnauthorizedAccessException)
         {
-            finding = new Finding(Grade.Bad, "secrets", fault.Message, "copy the folder that cluster init made, and chmod 600 what is in it");
+            finding = new Finding(
+                Grade.Bad, "secrets", fault.Message, "copy the folder that cluster init made, and chmod 600 what is in it");
         }
 
         yield return finding;
         if (File.Exists(Path.Combine(folder, ClusterAuthority.KeyFile)))
         {
-            yield return new Finding(Grade.Doubtful, "secrets", "the authority's key is here", "it is no server's business; keep it elsewhere");
+            yield return new Finding(
+                Grade.Doubtful, "secrets", "the authority's key is here", "it is no server's business; keep it elsewhere");
         }
     }
 
@@ -131,7 +136,8 @@ internal static class Doctor
         long free = new DriveInfo(existing).AvailableFreeSpace;
         yield return free >= LeastFreeBytes
             ? new Finding(Grade.Good, "free space", $"{Quantities.Size(free)} at {existing}")
-            : new Finding(Grade.Bad, "free space", $"{Quantities.Size(free)} at {existing}", $"a server needs {Quantities.Size(LeastFreeBytes)} to work in");
+            : new Finding(Grade.Bad, "free space", $"{Quantities.Size(free)} at {existing}",
+                $"a server needs {Quantities.Size(LeastFreeBytes)} to work in");
         yield return Flushes(existing);
         if (folder != "." && !Directory.Exists(folder))
         {
@@ -169,10 +175,12 @@ internal static class Doctor
         try
         {
             CarillonClientOptions options = context.ClientOptions();
-            using var client = new CarillonClient(options with { Timeout = TimeSpan.FromSeconds(2), AttemptTimeout = TimeSpan.FromSeconds(1) });
+            using var client = new CarillonClient(
+                options with { Timeout = TimeSpan.FromSeconds(2), AttemptTimeout = TimeSpan.FromSeconds(1) });
             ClusterStatus status = (await client.ClusterStatusAsync(context.Cancellation)).Value;
             double worst = status.Servers.Select(s => Math.Abs(s.ClockOffsetMs ?? 0)).DefaultIfEmpty(0).Max();
-            string found = string.Create(CultureInfo.InvariantCulture, $"the servers' clocks are at most {worst:0.#} ms from the asked one's");
+            string found = string.Create(
+                CultureInfo.InvariantCulture, $"the servers' clocks are at most {worst:0.#} ms from the asked one's");
             return worst < DoubtfulClock.TotalMilliseconds
                 ? new Finding(Grade.Good, "clock", found)
                 : new Finding(Grade.Doubtful, "clock", found, "run an NTP client on every server; 30 s off is refused");
@@ -181,15 +189,18 @@ internal static class Doctor
         {
             bool plausible = DateTimeOffset.UtcNow.Year >= 2024;
             return plausible
-                ? new Finding(Grade.Good, "clock", string.Create(CultureInfo.InvariantCulture, $"{DateTimeOffset.UtcNow:u}; no server answers to compare it with"))
+                ? new Finding(Grade.Good, "clock", string.Create(
+                    CultureInfo.InvariantCulture, $"{DateTimeOffset.UtcNow:u}; no server answers to compare it with"))
                 : new Finding(Grade.Bad, "clock", string.Create(CultureInfo.InvariantCulture, $"{DateTimeOffset.UtcNow:u}"), "set it");
         }
     }
 
     private static long? ReadNumber(string file) =>
-        File.Exists(file) && long.TryParse(File.ReadAllText(file).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out long number) ? number : null;
+        File.Exists(file) && long.TryParse(File.ReadAllText(file).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out long number)
+            ? number
+            : null;
 
-    // "Max open files            1024                 1048576              files": the soft limit, which .NET raises to the hard one by itself.
+    // "Max open files 1024 1048576 files": the soft limit, which .NET raises to the hard one by itself.
     private static long? OpenFiles()
     {
         const string Limits = "/proc/self/limits";

@@ -57,9 +57,10 @@ public sealed record ClusterOptions
             yield return "cluster.servers: none of them is an entry server";
         }
 
-        if (Quorum is { } quorum && (quorum > voters || quorum < Protocols.Cluster.Quorum.Majority(voters)))
+        int majority = Protocols.Cluster.Quorum.Majority(voters);
+        if (Quorum is { } quorum && (quorum > voters || quorum < majority))
         {
-            yield return $"cluster.quorum: {quorum} of {voters} entry servers; use {Protocols.Cluster.Quorum.Majority(voters)} to {voters}, since any two quorums must meet";
+            yield return $"cluster.quorum: {quorum} of {voters} entry servers; use {majority} to {voters}, since any two quorums must meet";
         }
     }
 }

@@ -93,7 +93,9 @@ internal sealed class ConfigurationLoader
             }
             else
             {
-                Give(name, property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText(), origin, "");
+                Give(name, property.Value.ValueKind == JsonValueKind.String
+                    ? property.Value.GetString()!
+                    : property.Value.GetRawText(), origin, "");
             }
         }
     }
@@ -187,7 +189,9 @@ internal sealed class ConfigurationLoader
     private Configuration Build(string? file)
     {
         object options = new ServerOptions();
-        Set(typeof(ServerOptions), options, nameof(ServerOptions.Folder), file is null ? "." : Path.GetDirectoryName(Path.GetFullPath(file))!);
+        Set(typeof(ServerOptions), options, nameof(ServerOptions.Folder), file is null
+            ? "."
+            : Path.GetDirectoryName(Path.GetFullPath(file))!);
         if (_given.TryGetValue(OptionKeys.ServerName, out var name))
         {
             Set(typeof(ServerOptions), options, nameof(ServerOptions.Name), name.Value);
@@ -206,7 +210,9 @@ internal sealed class ConfigurationLoader
             }
 
             object? value = key.Places[0].Property.GetValue(key.Places[0].Section.GetValue(options));
-            string text = value is ImmutableArray<ServerRecord> servers ? string.Join(", ", servers.Select(s => $"{s.Name}={s.Host}:{s.HttpPort}")) : OptionText.Format(value);
+            string text = value is ImmutableArray<ServerRecord> servers
+                ? string.Join(", ", servers.Select(s => $"{s.Name}={s.Host}:{s.HttpPort}"))
+                : OptionText.Format(value);
             values.Add(new(key.Name, text, given.Origin ?? "default"));
         }
 
@@ -221,7 +227,8 @@ internal sealed class ConfigurationLoader
         IEnumerable<string> faults = options.Validate();
         foreach (PropertyInfo section in typeof(ServerOptions).GetProperties())
         {
-            if (section.PropertyType.GetMethod("Validate", Type.EmptyTypes)?.Invoke(section.GetValue(options), null) is IEnumerable<string> found)
+            if (section.PropertyType.GetMethod(
+                "Validate", Type.EmptyTypes)?.Invoke(section.GetValue(options), null) is IEnumerable<string> found)
             {
                 faults = faults.Concat(found);
             }
@@ -230,5 +237,6 @@ internal sealed class ConfigurationLoader
         return faults;
     }
 
-    private static void Set(Type type, object target, string property, object? value) => type.GetProperty(property)!.SetValue(target, value);
+    private static void Set(
+        Type type, object target, string property, object? value) => type.GetProperty(property)!.SetValue(target, value);
 }

@@ -6,7 +6,10 @@ public sealed record FileOptions
     /// <summary>Folder of everything the server stores. One server's only; its first start writes the disk id into it.</summary>
     public string Data { get; init; } = "data";
 
-    /// <summary>Folder of the server's certificate and key, the authority's certificate, the cluster's key and the tokens; mode 0600 each.</summary>
+    /// <summary>
+    /// Folder of the server's certificate and key, the authority's certificate, the cluster's key and the tokens; mode 0600
+    /// each.
+    /// </summary>
     public string Secrets { get; init; } = ".";
 
     /// <summary>PEM file of the HTTP certificate; empty: HTTP without TLS.</summary>

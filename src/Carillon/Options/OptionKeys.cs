@@ -81,5 +81,6 @@ internal static class OptionKeys
         property is { CanWrite: true, GetMethod.IsStatic: false }
         // What a loop is called in logs is nobody's to configure.
         && !(property.DeclaringType == typeof(EventLoopOptions) && property.Name == nameof(EventLoopOptions.Name))
-        && (OptionText.IsScalar(property.PropertyType) || property.PropertyType == typeof(System.Collections.Immutable.ImmutableArray<ServerRecord>));
+        && (OptionText.IsScalar(property.PropertyType)
+            || property.PropertyType == typeof(System.Collections.Immutable.ImmutableArray<ServerRecord>));
 }

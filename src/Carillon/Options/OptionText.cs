@@ -5,14 +5,17 @@ using Carillon.Protocols;
 
 namespace Carillon.Options;
 
-/// <summary>Values of options as text: in the environment, on the command line, and in listings. A file's JSON is read the same way.</summary>
+/// <summary>
+/// Values of options as text: in the environment, on the command line, and in listings. A file's JSON is read the same way.
+/// </summary>
 internal static class OptionText
 {
     /// <summary>True for types that one text can stand for.</summary>
     public static bool IsScalar(Type type)
     {
         Type plain = Nullable.GetUnderlyingType(type) ?? type;
-        return plain.IsEnum || plain == typeof(string) || plain == typeof(bool) || plain == typeof(int) || plain == typeof(uint) || plain == typeof(long)
+        return plain.IsEnum || plain == typeof(string) || plain == typeof(bool) || plain == typeof(int) || plain == typeof(uint)
+            || plain == typeof(long)
             || plain == typeof(ulong) || plain == typeof(double) || plain == typeof(TimeSpan) || plain == typeof(IPAddress);
     }
 
@@ -31,7 +34,9 @@ internal static class OptionText
         {
             _ when plain == typeof(string) => (text, ""),
             _ when plain == typeof(bool) => (Bool(text), "true or false"),
-            _ when plain == typeof(TimeSpan) => (Quantities.TryDuration(text, out TimeSpan span) ? span : null, "a duration such as 500ms, 30s or 1h"),
+            _ when plain == typeof(TimeSpan) => (Quantities.TryDuration(text, out TimeSpan span)
+                ? span
+                : null, "a duration such as 500ms, 30s or 1h"),
             _ when plain == typeof(double) => (Number<double>(text, NumberStyles.Float), "a number"),
             _ when plain == typeof(IPAddress) => (IPAddress.TryParse(text, out IPAddress? address) ? address : null, "an IP address"),
             _ when plain.IsEnum => (EnumValue(plain, text), "one of " + string.Join(", ", Enum.GetNames(plain).Select(CamelCase))),
@@ -75,14 +80,19 @@ internal static class OptionText
     };
 
     private static object? EnumValue(Type type, string text) =>
-        Enum.GetNames(type).FirstOrDefault(n => string.Equals(n, text, StringComparison.OrdinalIgnoreCase)) is { } name ? Enum.Parse(type, name) : null;
+        Enum.GetNames(type).FirstOrDefault(n => string.Equals(n, text, StringComparison.OrdinalIgnoreCase)) is { } name
+            ? Enum.Parse(type, name)
+            : null;
 
     private static object? Whole(Type type, string text)
     {
-        bool good = long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) || Quantities.TrySize(text, out number);
+        bool good = long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)
+            || Quantities.TrySize(text, out number);
         if (!good)
         {
-            return type == typeof(ulong) && ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong large) ? large : null;
+            return type == typeof(ulong) && ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong large)
+                ? large
+                : null;
         }
 
         return type switch

@@ -20,7 +20,11 @@ public sealed class CliChangesetTests : IDisposable
     {
         await File.WriteAllTextAsync(Path.Combine(_folder, "a b.txt"), "x", TestContext.Current.CancellationToken);
         Changeset changeset = ChangesetCommand.Read(
-            """{"operations":[{"put":"files/a","file":"a b.txt"},{"put":"files/b","text":"t","ifMatch":"1-0@s1"},{"delete":"files/c"}]}"""u8.ToArray(), _folder);
+            """
+            {"operations":[
+              {"put":"files/a","file":"a b.txt"},{"put":"files/b","text":"t","ifMatch":"1-0@s1"},{"delete":"files/c"}]}
+            """u8.ToArray(),
+            _folder);
         Assert.Equal(new KeyValuePair<string, string>("file-1", Path.Combine(_folder, "a b.txt")), Assert.Single(changeset.Files));
         using var json = JsonDocument.Parse(changeset.Json);
         JsonElement[] operations = [.. json.RootElement.GetProperty("operations").EnumerateArray()];

@@ -51,7 +51,8 @@ public sealed class CliConfigurationTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "file modes");
         Assert.Equal(0, (await InitAsync("s1=127.0.0.1")).Code);
-        foreach (string file in Directory.GetFiles(Out, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".json", StringComparison.Ordinal)))
+        foreach (string file in Directory.GetFiles(
+            Out, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".json", StringComparison.Ordinal)))
         {
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(file));
         }
@@ -94,9 +95,15 @@ public sealed class CliConfigurationTests : IDisposable
         string file = Path.Combine(_folder, "c.json");
         await File.WriteAllTextAsync(
             file,
-            text.Replace("\"http\": {", "\"push\": { \"timeout\": \"3s\", \"minRate\": \"2MB\" }, \"clock\": { \"maxSkew\": \"10s\" }, \"http\": {", StringComparison.Ordinal),
+            text.Replace(
+                "\"http\": {",
+                """
+                "push": { "timeout": "3s", "minRate": "2MB" }, "clock": { "maxSkew": "10s" }, "http": {
+                """,
+                StringComparison.Ordinal),
             TestContext.Current.CancellationToken);
-        KeyValuePair<string, string>[] environment = [new("CARILLON__PUSH__TIMEOUT", "4s"), new("CARILLON__HEARTBEAT__INTERVAL", "50ms"), new("CARILLON_SERVER", "x")];
+        KeyValuePair<string, string>[] environment = [new(
+            "CARILLON__PUSH__TIMEOUT", "4s"), new("CARILLON__HEARTBEAT__INTERVAL", "50ms"), new("CARILLON_SERVER", "x")];
         Configuration configuration = ConfigurationLoader.Load(file, environment, ["heartbeat.interval=60ms"]);
         Assert.Empty(configuration.Faults);
         Assert.Equal(TimeSpan.FromSeconds(4), configuration.Options.Exchange.PushTimeout);
@@ -124,7 +131,8 @@ public sealed class CliConfigurationTests : IDisposable
     {
         await InitAsync("s1=127.0.0.1");
         string text = await File.ReadAllTextAsync(First, TestContext.Current.CancellationToken);
-        await File.WriteAllTextAsync(First, text.Replace("\"http\": {", addition + ", \"http\": {", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        await File.WriteAllTextAsync(First, text.Replace(
+            "\"http\": {", addition + ", \"http\": {", StringComparison.Ordinal), TestContext.Current.CancellationToken);
         CliRun run = await CliRun.OfAsync(["server", "--config", First, "--check"]);
         Assert.Equal(ExitCode.Usage, run.Code);
         Assert.Contains(words, run.Error, StringComparison.Ordinal);
@@ -133,7 +141,8 @@ public sealed class CliConfigurationTests : IDisposable
     [Fact]
     public void Wrong_variable_is_told_with_the_nearest_one()
     {
-        Configuration configuration = ConfigurationLoader.Load(null, [new("CARILLON__PUSH__TIMEUOT", "1s")], ["push.timeuot=1s", "nonsense"]);
+        Configuration configuration = ConfigurationLoader.Load(
+            null, [new("CARILLON__PUSH__TIMEUOT", "1s")], ["push.timeuot=1s", "nonsense"]);
         Assert.Contains(configuration.Faults, f => f.Contains("did you mean CARILLON__PUSH__TIMEOUT?", StringComparison.Ordinal));
         Assert.Contains(configuration.Faults, f => f.Contains("did you mean 'push.timeout'?", StringComparison.Ordinal));
         Assert.Contains(configuration.Faults, f => f.Contains("--set nonsense", StringComparison.Ordinal));
@@ -143,10 +152,13 @@ public sealed class CliConfigurationTests : IDisposable
     [InlineData("{", "is not JSON")]
     [InlineData("[]", "not a JSON object")]
     [InlineData("{}", "name")]
-    [InlineData("""{"name":"s9","cluster":{"name":"c","servers":[{"name":"s1","disk":"00000000000000000000000000000001","host":"h"}]}}""", "s9 is not in cluster.servers (s1)")]
+    [InlineData("""{"name":"s9","cluster":{"name":"c","servers":[{"name":"s1","disk":"00000000000000000000000000000001","host":"h"}]}}""",
+        "s9 is not in cluster.servers (s1)")]
     [InlineData("""{"name":"s1","cluster":{"name":"c","servers":[{"name":"s1","disk":"xyz","host":"h"}]}}""", "disk")]
     [InlineData("""{"name":"s1","cluster":{"name":"c","servers":[{"name":"s1","disc":"x","host":"h"}]}}""", "did you mean 'disk'?")]
-    [InlineData("""{"name":"s1","cluster":{"name":"c","quorum":3,"servers":[{"name":"s1","disk":"00000000000000000000000000000001","host":"h"}]}}""", "cluster.quorum")]
+    [InlineData(
+        """{"name":"a","cluster":{"quorum":3,"name":"c","servers":[{"name":"a","disk":"00000000000000000000000000000001","host":"h"}]}}""",
+        "quorum")]
     public async Task File_that_is_no_configuration_is_told_why(string json, string words)
     {
         string file = Path.Combine(_folder, "c.json");
@@ -176,7 +188,8 @@ public sealed class CliConfigurationTests : IDisposable
         {
             string text = configuration.Values.Single(v => v.Key == key.Name).Text;
             Configuration again = ConfigurationLoader.Load(null, [], [$"{key.Name}={text}"]);
-            Assert.DoesNotContain(again.Faults, f => f.Contains("is not", StringComparison.Ordinal) && f.Contains(key.Name + ":", StringComparison.Ordinal));
+            Assert.DoesNotContain(
+                again.Faults, f => f.Contains("is not", StringComparison.Ordinal) && f.Contains(key.Name + ":", StringComparison.Ordinal));
             Assert.Equal(text, again.Values.Single(v => v.Key == key.Name).Text);
         }
     }

@@ -112,12 +112,14 @@ public sealed class CliParsingTests
     [InlineData(400, "integrity", 9)]
     [InlineData(0, "unreachable", 1)]
     [InlineData(0, "timeout", 124)]
-    public void Every_problem_has_its_exit_code(int status, string code, int exit) => Assert.Equal(exit, ExitCode.Of(Problem.FailureOf(status, code)));
+    public void Every_problem_has_its_exit_code(
+        int status, string code, int exit) => Assert.Equal(exit, ExitCode.Of(Problem.FailureOf(status, code)));
 
     [Fact]
     public void Unknown_outcome_tells_the_key_whatever_the_reason_was()
     {
-        var result = new WriteResult<PutAnswer> { Verdict = Verdict.Unknown, Key = "k1", Problem = Problem.Own("timeout", "no answer in time") };
+        var result = new WriteResult<PutAnswer> { Verdict = Verdict.Unknown, Key = "k1", Problem = Problem.Own(
+            "timeout", "no answer in time") };
         ErrorReport report = ErrorReport.Of(result, "files/a");
         Assert.Equal(ExitCode.OutcomeUnknown, report.ExitCode);
         Assert.Contains("--key k1", report.Advice, StringComparison.Ordinal);

@@ -38,7 +38,8 @@ public sealed class ClientDownloadTests : IDisposable
     [InlineData(true)]
     public async Task Broken_or_stalled_download_goes_on_at_the_next_server_from_the_same_byte(bool stall)
     {
-        await using FakeServer first = await FakeServer.StartAsync(FakeServer.Serve(_content, "1-0@s1", breakAfter: 2_500_000, stall: stall));
+        await using FakeServer first = await FakeServer.StartAsync(
+            FakeServer.Serve(_content, "1-0@s1", breakAfter: 2_500_000, stall: stall));
         await using FakeServer second = await FakeServer.StartAsync(FakeServer.Serve(_content, "1-0@s1"));
         using CarillonClient client = FakeServer.ClientOf(first.Address, second.Address);
         GetResult result = await client.GetToFileAsync(Name, Target);
@@ -136,12 +137,14 @@ public sealed class ClientDownloadTests : IDisposable
     [Fact]
     public async Task Interrupted_download_leaves_what_a_later_one_goes_on_with()
     {
-        await using FakeServer server = await FakeServer.StartAsync(FakeServer.Serve(_content, "1-0@s1", breakAfter: 5_000_000, stall: true));
+        await using FakeServer server = await FakeServer.StartAsync(
+            FakeServer.Serve(_content, "1-0@s1", breakAfter: 5_000_000, stall: true));
         using (CarillonClient client = FakeServer.ClientOf(server.Address))
         {
             using var stop = new CancellationTokenSource();
             var observer = new StopAfter(4_500_000, stop);
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.GetToFileAsync(Name, Target, new GetOptions { Observer = observer }, stop.Token));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(
+                () => client.GetToFileAsync(Name, Target, new GetOptions { Observer = observer }, stop.Token));
         }
 
         Assert.False(File.Exists(Target));

@@ -221,7 +221,10 @@ public sealed class ClientFolderTests : IDisposable
             _objects[name] = new Stored(body.ToArray(), metadata);
             await FakeServer.WriteJsonAsync(context, 200, string.Create(
                 CultureInfo.InvariantCulture,
-                $$"""{"uid":"1-0@s1","size":{{body.Length}},"sha256":"{{Convert.ToHexStringLower(SHA256.HashData(body.ToArray()))}}","submission":"x"}"""));
+                $$"""
+                {"uid":"1-0@s1","size":{{body.Length}},"submission":"x",
+                 "sha256":"{{Convert.ToHexStringLower(SHA256.HashData(body.ToArray()))}}"}
+                """));
             return;
         }
 
@@ -243,7 +246,8 @@ public sealed class ClientFolderTests : IDisposable
         {
             name = o.Key, uid = "1-0@s1", size = o.Value.Content.Length, sha256 = "", kind = "put", metadata = o.Value.Metadata,
         });
-        string json = JsonSerializer.Serialize(new { objects, prefixes = Array.Empty<string>(), next = found.Length > 2 ? found[1].Key : null });
+        string json = JsonSerializer.Serialize(
+            new { objects, prefixes = Array.Empty<string>(), next = found.Length > 2 ? found[1].Key : null });
         await FakeServer.WriteJsonAsync(context, 200, Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(json)));
     }
 

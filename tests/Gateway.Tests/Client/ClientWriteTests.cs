@@ -21,7 +21,8 @@ public sealed class ClientWriteTests
             return FakeServer.AcceptAsync(context);
         });
         using CarillonClient client = FakeServer.ClientOf(server.Address);
-        WriteResult<PutAnswer> result = await client.PutAsync(Name, Hello, new PutOptions { Key = "k1", Metadata = [new("color", "grün")] });
+        WriteResult<PutAnswer> result = await client.PutAsync(
+            Name, Hello, new PutOptions { Key = "k1", Metadata = [new("color", "grün")] });
         Assert.Equal(Verdict.Accepted, result.Verdict);
         Assert.Equal("1-0@s1", result.Answer!.Uid);
         Assert.Equal(5, result.Answer.Size);
@@ -105,7 +106,8 @@ public sealed class ClientWriteTests
     public async Task Put_that_gets_no_answer_in_time_is_unknown()
     {
         await using FakeServer server = await FakeServer.StartAsync(FakeServer.StallAsync);
-        using var client = new CarillonClient(new CarillonClientOptions { Servers = [server.Address], Timeout = TimeSpan.FromMilliseconds(300) });
+        using var client = new CarillonClient(
+            new CarillonClientOptions { Servers = [server.Address], Timeout = TimeSpan.FromMilliseconds(300) });
         WriteResult<PutAnswer> result = await client.PutAsync(Name, Hello);
         Assert.Equal(Verdict.Unknown, result.Verdict);
         Assert.Equal("timeout", result.Problem!.Code);
@@ -115,7 +117,8 @@ public sealed class ClientWriteTests
     public async Task Unknown_outcome_tells_the_submission()
     {
         await using FakeServer server = await FakeServer.StartAsync(context => FakeServer.WriteJsonAsync(
-            context, 504, """{"status":504,"code":"outcome-unknown","detail":"?","submission":"1-0@s1.00000000000000aa"}""", "application/problem+json"));
+            context, 504, """{"status":504,"code":"outcome-unknown","detail":"?","submission":"1-0@s1.00000000000000aa"}""",
+                "application/problem+json"));
         using CarillonClient client = FakeServer.ClientOf(server.Address);
         WriteResult<PutAnswer> result = await client.PutAsync(Name, Hello);
         Assert.Equal(Verdict.Unknown, result.Verdict);
@@ -174,7 +177,8 @@ public sealed class ClientWriteTests
         await using FakeServer server = await FakeServer.StartAsync(async context =>
         {
             await context.Request.Body.CopyToAsync(Stream.Null);
-            await FakeServer.WriteJsonAsync(context, 200, $$"""{"uid":"1-0@s1","size":5,"sha256":"{{new string('0', 64)}}","submission":"x"}""");
+            await FakeServer.WriteJsonAsync(
+                context, 200, $$"""{"uid":"1-0@s1","size":5,"sha256":"{{new string('0', 64)}}","submission":"x"}""");
         });
         using CarillonClient client = FakeServer.ClientOf(server.Address);
         using var stream = new MemoryStream(new byte[5]);
@@ -233,10 +237,12 @@ public sealed class ClientWriteTests
                 }
 
                 parts["changeset"] = context.Request.Form["changeset"]!;
-                await FakeServer.WriteJsonAsync(context, 200, """{"submission":"x","uid":"3-0@s1","operations":[{"bucket":"files","name":"a","uid":"3-0@s1"}]}""");
+                await FakeServer.WriteJsonAsync(
+                    context, 200, """{"submission":"x","uid":"3-0@s1","operations":[{"bucket":"files","name":"a","uid":"3-0@s1"}]}""");
             });
             using CarillonClient client = FakeServer.ClientOf(server.Address);
-            var changeset = new Changeset(Encoding.UTF8.GetBytes("""{"operations":[{"put":"files/a","file":"file-1"}]}"""), [new("file-1", path)]);
+            var changeset = new Changeset(
+                Encoding.UTF8.GetBytes("""{"operations":[{"put":"files/a","file":"file-1"}]}"""), [new("file-1", path)]);
             WriteResult<ChangesetAnswer> result = await client.ChangesetAsync(changeset);
             Assert.Equal("3-0@s1", result.Answer!.Uid);
             Assert.Equal("content", parts["file-1"]);

@@ -14,7 +14,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Gateway.Tests.Client;
 
-/// <summary>A server that does what a test says: the client library is judged by how it takes it. Real sockets on loopback, any free port.</summary>
+/// <summary>
+/// A server that does what a test says: the client library is judged by how it takes it. Real sockets on loopback, any free
+/// port.
+/// </summary>
 internal sealed class FakeServer : IAsyncDisposable
 {
     private readonly WebApplication _application;
@@ -47,11 +50,13 @@ internal sealed class FakeServer : IAsyncDisposable
 
         application.Run(async context =>
         {
-            server.Requests.Enqueue((context.Request.Method, context.Request.Path + context.Request.QueryString, context.Request.Headers["Idempotency-Key"]));
+            server.Requests.Enqueue(
+                (context.Request.Method, context.Request.Path + context.Request.QueryString, context.Request.Headers["Idempotency-Key"]));
             await server.Handler(context);
         });
         await application.StartAsync();
-        server.Address = new Uri(application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+        server.Address = new Uri(
+            application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
         return server;
     }
 
@@ -87,7 +92,10 @@ internal sealed class FakeServer : IAsyncDisposable
 
         await WriteJsonAsync(context, 200, string.Create(
             CultureInfo.InvariantCulture,
-            $$"""{"uid":"1-0@s1","sequence":null,"size":{{size}},"sha256":"{{Convert.ToHexStringLower(hash.GetHashAndReset())}}","submission":"1-0@s1.0000000000000001"}"""));
+            $$"""
+            {"uid":"1-0@s1","sequence":null,"size":{{size}},"submission":"1-0@s1.0000000000000001",
+             "sha256":"{{Convert.ToHexStringLower(hash.GetHashAndReset())}}"}
+            """));
     }
 
     /// <summary>Answers with a problem.</summary>
@@ -95,7 +103,10 @@ internal sealed class FakeServer : IAsyncDisposable
     {
         await context.Request.Body.CopyToAsync(Stream.Null);
         await WriteJsonAsync(
-            context, status, $$"""{"title":"no","status":{{status}},"detail":"because","code":"{{code}}","requestId":"r-1","retryable":true}""", "application/problem+json");
+            context,
+            status,
+            $$"""{"title":"no","status":{{status}},"detail":"because","code":"{{code}}","requestId":"r-1","retryable":true}""",
+            "application/problem+json");
     };
 
     /// <summary>Takes the whole request, and breaks the connection without an answer.</summary>
@@ -119,7 +130,9 @@ internal sealed class FakeServer : IAsyncDisposable
     /// <param name="breakAfter">The connection breaks after so many bytes of the body; null: it does not.</param>
     /// <param name="told">The hash that is told; null: the right one.</param>
     /// <param name="stall">Stalls instead of breaking.</param>
-    public static Func<HttpContext, Task> Serve(byte[] content, string uid, int? breakAfter = null, string? told = null, bool stall = false) => async context =>
+    public static Func<HttpContext, Task> Serve(
+        byte[] content, string uid, int? breakAfter = null, string? told = null, bool stall = false) =>
+        async context =>
     {
         string? match = context.Request.Headers.IfMatch;
         if (match is not null && match != $"\"{uid}\"")
