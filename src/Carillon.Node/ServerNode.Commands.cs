@@ -25,6 +25,13 @@ public sealed partial class ServerNode
             return;
         }
 
+        if (Submission.FaultOf(request.Operations, request.Key) is { } wrong)
+        {
+            AbandonUpload(request.Upload, now);
+            answer(new SubmitOutcome.Rejected(RejectionReason.Invalid, wrong));
+            return;
+        }
+
         WithBuckets([.. request.Operations.Select(o => o.Target.Bucket).Where(b => b != ObjectName.SystemBucket).Distinct(StringComparer.Ordinal)], 0, fault =>
         {
             if (fault is null)

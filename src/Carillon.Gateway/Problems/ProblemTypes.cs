@@ -61,6 +61,7 @@ internal static class ProblemTypes
         RejectionReason.BucketNotEmpty => BucketNotEmpty,
         RejectionReason.Resolved => Rejected,
         RejectionReason.NotVoting => NotVoting,
+        RejectionReason.Invalid => BadRequest,
         _ => throw new ArgumentOutOfRangeException(nameof(reason), reason, "a rejection without an answer"),
     };
 }

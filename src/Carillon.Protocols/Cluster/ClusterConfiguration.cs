@@ -55,6 +55,12 @@ public sealed class ClusterConfiguration
         Cluster = cluster;
         Version = version;
         Servers = servers.Sort((a, b) => a.Name.CompareTo(b.Name));
+        Invariant.That(Servers.Length <= MaxServers);
+        for (int i = 1; i < Servers.Length; i++)
+        {
+            Invariant.That(Servers[i - 1].Name != Servers[i].Name);
+        }
+
         Voters = [.. Servers.Where(s => s.Entry).Select(s => s.Name)];
         Quorum = new Quorum(Voters.Length, quorum ?? Quorum.Majority(Voters.Length));
     }

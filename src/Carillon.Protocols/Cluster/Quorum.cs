@@ -8,11 +8,21 @@ public readonly record struct VoterSet(ulong Bits)
     /// <summary>How many there are.</summary>
     public int Count => BitOperations.PopCount(Bits);
 
-    public bool Contains(int bit) => bit >= 0 && (Bits >> bit & 1) != 0;
+    /// <summary>False for the bit of no voter, -1.</summary>
+    public bool Contains(int bit) => bit is >= 0 and < ClusterConfiguration.MaxServers && (Bits >> bit & 1) != 0;
 
-    public VoterSet With(int bit) => new(Bits | 1UL << bit);
+    /// <summary>With a voter; unchanged by the bit of no voter, -1.</summary>
+    public VoterSet With(int bit) => new(Bits | Mask(bit));
 
-    public VoterSet Without(int bit) => new(Bits & ~(1UL << bit));
+    /// <summary>Without a voter; unchanged by the bit of no voter, -1.</summary>
+    public VoterSet Without(int bit) => new(Bits & ~Mask(bit));
+
+    // A shift by -1 would be one by 63, and set the bit of the last voter.
+    private static ulong Mask(int bit)
+    {
+        Invariant.That(bit is >= -1 and < ClusterConfiguration.MaxServers);
+        return bit < 0 ? 0 : 1UL << bit;
+    }
 
     public static VoterSet operator |(VoterSet a, VoterSet b) => new(a.Bits | b.Bits);
 

@@ -45,7 +45,7 @@ public interface IMembership
     /// </summary>
     bool Accepts(ServerIdentity from);
 
-    /// <summary>False for a server, this one included, whose clock a quorum of its peers sees off by more than <c>clock.maxSkew</c>.</summary>
+    /// <summary>False for a server, also this one, whose clock a quorum of its peers sees off by more than <c>clock.maxSkew</c>.</summary>
     bool IsClockGood(NodeId server);
 
     /// <summary>The shortest of the last round trips, or null while none was measured.</summary>

@@ -41,7 +41,7 @@ public enum MembershipEventKind
     /// <summary>It speaks with a disk that the configuration does not name.</summary>
     UnknownDisk,
 
-    /// <summary>It speaks with an incarnation below the recorded one. Of this server: its disk is a restored backup and must not vote.</summary>
+    /// <summary>Its incarnation is below the recorded one. Of this server: its disk is a restored backup and must not vote.</summary>
     BehindRecord,
 
     /// <summary>Heartbeats go another way from now on; <see cref="IMembership.Transport"/> says which.</summary>

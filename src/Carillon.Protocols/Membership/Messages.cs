@@ -119,7 +119,7 @@ public readonly record struct HeartbeatEcho(byte Index, uint Incarnation, uint S
 /// </remarks>
 public readonly record struct Heartbeat
 {
-    /// <summary>The smallest <see cref="MembershipOptions.DatagramBytes"/> with room for at least one echo, whatever the name's length.</summary>
+    /// <summary>The least <see cref="MembershipOptions.DatagramBytes"/>: room for an echo at least, whatever the name's length.</summary>
     public const int LeastDatagramBytes = 256;
 
     private const byte DoesNotVote = 1;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.Submissions;
@@ -30,11 +31,18 @@ public readonly record struct ChunkReference(ChunkId Id, uint StoredLength, uint
         writer.U8((byte)Compression);
     }
 
+    /// <summary>Why this is no reference to a chunk, or null if it is one.</summary>
+    public string? Fault() =>
+        Compression > Compression.Deflate ? $"there is no compression {(byte)Compression}"
+        : Length is 0 or > ObjectManifest.MaxChunkLength || StoredLength is 0 or > ObjectManifest.MaxChunkLength
+            ? $"a chunk has 1 to {ObjectManifest.MaxChunkLength} bytes, this one {Length}, stored as {StoredLength}"
+        : Compression == Compression.None && StoredLength != Length ? $"an uncompressed chunk of {Length} bytes is stored as {StoredLength}"
+        : null;
+
     public static ChunkReference Read(ref WireReader reader)
     {
         var reference = new ChunkReference(reader.Chunk(), reader.U32(), reader.U32(), (Compression)reader.U8());
-        if (reference.Compression > Compression.Deflate || reference.Length > ObjectManifest.MaxChunkLength
-            || reference.StoredLength > ObjectManifest.MaxChunkLength)
+        if (reference.Fault() is not null)
         {
             reader.Fail();
         }
@@ -171,16 +179,67 @@ public sealed record ObjectManifest
                 break;
         }
 
-        if (size < 0 || versionsKept is 0 or > MaxVersionsKept || (form == ContentForm.Inline && size != inline.Length))
-        {
-            reader.Fail();
-        }
-
-        return new ObjectManifest
+        var manifest = new ObjectManifest
         {
             Size = size, Sha256 = sha256, VersionsKept = versionsKept, ContentType = contentType, Metadata = metadata.DrainToImmutable(),
             Form = form, Inline = inline, Chunks = chunks,
         };
+        if (manifest.Fault() is not null)
+        {
+            reader.Fail();
+        }
+
+        return manifest;
+    }
+
+    /// <summary>Why this is no manifest, or null if it is one.</summary>
+    public string? Fault()
+    {
+        if (Form > ContentForm.ChunkedList)
+        {
+            return $"there is no form {(byte)Form} of content";
+        }
+
+        if (VersionsKept is 0 or > MaxVersionsKept)
+        {
+            return $"a name keeps 1 to {MaxVersionsKept} versions, not {VersionsKept}";
+        }
+
+        return FaultOfMetadata() ?? FaultOfContent();
+    }
+
+    private string? FaultOfMetadata()
+    {
+        int bytes = Encoding.UTF8.GetByteCount(ContentType);
+        for (int i = 0; i < Metadata.Length; i++)
+        {
+            (string key, string value) = Metadata[i];
+            bytes += Encoding.UTF8.GetByteCount(key) + Encoding.UTF8.GetByteCount(value);
+            if (i > 0 && string.CompareOrdinal(Metadata[i - 1].Key, key) >= 0)
+            {
+                return $"metadata keys are in order, each once; '{key}' is not";
+            }
+        }
+
+        return bytes <= MaxMetadataBytes ? null : $"content type and metadata have at most {MaxMetadataBytes} bytes, these have {bytes}";
+    }
+
+    private string? FaultOfContent()
+    {
+        long length = Form == ContentForm.Inline ? Inline.Length : 0;
+        foreach (ChunkReference chunk in Form == ContentForm.Inline ? [] : Chunks)
+        {
+            if (chunk.Fault() is { } fault)
+            {
+                return fault;
+            }
+
+            length += chunk.Length;
+        }
+
+        // The chunks of a chunked list hold the list, whose own references are not here to be added up.
+        bool isRight = Form == ContentForm.ChunkedList ? Size >= 0 : Size == length;
+        return isRight ? null : $"the content is said to have {Size} bytes and has {length}";
     }
 
     private static ImmutableArray<ChunkReference> ReadChunks(ref WireReader reader)

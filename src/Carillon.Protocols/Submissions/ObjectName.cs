@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Carillon.Protocols.Submissions;
@@ -5,6 +6,7 @@ namespace Carillon.Protocols.Submissions;
 /// <summary>
 /// A bucket and a name in it. The rules are the interface contract's: a bucket is 3-63 of a-z 0-9 - . and does not start with a
 /// dot (system buckets do); a name is 1-1,024 bytes of UTF-8 without control characters, empty segments, '.' or '..' segments.
+/// Ordered by the bytes of the bucket, then of the name, as the catalog's index and every listing are.
 /// </summary>
 public readonly record struct ObjectName(string Bucket, string Name) : IComparable<ObjectName>
 {
@@ -20,8 +22,8 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
     /// <inheritdoc/>
     public int CompareTo(ObjectName other)
     {
-        int byBucket = string.CompareOrdinal(Bucket, other.Bucket);
-        return byBucket != 0 ? byBucket : string.CompareOrdinal(Name, other.Name);
+        int byBucket = CompareUtf8(Bucket, other.Bucket);
+        return byBucket != 0 ? byBucket : CompareUtf8(Name, other.Name);
     }
 
     /// <summary>Why a user may not use this bucket name, or null if it is good.</summary>
@@ -42,6 +44,9 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
 
         return bucket[0] == '.' ? "a bucket name does not start with a dot: those are the system's" : null;
     }
+
+    /// <summary>Why this is no name that a submission may have, the system's records included, or null if it is one.</summary>
+    public string? Fault() => (Bucket == SystemBucket ? null : FaultOfBucket(Bucket)) ?? FaultOfName(Name);
 
     /// <summary>Why a user may not use this object name, or null if it is good.</summary>
     public static string? FaultOfName(string name)
@@ -91,14 +96,32 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
 
     private static bool IsWellFormed(string text)
     {
-        foreach (Rune rune in text.EnumerateRunes())
+        ReadOnlySpan<char> rest = text;
+        while (!rest.IsEmpty)
         {
-            if (rune == Rune.ReplacementChar && !text.Contains('\uFFFD'))
+            if (Rune.DecodeFromUtf16(rest, out _, out int used) != OperationStatus.Done)
             {
                 return false;
             }
+
+            rest = rest[used..];
         }
 
         return true;
+    }
+
+    // The order of UTF-8 bytes is that of code points. UTF-16's is too, but for surrogates: they stand for the greatest code points
+    // and yet are less than the last 8,192 of the others.
+    private static int CompareUtf8(string a, string b)
+    {
+        int same = a.AsSpan().CommonPrefixLength(b);
+        if (same == a.Length || same == b.Length)
+        {
+            return a.Length.CompareTo(b.Length);
+        }
+
+        char left = a[same];
+        char right = b[same];
+        return char.IsSurrogate(left) == char.IsSurrogate(right) ? left.CompareTo(right) : char.IsSurrogate(left) ? 1 : -1;
     }
 }

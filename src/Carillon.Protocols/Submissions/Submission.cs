@@ -1,4 +1,7 @@
+using System.Buffers;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.Submissions;
@@ -30,7 +33,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
     {
         var kind = (OperationKind)reader.U8();
         var target = new ObjectName(reader.Text(ObjectName.MaxBucketLength), reader.Text(ObjectName.MaxNameBytes));
-        if (kind > OperationKind.Delete)
+        if (kind > OperationKind.Delete || target.Fault() is not null)
         {
             reader.Fail();
         }
@@ -62,6 +65,12 @@ public sealed class Submission
     public const int MaxKeyBytes = 256;
 
     private const byte FormatVersion = 1;
+
+    // What is left for operations when everything else has its greatest size.
+    private const int MaxOperationsBytes = MaxBytes - (1 << 10);
+
+    // A put of one name with a little metadata, which is nearly every submission, is hashed on the stack.
+    private const int SmallFingerprint = 1 << 10;
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations,
@@ -175,36 +184,104 @@ public sealed class Submission
         return true;
     }
 
+    /// <summary>Why these operations under this key are no submission, or null if they are one. Who takes them from outside asks.</summary>
+    public static string? FaultOf(ImmutableArray<Operation> operations, string key)
+    {
+        if (operations.Length is 0 or > MaxOperations)
+        {
+            return $"a submission has 1 to {MaxOperations} operations, this one has {operations.Length}";
+        }
+
+        if (Encoding.UTF8.GetByteCount(key) is 0 or > MaxKeyBytes)
+        {
+            return $"an idempotency key has 1 to {MaxKeyBytes} bytes";
+        }
+
+        var names = new HashSet<ObjectName>(operations.Length);
+        long size = 0;
+        foreach (Operation operation in operations)
+        {
+            if ((operation.Target.Fault() ?? operation.Manifest?.Fault()) is { } fault)
+            {
+                return $"{operation.Target}: {fault}";
+            }
+
+            if (!names.Add(operation.Target))
+            {
+                return $"{operation.Target} is named twice";
+            }
+
+            size += operation.EncodedSize;
+        }
+
+        return size <= MaxOperationsBytes ? null : $"a submission has at most {MaxOperationsBytes} bytes, this one has {size}";
+    }
+
     /// <summary>
     /// What an idempotency key stands for: SHA-256 over kind, bucket, name, content hash, content type and metadata of each
     /// operation, in order of the names. How the content was cut into chunks plays no part.
     /// </summary>
     public static Digest FingerprintOf(ImmutableArray<Operation> operations)
     {
-        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
-        byte[] buffer = new byte[ObjectName.MaxBucketLength + ObjectName.MaxNameBytes + (4 * ObjectManifest.MaxMetadataBytes) + 64];
+        int largest = 0;
         foreach (Operation operation in operations)
         {
-            var writer = new WireWriter(buffer);
-            writer.U8((byte)operation.Kind);
-            writer.Text(operation.Target.Bucket);
-            writer.Text(operation.Target.Name);
-            if (operation.Manifest is { } manifest)
-            {
-                writer.Digest(manifest.Sha256);
-                writer.Text(manifest.ContentType);
-                foreach ((string key, string value) in manifest.Metadata)
-                {
-                    writer.Text(key);
-                    writer.Text(value);
-                }
-            }
-
-            hash.AppendData(buffer.AsSpan(0, writer.Position));
+            largest = Math.Max(largest, FingerprintSize(operation));
         }
 
+        if (operations.Length == 1 && largest <= SmallFingerprint)
+        {
+            Span<byte> small = stackalloc byte[SmallFingerprint];
+            return Digest.Of(small[..WriteFingerprint(operations[0], small)]);
+        }
+
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(largest);
+        foreach (Operation operation in operations)
+        {
+            hash.AppendData(buffer.AsSpan(0, WriteFingerprint(operation, buffer)));
+        }
+
+        ArrayPool<byte>.Shared.Return(buffer);
         Span<byte> digest = stackalloc byte[Digest.Size];
         hash.GetHashAndReset(digest);
         return Digest.Read(digest);
+    }
+
+    private static int FingerprintSize(Operation operation)
+    {
+        int size = 1 + WireSize.Text(operation.Target.Bucket) + WireSize.Text(operation.Target.Name);
+        if (operation.Manifest is { } manifest)
+        {
+            size += Digest.Size + WireSize.Text(manifest.ContentType) + 4;
+            foreach ((string key, string value) in manifest.Metadata)
+            {
+                size += WireSize.Text(key) + WireSize.Text(value);
+            }
+        }
+
+        return size;
+    }
+
+    // Every field has its length and the metadata their count, so that no two lists of operations have the same bytes.
+    private static int WriteFingerprint(Operation operation, Span<byte> buffer)
+    {
+        var writer = new WireWriter(buffer);
+        writer.U8((byte)operation.Kind);
+        writer.Text(operation.Target.Bucket);
+        writer.Text(operation.Target.Name);
+        if (operation.Manifest is { } manifest)
+        {
+            writer.Digest(manifest.Sha256);
+            writer.Text(manifest.ContentType);
+            writer.U32((uint)manifest.Metadata.Length);
+            foreach ((string key, string value) in manifest.Metadata)
+            {
+                writer.Text(key);
+                writer.Text(value);
+            }
+        }
+
+        return writer.Position;
     }
 }

@@ -35,6 +35,9 @@ public enum RejectionReason
 
     /// <summary>This server does not take part in agreement at present (damaged or unknown disk, stopping).</summary>
     NotVoting,
+
+    /// <summary>It breaks a rule for names, keys, metadata or sizes; the gateway says so before it comes here.</summary>
+    Invalid,
 }
 
 /// <summary>A submission's end, as its accepting server tells it.</summary>

@@ -52,7 +52,7 @@ public sealed partial class VectorExchange
         _host = host;
         _stamps = new StampClock(options.StampBlock);
         Invariant.That(_bit >= 0);
-        _connected = new VoterSet(1UL << _bit);
+        _connected = default(VoterSet).With(_bit);
     }
 
     /// <summary>Clients that wait for an answer.</summary>

@@ -37,6 +37,7 @@ public ref struct WireWriter(Span<byte> buffer)
     {
         Span<byte> rest = _buffer[(Position + 2)..];
         int length = Encoding.UTF8.GetBytes(value, rest);
+        Invariant.That(length <= ushort.MaxValue);
         U16((ushort)length);
         Take(length);
     }

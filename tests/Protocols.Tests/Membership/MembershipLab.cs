@@ -114,7 +114,8 @@ internal sealed class MembershipLab
     /// <summary>The process does not run for a while; what was sent to it waits.</summary>
     public void Pause(LabServer server, TimeSpan time) => server.PausedUntil = Now + time;
 
-    public void Cut(NodeId from, NodeId to, bool datagrams, bool tunnel) => Change(from, to, datagrams, tunnel, (set, link) => set.Add(link));
+    public void Cut(NodeId from, NodeId to, bool datagrams, bool tunnel) =>
+        Change(from, to, datagrams, tunnel, (set, link) => set.Add(link));
 
     public void Heal(NodeId from, NodeId to)
     {

@@ -27,8 +27,9 @@ public sealed class MembershipMessageTests
         Echoes = [new HeartbeatEcho(1, 7, 12_300, 456, 1, 2), new HeartbeatEcho(2, 8, 0, HeartbeatEcho.NotHeld, 255, 255)],
     };
 
-    private static readonly ProbeMessage ExampleProbe =
-        new(MembershipMessageKind.ProbeAnswer, NodeId.Parse("s1"), 9, new ServerIdentity(NodeId.Parse("s2"), new DiskId(7), new Incarnation(4)));
+    private static readonly ProbeMessage ExampleProbe = new(
+        MembershipMessageKind.ProbeAnswer, NodeId.Parse("s1"), 9,
+        new ServerIdentity(NodeId.Parse("s2"), new DiskId(7), new Incarnation(4)));
 
     [Fact]
     public void Heartbeat_written_has_its_golden_bytes() => Assert.Equal(GoldenHeartbeat, Convert.ToHexStringLower(Bytes(Example)));
@@ -36,7 +37,8 @@ public sealed class MembershipMessageTests
     [Fact]
     public void Probe_written_has_its_golden_bytes() =>
         Assert.Equal(
-            "260001040273310900000002733207000000000000000000000000000000" + "0400000000000000", Convert.ToHexStringLower(Bytes(ExampleProbe)));
+            "26000104" + "027331" + "09000000" + "027332" + "07000000000000000000000000000000" + "0400000000000000",
+            Convert.ToHexStringLower(Bytes(ExampleProbe)));
 
     [Fact]
     public void Heartbeat_read_is_what_was_written()
@@ -94,7 +96,7 @@ public sealed class MembershipMessageTests
         var random = new RandomSource(7);
         var self = new ServerIdentity(NodeId.Parse("s2"), new DiskId(1002), new Incarnation(1));
         var monitor = new MembershipMonitor(
-            self, MembershipLab.ConfigurationOf(3, 3), new MembershipOptions(), new RandomSource(1), [], new Moment(new Instant(0), new WallTime(0)));
+            self, MembershipLab.ConfigurationOf(3, 3), new MembershipOptions(), new RandomSource(1), [], default);
         var from = new ServerIdentity(NodeId.Parse("s1"), new DiskId(1001), new Incarnation(5));
         byte[] heartbeat = Bytes(Example with { Sender = from });
         byte[] probe = Bytes(ExampleProbe);

@@ -90,7 +90,8 @@ public sealed class MembershipTranscripts
             {
                 if (_showHeartbeats)
                 {
-                    Note(server, $"heartbeat {heartbeat.Number} by {Way(send)}, echoes {string.Join(' ', heartbeat.Echoes.Select(EchoText))}");
+                    string echoes = string.Join(' ', heartbeat.Echoes.Select(EchoText));
+                    Note(server, $"heartbeat {heartbeat.Number} by {Way(send)}, echoes {echoes}");
                 }
             }
             else if (_showProbes && ProbeMessage.TryRead(send.Message.Span, out ProbeMessage probe))
@@ -108,7 +109,7 @@ public sealed class MembershipTranscripts
     }
 
     private static string Way(MembershipSend send) =>
-        send.Path == MessagePath.Group ? "group" : string.Create(CultureInfo.InvariantCulture, $"{send.Path} to {send.To}").ToLowerInvariant();
+        send.Path == MessagePath.Group ? "group" : $"{(send.Path == MessagePath.Tunnel ? "tunnel" : "datagram")} to {send.To}";
 
     private void StartAll(TranscriptCommand command)
     {
@@ -157,16 +158,16 @@ public sealed class MembershipTranscripts
 
     private void ShowStatus(MembershipMonitor monitor)
     {
-        string quorum = monitor.HasQuorum ? "quorum" : "no quorum";
+        string quorum = $"{(monitor.HasQuorum ? "quorum" : "no quorum")} of {monitor.ConnectedVoters.Count}";
         string median = monitor.MedianOffset(_lab.MomentOf(_lab[monitor.Self.Name.Name])) is { } offset ? Seconds(offset) : "none";
         _effects.Add(string.Create(
             CultureInfo.InvariantCulture,
-            $"{monitor.Self}: view {monitor.View}, {quorum} of {monitor.ConnectedVoters.Count}, median offset {median}, {monitor.SelfFault}"));
+            $"{monitor.Self}: view {monitor.View}, {quorum}, median offset {median}, {monitor.SelfFault}"));
         _effects.Add($"transport {(monitor.Transport.Multicast ? "multicast" : "unicast")}: {monitor.Transport.Reason}");
         foreach (MemberStatus member in monitor.Status())
         {
             string connected = member.Connected ? "connected" : "not connected";
-            string roundTrip = member.RoundTrip is { } time ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0.#} ms") : "-";
+            string roundTrip = member.RoundTrip is { } time ? Milliseconds(time) : "-";
             string clock = member.Clock is { } measured ? Seconds(measured.Offset) : "-";
             string flags = $"{(member.Votes ? "votes" : "does not vote: " + member.Fault)}{(member.Quarantined ? ", quarantined" : "")}";
             _effects.Add($"{member.Name}#{member.Incarnation} {member.State}, {connected}, round trip {roundTrip}, clock {clock}, {flags}");
@@ -178,6 +179,8 @@ public sealed class MembershipTranscripts
             _effects.Add($"skew: {skew.Server} is {Seconds(skew.Offset)} against {skew.Against}{quarantined}");
         }
     }
+
+    private static string Milliseconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0.#} ms");
 
     private static string Seconds(TimeSpan offset) => string.Create(CultureInfo.InvariantCulture, $"{offset.TotalSeconds:+0.0;-0.0;0.0} s");
 

@@ -71,7 +71,9 @@ public sealed class SealedDatagramTests
             for (int round = 0; round < 4000; round++)
             {
                 // Mostly near the front, sometimes anywhere, sometimes far ahead.
-                int chosen = random.Chance(0.1) ? random.Below(datagrams.Length) : Math.Min(datagrams.Length - 1, Math.Max(0, greatest + random.Below(40) - 25));
+                int chosen = random.Chance(0.1)
+                    ? random.Below(datagrams.Length)
+                    : Math.Clamp(greatest + random.Below(40) - 25, 0, datagrams.Length - 1);
                 DatagramVerdict expected =
                     chosen > greatest ? DatagramVerdict.Opened
                     : greatest - chosen >= 1024 ? DatagramVerdict.Old
