@@ -457,6 +457,11 @@ public sealed partial class VectorExchange
         {
             Send(from, new Fetched(Agreed: true, applied.Encoded));
         }
+        else if (_host.Outcome(tag).State == TagState.Accepted)
+        {
+            // Superseded so often that its versions are trimmed: nobody needs the record any more, nor can have it.
+            Send(from, new Decided(tag, TagState.TooOld, default));
+        }
     }
 
     private bool OnFetched(bool agreed, ReadOnlySpan<byte> record, Moment now)

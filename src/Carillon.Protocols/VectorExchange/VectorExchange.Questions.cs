@@ -230,7 +230,7 @@ public sealed partial class VectorExchange
         SendToConnected(new KeyAsk(inquiry.Id, inquiry.Key, inquiry.Fence));
         ConsiderKey(inquiry.Key, inquiry.Fence, now, out KeyAnswer own, out ulong after);
         own = own with { Question = inquiry.Id };
-        if (own.State == TagState.Fenced)
+        if (own.State == TagState.Fenced && after > _host.Durable)
         {
             WhenDurable(after, later => HearKey(inquiry.Id, _bit, own, later));
         }

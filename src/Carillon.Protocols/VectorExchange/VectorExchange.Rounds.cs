@@ -258,7 +258,7 @@ public sealed partial class VectorExchange
             case TagState.Rejected:
                 OnDecidedNo(from, decided, ballot, now);
                 break;
-            case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null }:
+            case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null } or { State: TagState.Accepted, Submission: null }:
                 _book.Remove(ballot);
                 Persist(Records.OfTag(RecordType.Forgotten, decided.Tag));
                 Settle(decided.Tag, TagState.TooOld, default, now);

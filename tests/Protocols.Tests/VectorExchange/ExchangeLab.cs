@@ -195,6 +195,9 @@ internal sealed class LabServer : IExchangeHost
 
     public IReadOnlyDictionary<Tag, Tag> Noes => _rejected;
 
+    /// <summary>Applied tags whose records are gone: newer versions took their place.</summary>
+    public HashSet<Tag> Trimmed { get; } = [];
+
     public Moment Moment => _lab.Moment(Skew);
 
     public bool MayVote => true;
@@ -360,7 +363,7 @@ internal sealed class LabServer : IExchangeHost
         return found is null ? default : (found.Tag, found.Fingerprint);
     }
 
-    Submission? IExchangeHost.Applied(Tag tag) => _applied.GetValueOrDefault(tag);
+    Submission? IExchangeHost.Applied(Tag tag) => Trimmed.Contains(tag) ? null : _applied.GetValueOrDefault(tag);
 
     PushVerdict? IExchangeHost.RefusePush(Submission submission) => null;
 
