@@ -12,21 +12,21 @@ internal interface INetworkEnd
     /// <summary>True if its process runs and is not paused, so that it can shake hands.</summary>
     bool Answers { get; }
 
-    /// <summary>The incarnation that runs.</summary>
-    Incarnation Incarnation { get; }
+    /// <summary>Who runs there: name, disk and incarnation; default while nothing does.</summary>
+    ServerIdentity Identity { get; }
 
     /// <summary>A tunnel to a peer is open.</summary>
-    void TunnelUp(NodeId peer, Incarnation incarnation);
+    void TunnelUp(ServerIdentity peer);
 
     /// <summary>The tunnel to a peer is closed; what was under way is lost.</summary>
-    void TunnelDown(NodeId peer);
+    void TunnelDown(ServerIdentity peer);
 
     /// <summary>A message came on a tunnel's stream.</summary>
-    void Receive(NodeId peer, Incarnation incarnation, TrafficKind kind, ReadOnlyMemory<byte> message);
+    void Receive(ServerIdentity from, TrafficKind kind, ReadOnlyMemory<byte> message);
 
     /// <summary>A chunk came on the bulk stream.</summary>
-    void ReceiveChunk(NodeId peer, Incarnation incarnation, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body);
+    void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body);
 
     /// <summary>A datagram came.</summary>
-    void ReceiveDatagram(NodeId peer, Incarnation incarnation, ReadOnlyMemory<byte> message);
+    void ReceiveDatagram(ServerIdentity from, ReadOnlyMemory<byte> message);
 }

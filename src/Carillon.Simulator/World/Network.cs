@@ -95,6 +95,10 @@ internal sealed class Network
         return true;
     }
 
+    /// <summary>True if the sender's end believes that the tunnel is up.</summary>
+    public bool IsOpen(NodeId from, NodeId to) =>
+        _places.TryGetValue(to, out int target) && _tunnels[_places[from], target] is { } tunnel && tunnel.Told[tunnel.EndOf(_places[from])] != 0;
+
     /// <summary>Sends a datagram to one server.</summary>
     public void SendDatagram(NodeId from, NodeId to, ReadOnlyMemory<byte> bytes)
     {
@@ -238,7 +242,7 @@ internal sealed class Network
     private void SendDatagram(int source, int target, ReadOnlyMemory<byte> bytes)
     {
         Figures.Datagrams++;
-        Incarnation incarnation = _ends[source].Incarnation;
+        ServerIdentity sender = _ends[source].Identity;
         if (_cuts[source, target] > 0 || _random.Chance(Conditions.DatagramLoss))
         {
             Figures.DatagramsLost++;
@@ -260,7 +264,7 @@ internal sealed class Network
             {
                 _digest.Add(((ulong)source << 8) | (uint)target);
                 _digest.Add(bytes.Span);
-                _ends[target].ReceiveDatagram(_ends[source].Name, incarnation, bytes);
+                _ends[target].ReceiveDatagram(sender, bytes);
             });
         }
     }
@@ -299,11 +303,11 @@ internal sealed class Network
             INetworkEnd receiver = _ends[target];
             if (message.Body is { } body)
             {
-                receiver.ReceiveChunk(_ends[source].Name, tunnel.Incarnations[end], message.Bytes, body);
+                receiver.ReceiveChunk(tunnel.Identities[end], message.Bytes, body);
             }
             else
             {
-                receiver.Receive(_ends[source].Name, tunnel.Incarnations[end], kind, message.Bytes);
+                receiver.Receive(tunnel.Identities[end], kind, message.Bytes);
             }
 
             if (tunnel.Generation != generation)
@@ -347,8 +351,8 @@ internal sealed class Network
 
         tunnel.State = TunnelState.Opening;
         int generation = ++tunnel.Generation;
-        Incarnation low = _ends[tunnel.Low].Incarnation;
-        Incarnation high = _ends[tunnel.High].Incarnation;
+        ServerIdentity low = _ends[tunnel.Low].Identity;
+        ServerIdentity high = _ends[tunnel.High].Identity;
         _queue.After((Conditions.Latency * 3) + _random.Below(Conditions.Jitter), () =>
         {
             if (tunnel.Generation != generation)
@@ -356,7 +360,7 @@ internal sealed class Network
                 return;
             }
 
-            if (!CanShakeHands(tunnel) || _ends[tunnel.Low].Incarnation != low || _ends[tunnel.High].Incarnation != high)
+            if (!CanShakeHands(tunnel) || _ends[tunnel.Low].Identity != low || _ends[tunnel.High].Identity != high)
             {
                 tunnel.State = TunnelState.Down;
                 ScheduleRetry(tunnel);
@@ -370,7 +374,7 @@ internal sealed class Network
     private void ScheduleRetry(Tunnel tunnel)
     {
         // Where a process is down there is nothing to try; its start schedules the next one.
-        if (_ends[tunnel.Low].Incarnation.Value != 0 && _ends[tunnel.High].Incarnation.Value != 0)
+        if (!_ends[tunnel.Low].Identity.Name.IsNone && !_ends[tunnel.High].Identity.Name.IsNone)
         {
             ScheduleOpen(tunnel, TimeSpan.FromMilliseconds(20) + _random.Below(Conditions.ReconnectLimit));
         }
@@ -380,12 +384,12 @@ internal sealed class Network
         _cuts[tunnel.Low, tunnel.High] == 0 && _cuts[tunnel.High, tunnel.Low] == 0
         && _ends[tunnel.Low].Answers && _ends[tunnel.High].Answers;
 
-    private void Open(Tunnel tunnel, Incarnation low, Incarnation high)
+    private void Open(Tunnel tunnel, ServerIdentity low, ServerIdentity high)
     {
         Figures.TunnelsOpened++;
         tunnel.State = TunnelState.Up;
-        tunnel.Incarnations[0] = low;
-        tunnel.Incarnations[1] = high;
+        tunnel.Identities[0] = low;
+        tunnel.Identities[1] = high;
         tunnel.DropAll();
         int generation = tunnel.Generation;
         int first = _random.Below(2);
@@ -413,12 +417,13 @@ internal sealed class Network
         if (tunnel.Told[end] != 0)
         {
             // This end still believed in the old one: the new one takes its place.
-            _ends[place].TunnelDown(_ends[other].Name);
+            _ends[place].TunnelDown(tunnel.ToldOf[end]);
         }
 
         tunnel.Told[end] = generation;
+        tunnel.ToldOf[end] = tunnel.Identities[1 - end];
         _digest.Add(((ulong)place << 32) | (uint)other);
-        _ends[place].TunnelUp(_ends[other].Name, tunnel.Incarnations[1 - end]);
+        _ends[place].TunnelUp(tunnel.Identities[1 - end]);
     }
 
     private void Break(Tunnel tunnel, TimeSpan? notice)
@@ -447,7 +452,7 @@ internal sealed class Network
                 if (tunnel.Told[side] == told)
                 {
                     tunnel.Told[side] = 0;
-                    _ends[place].TunnelDown(_ends[tunnel.Other(place)].Name);
+                    _ends[place].TunnelDown(tunnel.ToldOf[side]);
                     ScheduleRetry(tunnel);
                 }
             });

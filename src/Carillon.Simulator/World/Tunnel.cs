@@ -44,8 +44,11 @@ internal sealed class Tunnel
     /// <summary>Per end: the generation under which it was told "up", or 0.</summary>
     public int[] Told { get; } = new int[2];
 
-    /// <summary>Per end: the incarnation that shook hands.</summary>
-    public Incarnation[] Incarnations { get; } = new Incarnation[2];
+    /// <summary>Per end: who shook hands.</summary>
+    public ServerIdentity[] Identities { get; } = new ServerIdentity[2];
+
+    /// <summary>Per end: whom it was told about last.</summary>
+    public ServerIdentity[] ToldOf { get; } = new ServerIdentity[2];
 
     /// <summary>True while a try to open is scheduled.</summary>
     public bool RetryScheduled { get; set; }

@@ -29,6 +29,19 @@ public sealed class CatalogMemory : IDisposable
         _image = null;
     }
 
+    /// <summary>What a power cut at this instant would leave for certain, for checkers to look at.</summary>
+    public CatalogMemory DurableCopy()
+    {
+        var copy = new CatalogMemory();
+        if (_image is not null)
+        {
+            copy._image = CatalogSchema.OpenMemory();
+            _image.CopyTo(copy._image);
+        }
+
+        return copy;
+    }
+
     public void Dispose() => Erase();
 
     /// <summary>Gives a new connection what is on the disk, apart from <see cref="Commits"/>.</summary>

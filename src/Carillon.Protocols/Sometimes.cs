@@ -1,0 +1,16 @@
+namespace Carillon.Protocols;
+
+/// <summary>
+/// Marks places that runs of the simulator must come to now and then; a simulator that never sees a late fetch proves nothing about late
+/// fetches. Nothing listens in what ships.
+/// </summary>
+public static class Sometimes
+{
+    [ThreadStatic] private static HashSet<string>? _reached;
+
+    /// <summary>Collects the places that this thread comes to, or stops by null.</summary>
+    public static void Collect(HashSet<string>? into) => _reached = into;
+
+    /// <summary>This place was come to.</summary>
+    public static void Reached(string place) => _reached?.Add(place);
+}

@@ -1,0 +1,61 @@
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Simulator.Workloads;
+
+namespace Carillon.Simulator.Checkers;
+
+/// <summary>
+/// No UID is used twice, and later writes of a name have greater ones: one that was answered before another was asked for has the lower UID,
+/// however wrong the clocks are.
+/// </summary>
+internal sealed class UidChecker
+{
+    private readonly Dictionary<Uid, (Tag Tag, Digest Hash)> _seen = [];
+
+    /// <summary>A submission travels between servers.</summary>
+    public void OnSubmission(Submission submission)
+    {
+        if (!_seen.TryAdd(submission.Tag.Uid, (submission.Tag, submission.Hash)) && _seen[submission.Tag.Uid] != (submission.Tag, submission.Hash))
+        {
+            throw Violation.Of(
+                "uid", $"{submission.Tag.Uid} is used twice: by {_seen[submission.Tag.Uid].Tag} and {submission.Tag} (key {submission.Key})");
+        }
+    }
+
+    /// <summary>Goes over what clients were told.</summary>
+    public static void CheckOrder(Evidence evidence)
+    {
+        var byName = new SortedDictionary<ObjectName, List<KeyedWrite>>();
+        foreach (KeyedWrite write in KeyedWrite.Join(evidence.Writes))
+        {
+            if (write.Verdict == LibraryVerdict.Accepted)
+            {
+                foreach (PlannedOperation operation in write.Operations)
+                {
+                    byName.TryAdd(operation.Target, []);
+                    byName[operation.Target].Add(write);
+                }
+            }
+        }
+
+        foreach ((ObjectName name, List<KeyedWrite> writes) in byName)
+        {
+            KeyedWrite[] byAnswer = [.. writes.OrderBy(write => write.Returned!.Value)];
+            int answered = 0;
+            KeyedWrite? greatest = null;
+            foreach (KeyedWrite write in writes.OrderBy(write => write.Invoked))
+            {
+                while (answered < byAnswer.Length && byAnswer[answered].Returned!.Value < write.Invoked)
+                {
+                    greatest = greatest is null || byAnswer[answered].Tag.Uid > greatest.Tag.Uid ? byAnswer[answered] : greatest;
+                    answered++;
+                }
+
+                if (greatest is not null && write.Tag.Uid <= greatest.Tag.Uid)
+                {
+                    throw Violation.Of("order", $"{write} came after {greatest}, and has the lower UID ({name})");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using Carillon.Protocols;
+using Carillon.Simulator.World;
+
+namespace Carillon.Simulator.Faults;
+
+/// <summary>
+/// Disks in trouble, which passes, and disks that are damaged, which does not. Damage keeps to what a protocol can survive: rot leaves the
+/// last flushes of a file alone (the last batch of a log that rots looks like one that was never finished, and no voter survives forgetting
+/// its last word), and lost or misdirected writes strike chunks only, for the same reason.
+/// </summary>
+internal sealed class DiskDamage(SimulatedWorld world, RandomSource random)
+{
+    // Flushes since a page was written before it may rot: well behind the tail of any log.
+    private const int SettledFlushes = 4;
+
+    /// <summary>Servers that were struck.</summary>
+    public HashSet<int> Struck { get; } = [];
+
+    /// <summary>Full, read-only or slow, until <paramref name="keep"/> takes it back.</summary>
+    public bool Trouble(FaultKind kind, SimulatedServer server, Action<Action> keep)
+    {
+        DiskFaults faults = server.Disk.Faults;
+        switch (kind)
+        {
+            case FaultKind.DiskFull:
+                faults.Full = true;
+                keep(() => faults.Full = false);
+                break;
+            case FaultKind.DiskReadOnly:
+                faults.ReadOnly = true;
+                keep(() => faults.ReadOnly = false);
+                break;
+            default:
+                faults.Slowness = 2 << random.Below(8);
+                keep(() => faults.Slowness = 1);
+                break;
+        }
+
+        return true;
+    }
+
+    /// <summary>What was to strike at the next flush or write does not.</summary>
+    public void Disarm()
+    {
+        foreach (SimulatedServer server in world.Servers)
+        {
+            server.Disk.Faults.FailNextFlushIn = null;
+            server.Disk.Faults.MisdirectNextWriteIn = null;
+        }
+    }
+
+    /// <summary>Damages a disk; false if there was nothing to damage.</summary>
+    public bool Damage(FaultKind kind, SimulatedServer server)
+    {
+        string[] folders = [.. server.Disk.Folders];
+        if (folders.Length == 0)
+        {
+            return false;
+        }
+
+        string folder = folders[random.Below(folders.Length)];
+        switch (kind)
+        {
+            case FaultKind.FlushFailure:
+                server.Disk.Faults.FailNextFlushIn = folder;
+                break;
+            case FaultKind.MisdirectedWrite:
+                string? chunks = Array.Find(folders, name => name.Contains("chunk", StringComparison.Ordinal));
+                if (chunks is null)
+                {
+                    return false;
+                }
+
+                server.Disk.Faults.MisdirectNextWriteIn = chunks;
+                break;
+            default:
+                if (!Rot(server, folder))
+                {
+                    return false;
+                }
+
+                break;
+        }
+
+        world.Trace?.Invoke($"{server.Name} {kind} in '{folder}'");
+        Struck.Add(server.Place);
+        return true;
+    }
+
+    private bool Rot(SimulatedServer server, string folder)
+    {
+        KeyValuePair<string, SimulatedInode>[] files = [.. server.Disk.Files(folder)];
+        if (files.Length == 0)
+        {
+            return false;
+        }
+
+        SimulatedInode inode = files[random.Below(files.Length)].Value;
+        int page = inode.PickSettledPage(random, SettledFlushes);
+        if (page < 0)
+        {
+            return false;
+        }
+
+        inode.Rot(page, random.Below(SimulatedInode.PageSize * 8));
+        return true;
+    }
+}

@@ -1,0 +1,190 @@
+using Carillon.Protocols;
+using Carillon.Simulator.World;
+
+namespace Carillon.Simulator.Faults;
+
+/// <summary>Lets faults strike at random times, and takes them back: each after its own while, and all of them when the run turns to liveness.</summary>
+internal sealed class FaultInjector
+{
+    private readonly SimulatedWorld _world;
+    private readonly FaultOptions _options;
+    private readonly RandomSource _random;
+    private readonly List<Repair> _repairs = [];
+    private readonly HashSet<int> _damageable = [];
+    private readonly NetworkFaults _network;
+    private readonly DiskDamage _disks;
+    private readonly ClockFaults _clocks;
+    private bool _stopped;
+
+    public FaultInjector(SimulatedWorld world, FaultOptions options, RandomSource random)
+    {
+        _world = world;
+        _options = options;
+        _random = random;
+        int[] places = [.. Enumerable.Range(0, world.Servers.Count)];
+        Shuffle(places);
+        _damageable.UnionWith(places.Take(options.DamageableDisks));
+        _network = new NetworkFaults(world, random.Fork());
+        _disks = new DiskDamage(world, random.Fork());
+        _clocks = new ClockFaults(world, random.Fork());
+    }
+
+    /// <summary>How often each kind struck.</summary>
+    public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
+
+    /// <summary>True for a server whose disk may have been damaged for good.</summary>
+    public bool MayBeDamaged(SimulatedServer server) => _disks.Struck.Contains(server.Place);
+
+    /// <summary>Begins.</summary>
+    public void Start()
+    {
+        _world.SelfStopped = server => StartAfter(server, TimeSpan.FromSeconds(1));
+        foreach (FaultKind kind in Enum.GetValues<FaultKind>())
+        {
+            if (_options.RateOf(kind) > 0)
+            {
+                ScheduleNext(kind);
+            }
+        }
+    }
+
+    /// <summary>Ends all faults; servers that are down stay down, and are the caller's to start.</summary>
+    public void Heal()
+    {
+        _stopped = true;
+        foreach (Repair repair in _repairs.ToArray())
+        {
+            repair.Make();
+        }
+
+        _repairs.Clear();
+        _disks.Disarm();
+        _clocks.Correct();
+    }
+
+    private void ScheduleNext(FaultKind kind)
+    {
+        // Times between strikes of a Poisson process.
+        double seconds = -Math.Log(1 - _random.Fraction()) / _options.RateOf(kind);
+        _world.Queue.After(TimeSpan.FromSeconds(Math.Min(seconds, 1e6)), () =>
+        {
+            if (!_stopped)
+            {
+                Strike(kind);
+                ScheduleNext(kind);
+            }
+        });
+    }
+
+    private void Strike(FaultKind kind)
+    {
+        SimulatedServer server = _world.Servers[_random.Below(_world.Servers.Count)];
+        bool struck = kind switch
+        {
+            FaultKind.Kill => Crash(server, null),
+            FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
+            FaultKind.PowerCutOfMany => CrashMany(),
+            FaultKind.Pause => Pause(server),
+            FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge or FaultKind.PartitionOneWay
+                => _network.Partition(kind, Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
+            FaultKind.TunnelReset => _network.ResetTunnel(),
+            FaultKind.SlowLink => _network.SlowDown(Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
+            FaultKind.MulticastLoss => _network.LoseMulticast(Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
+            FaultKind.Garbage => _network.SendGarbage(server),
+            FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow => _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
+            FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite => _damageable.Contains(server.Place) && _disks.Damage(kind, server),
+            FaultKind.ClockJump => _clocks.Jump(server),
+            FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
+            FaultKind.ClockDrift => _clocks.Drift(server),
+            _ => throw new SimulationFailedException($"no such fault: {kind}"),
+        };
+        if (struck)
+        {
+            Strikes[(int)kind]++;
+            _world.Digest.Add((ulong)kind);
+            _world.Trace?.Invoke($"fault {kind} {server.Name}");
+        }
+    }
+
+    private bool Crash(SimulatedServer server, CrashStyle? powerCut)
+    {
+        if (server.State == ServerState.Down)
+        {
+            return false;
+        }
+
+        server.Stop(powerCut);
+        StartAfter(server, TimeSpan.FromSeconds(0.1) + _random.Below(_options.DownMost));
+        return true;
+    }
+
+    // As a service manager does: what can't start, or stopped itself, is tried again a little later.
+    private void StartAfter(SimulatedServer server, TimeSpan delay) => _world.Queue.After(delay, () =>
+    {
+        if (!_stopped && server is { State: ServerState.Down, Refused: false } && !server.Start())
+        {
+            StartAfter(server, TimeSpan.FromSeconds(1));
+        }
+    });
+
+    private bool CrashMany()
+    {
+        int[] places = [.. Enumerable.Range(0, _world.Servers.Count)];
+        Shuffle(places);
+        int count = _random.Chance(0.5) ? places.Length : 1 + _random.Below(places.Length);
+        var style = (CrashStyle)_random.Below(4);
+        bool any = false;
+        foreach (int place in places.Take(count))
+        {
+            any |= Crash(_world.Servers[place], style);
+        }
+
+        return any;
+    }
+
+    private bool Pause(SimulatedServer server)
+    {
+        if (server.State != ServerState.Running)
+        {
+            return false;
+        }
+
+        server.Pause(TimeSpan.FromSeconds(0.1) + _random.Below(_options.PauseMost));
+        return true;
+    }
+
+    // The fault hands in how to take it back; that happens after a random while, or when everything is healed.
+    private Action<Action> Keep(TimeSpan most, TimeSpan least) => undo =>
+    {
+        var repair = new Repair(undo);
+        _repairs.Add(repair);
+        _world.Queue.After(least + _random.Below(most), () =>
+        {
+            repair.Make();
+            _repairs.Remove(repair);
+        });
+    };
+
+    private void Shuffle(int[] items)
+    {
+        for (int i = items.Length - 1; i > 0; i--)
+        {
+            int other = _random.Below(i + 1);
+            (items[i], items[other]) = (items[other], items[i]);
+        }
+    }
+
+    private sealed class Repair(Action undo)
+    {
+        private bool _made;
+
+        public void Make()
+        {
+            if (!_made)
+            {
+                _made = true;
+                undo();
+            }
+        }
+    }
+}

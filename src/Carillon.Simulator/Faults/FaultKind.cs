@@ -1,0 +1,71 @@
+namespace Carillon.Simulator.Faults;
+
+/// <summary>What can go wrong; docs/reliability.md has the table.</summary>
+internal enum FaultKind
+{
+    /// <summary>One process is killed; what it wrote stays.</summary>
+    Kill,
+
+    /// <summary>One machine loses its power; what was not flushed is lost in part.</summary>
+    PowerCut,
+
+    /// <summary>Several or all machines lose their power at once.</summary>
+    PowerCutOfMany,
+
+    /// <summary>A process gets no processor time, for longer than any timeout.</summary>
+    Pause,
+
+    /// <summary>One server is cut off, in both directions.</summary>
+    PartitionOne,
+
+    /// <summary>The servers fall into two halves.</summary>
+    PartitionHalves,
+
+    /// <summary>Each server talks to its neighbours only.</summary>
+    PartitionRing,
+
+    /// <summary>Two halves that one server can still talk to.</summary>
+    PartitionBridge,
+
+    /// <summary>One direction of one link is cut.</summary>
+    PartitionOneWay,
+
+    /// <summary>A pair's tunnel is closed.</summary>
+    TunnelReset,
+
+    /// <summary>A link is slow.</summary>
+    SlowLink,
+
+    /// <summary>Multicast gets lost on some links.</summary>
+    MulticastLoss,
+
+    /// <summary>A disk takes nothing more.</summary>
+    DiskFull,
+
+    /// <summary>A disk can't be written.</summary>
+    DiskReadOnly,
+
+    /// <summary>A disk is slow.</summary>
+    DiskSlow,
+
+    /// <summary>One flush fails, the next says "success".</summary>
+    FlushFailure,
+
+    /// <summary>A bit flips on a disk.</summary>
+    Rot,
+
+    /// <summary>A write goes to another place.</summary>
+    MisdirectedWrite,
+
+    /// <summary>A wall clock jumps.</summary>
+    ClockJump,
+
+    /// <summary>A wall clock jumps to and fro.</summary>
+    ClockStrobe,
+
+    /// <summary>A server's clocks run at another speed.</summary>
+    ClockDrift,
+
+    /// <summary>Bytes that mean nothing come from a peer.</summary>
+    Garbage,
+}

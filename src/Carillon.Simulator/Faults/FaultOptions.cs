@@ -1,0 +1,94 @@
+using System.Globalization;
+using System.Text;
+using Carillon.Protocols;
+
+namespace Carillon.Simulator.Faults;
+
+/// <summary>
+/// How often each kind of fault strikes, per second of true time and for the whole cluster, and how hard; drawn per seed, so that a kind that
+/// strikes at all does so between once and a dozen times in the run.
+/// </summary>
+internal sealed record FaultOptions
+{
+    private readonly double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
+
+    /// <summary>No faults at all.</summary>
+    public static FaultOptions None { get; } = new();
+
+    /// <summary>The longest that a crashed server stays down.</summary>
+    public TimeSpan DownMost { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>The longest pause.</summary>
+    public TimeSpan PauseMost { get; init; } = TimeSpan.FromSeconds(90);
+
+    /// <summary>The longest partition.</summary>
+    public TimeSpan PartitionMost { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Servers whose disks may be damaged for good: never so many that the rest is less than a quorum or holds no good copy.</summary>
+    public int DamageableDisks { get; init; }
+
+    /// <summary>True: a minority stays down while the healed quorum must get on.</summary>
+    public bool HealsQuorumFirst { get; init; }
+
+    /// <summary>True if nothing goes wrong.</summary>
+    public bool IsCalm => Array.TrueForAll(_rates, rate => rate == 0);
+
+    /// <summary>A kind's rate.</summary>
+    public double RateOf(FaultKind kind) => _rates[(int)kind];
+
+    /// <summary>
+    /// Draws which kinds strike and how often. One run in ten is calm; of the others each has some kinds, so that faults meet in many
+    /// combinations and none drowns the rest.
+    /// </summary>
+    public static FaultOptions Draw(RandomSource random, int servers, int quorum, int minimum, TimeSpan duration)
+    {
+        if (random.Chance(0.1))
+        {
+            return None;
+        }
+
+        var options = new FaultOptions
+        {
+            DownMost = TimeSpan.FromSeconds(Scale(random, 0.1, Math.Min(60, duration.TotalSeconds / 2))),
+            PauseMost = TimeSpan.FromSeconds(Scale(random, 0.1, Math.Min(90, duration.TotalSeconds / 2))),
+            PartitionMost = TimeSpan.FromSeconds(Scale(random, 1, Math.Min(60, duration.TotalSeconds / 2))),
+            DamageableDisks = random.Below(Math.Min(servers - quorum, minimum - 1) + 1),
+            HealsQuorumFirst = servers > quorum && random.Chance(0.4),
+        };
+        double share = 0.15 + (0.45 * random.Fraction());
+        foreach (FaultKind kind in Enum.GetValues<FaultKind>())
+        {
+            bool damages = kind is FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite;
+            bool strikes = random.Chance(share);
+            double rate = Scale(random, 1, kind is FaultKind.Garbage ? 100 : 12) / duration.TotalSeconds;
+            options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
+        }
+
+        return options;
+    }
+
+    /// <inheritdoc/>
+    public override string ToString()
+    {
+        if (IsCalm)
+        {
+            return "no faults";
+        }
+
+        var text = new StringBuilder();
+        foreach (FaultKind kind in Enum.GetValues<FaultKind>())
+        {
+            if (RateOf(kind) > 0)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"{kind} {RateOf(kind):G2}/s, ");
+            }
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"down ≤ {DownMost.TotalSeconds:F1} s, pauses ≤ {PauseMost.TotalSeconds:F1} s, ");
+        text.Append(CultureInfo.InvariantCulture, $"partitions ≤ {PartitionMost.TotalSeconds:F1} s, damageable disks {DamageableDisks}");
+        return text.Append(HealsQuorumFirst ? ", heals a quorum first" : "").ToString();
+    }
+
+    // Between two sizes, each order of magnitude as likely as another.
+    private static double Scale(RandomSource random, double least, double most) => least * Math.Pow(most / least, random.Fraction());
+}

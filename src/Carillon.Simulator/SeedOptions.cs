@@ -1,0 +1,146 @@
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Membership;
+using Carillon.Protocols.Replicast;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Faults;
+using Carillon.Simulator.Workloads;
+using Carillon.Simulator.World;
+using Carillon.Storage.Chunks;
+using Carillon.Storage.Log;
+
+namespace Carillon.Simulator;
+
+/// <summary>Everything that a seed decides before the run begins.</summary>
+internal sealed record SeedOptions
+{
+    /// <summary>The seed.</summary>
+    public required ulong Seed { get; init; }
+
+    /// <summary>Servers, disks, network.</summary>
+    public required WorldOptions World { get; init; }
+
+    /// <summary>The nodes' own settings.</summary>
+    public required NodeOptions Node { get; init; }
+
+    /// <summary>What goes wrong.</summary>
+    public required FaultOptions Faults { get; init; }
+
+    /// <summary>What clients do.</summary>
+    public required WorkloadOptions Workload { get; init; }
+
+    /// <summary>The longest safety phase; it ends earlier if the clients have done everything.</summary>
+    public TimeSpan Duration { get; init; }
+
+    /// <summary>True if rare branches are taken on purpose (<see cref="Buggify"/>).</summary>
+    public bool Buggifies { get; init; }
+
+    /// <summary>Servers that must agree.</summary>
+    public int QuorumSize => Quorum.Majority(World.Servers);
+
+    /// <summary>Draws all options.</summary>
+    public static SeedOptions Draw(ulong seed)
+    {
+        // Its own generator, so that the run's draws don't depend on how many the options took.
+        var random = new RandomSource(seed ^ 0xC0FFEE);
+        int servers = random.Below(10) switch
+        {
+            0 => 1,
+            < 6 => 3,
+            6 => 4,
+            _ => 5,
+        };
+        int quorum = Quorum.Majority(servers);
+        TimeSpan duration = TimeSpan.FromSeconds(5 * Math.Pow(24, random.Fraction()));
+        WorkloadOptions workload = WorkloadOptions.Draw(random, duration);
+        FaultOptions faults = FaultOptions.Draw(random, servers, quorum, quorum, duration);
+        return new SeedOptions
+        {
+            Seed = seed,
+            World = new WorldOptions { Servers = servers, DiskSpeed = DrawDisk(random), Network = DrawNetwork(random, faults.IsCalm) },
+            Node = DrawNode(random),
+            Faults = faults,
+            Workload = faults.IsCalm ? workload with { LostRequests = 0 } : workload,
+            Buggifies = !faults.IsCalm && random.Chance(0.6),
+            Duration = duration,
+        };
+    }
+
+    /// <inheritdoc/>
+    public override string ToString()
+    {
+        NetworkConditions network = World.Network;
+        return string.Join('\n', [
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}"),
+            FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
+            FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
+            FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),
+            $"  faults: {Faults}",
+            $"  workload: {Workload}",
+        ]);
+    }
+
+    private static DiskSpeed DrawDisk(RandomSource random) => new()
+    {
+        Flush = TimeSpan.FromMilliseconds(0.05 * Math.Pow(200, random.Fraction())),
+        FlushJitter = TimeSpan.FromMilliseconds(0.05 * Math.Pow(400, random.Fraction())),
+        BytesPerSecond = (8L << random.Below(7)) << 20,
+    };
+
+    private static NetworkConditions DrawNetwork(RandomSource random, bool calm)
+    {
+        var drawn = new NetworkConditions
+        {
+            Latency = TimeSpan.FromMilliseconds(0.02 * Math.Pow(500, random.Fraction())),
+            Jitter = TimeSpan.FromMilliseconds(0.02 * Math.Pow(500, random.Fraction())),
+            DatagramLoss = random.Chance(0.5) ? 0.3 * random.Fraction() : 0,
+            DatagramDuplication = random.Chance(0.5) ? 0.5 * random.Fraction() : 0,
+            DatagramDelay = random.Chance(0.5) ? 0.1 * random.Fraction() : 0,
+            DatagramDelayLimit = TimeSpan.FromSeconds(5 * random.Fraction()),
+            TunnelTimeoutMost = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
+        };
+        return calm ? drawn.Healed() : drawn;
+    }
+
+    private static NodeOptions DrawNode(RandomSource random)
+    {
+        int batchBytes = 8192 << random.Below(5);
+        return new NodeOptions
+        {
+            Exchange = new VectorExchangeOptions
+            {
+                ActiveConnectivity = random.Chance(0.3),
+                PushTimeout = TimeSpan.FromSeconds(0.2 * Math.Pow(10, random.Fraction())),
+                ExchangeTimeout = TimeSpan.FromSeconds(0.5 * Math.Pow(10, random.Fraction())),
+                TemporaryTtl = TimeSpan.FromSeconds(5 + (55 * random.Fraction())),
+                StampBlock = TimeSpan.FromMilliseconds(10 * Math.Pow(200, random.Fraction())),
+            },
+            Membership = new MembershipOptions
+            {
+                HeartbeatInterval = TimeSpan.FromMilliseconds(100 + random.Below(150)),
+                HeartbeatTimeout = TimeSpan.FromMilliseconds(500 + random.Below(500)),
+                Transport = (TransportChoice)random.Below(3),
+            },
+            Log = new SegmentLogOptions
+            {
+                MaxBatchBytes = batchBytes, SegmentBytes = batchBytes * (4 << random.Below(3)), ReserveBytes = 256 << 10,
+                SpareSegments = 1 + random.Below(2), MaxFreeSegments = 2 + random.Below(6),
+            },
+            Chunks = new ChunkStoreOptions { SegmentBytes = (256L << 10) << random.Below(4), ReserveBytes = 0 },
+            Merge = new IndexMergeOptions { Interval = TimeSpan.FromSeconds(2 + (18 * random.Fraction())) },
+            Replication = new ChunkReplicationOptions
+            {
+                PutTimeout = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),
+                RepairInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
+                CollectInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
+                CollectGrace = TimeSpan.FromSeconds(30 * random.Fraction()),
+                IntentLease = TimeSpan.FromSeconds(2 + (28 * random.Fraction())),
+                ScrubPeriod = TimeSpan.FromSeconds(10 * Math.Pow(60, random.Fraction())),
+            },
+            CollectFresh = TimeSpan.FromSeconds(10 * Math.Pow(60, random.Fraction())),
+            SnapshotBytes = (32L << 10) << random.Below(6),
+        };
+    }
+}

@@ -1,0 +1,439 @@
+using System.Collections.Immutable;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Checkers;
+using Carillon.Simulator.Faults;
+using Carillon.Simulator.Workloads;
+using Carillon.Simulator.World;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Simulator;
+
+/// <summary>
+/// One seed from start to end: a cluster starts; clients work while faults strike (the safety phase); then everything is healed, and the
+/// cluster must get on within a bound (the liveness phase), at first perhaps with a quorum only; then the checkers judge what was recorded.
+/// </summary>
+internal sealed class SeedRun : IDisposable
+{
+    // Bounds of the liveness phase; each is far above what a good run takes, so that a miss means "never".
+    private static readonly TimeSpan StartBound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
+
+    private readonly SeedOptions _options;
+    private readonly SimulatedWorld _world;
+    private readonly Workload _workload;
+    private readonly FaultInjector _injector;
+    private readonly AcceptanceChecker _acceptance;
+    private readonly UidChecker _uids = new();
+    private readonly VectorTrafficChecker _traffic;
+    private bool _hasNoVerdict;
+
+    public SeedRun(SeedOptions options, Action<string>? trace)
+    {
+        _options = options;
+        var random = new RandomSource(options.Seed);
+        _world = new SimulatedWorld(options.World, new NodeFactory(options.Node, ConfigurationOf(options)), random.Fork(), trace);
+        _workload = new Workload(_world, options.Workload, random.Fork());
+        _injector = new FaultInjector(_world, options.Faults, random.Fork());
+        _acceptance = new AcceptanceChecker(
+            _world, random.Fork(), options.QuorumSize, options.QuorumSize, () => _world.Servers.Count(server => _injector.MayBeDamaged(server)));
+        _traffic = new VectorTrafficChecker(options.World.Servers);
+        _workload.Evidence.Answered = _acceptance.OnAnswered;
+        _world.Network.Tap = new WireTap(_uids, _traffic, _world.Trace).Look;
+    }
+
+    /// <summary>Runs a seed.</summary>
+    public static SeedResult Run(SeedOptions options, Action<string>? trace)
+    {
+        SimulationFailedException? failure = null;
+        Buggify.Use(options.Buggifies ? new RandomSource(~options.Seed) : null);
+        try
+        {
+            using var run = new SeedRun(options, trace);
+            try
+            {
+                run.Run();
+            }
+            catch (SimulationFailedException caught)
+            {
+                failure = caught;
+            }
+
+            return run.Result(failure);
+        }
+        finally
+        {
+            Buggify.Use(null);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _world.Dispose();
+
+    private static ClusterConfiguration ConfigurationOf(SeedOptions options)
+    {
+        var servers = ImmutableArray.CreateBuilder<ServerRecord>();
+        for (int place = 0; place < options.World.Servers; place++)
+        {
+            servers.Add(new ServerRecord
+            {
+                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)place + 1), Host = "127.0.0.1",
+                HttpPort = 7410 + place, TunnelPort = 7510 + place, DatagramPort = 7610 + place,
+            });
+        }
+
+        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable());
+    }
+
+    private void Run()
+    {
+        StartCluster();
+        _workload.Start();
+        _injector.Start();
+        _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
+        Heal();
+        Await(() => _workload.IsQuiet, ClientBound, "clients", () => "clients wait for answers that never come");
+        Decide();
+        if (_options.Faults.HealsQuorumFirst)
+        {
+            StartAll();
+        }
+
+        JudgeAnswers();
+        JudgeCatalogs(Converge());
+    }
+
+    private void StartCluster()
+    {
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            server.Start();
+        }
+
+        SubmitOutcome? created = null;
+        bool asked = false;
+        Await(
+            () =>
+            {
+                if (!asked)
+                {
+                    asked = true;
+                    var settings = new BucketSettings { Versions = Workload.VersionsKept };
+                    _world.Servers[0].Input((node, now) => node.CreateBucket(Workload.Bucket, settings, "bucket-key", now, outcome =>
+                    {
+                        created = outcome;
+                        asked = outcome is not SubmitOutcome.Rejected;
+                    }));
+                }
+
+                return created is SubmitOutcome.Accepted && _world.Servers.TrueForAll(server => server.Node?.HasBucket(Workload.Bucket) ?? false);
+            },
+            StartBound,
+            "start",
+            () => $"a healthy cluster does not take its first bucket: {created}");
+    }
+
+    private void Heal()
+    {
+        _world.Trace?.Invoke("healing");
+        _workload.Stop();
+        _injector.Heal();
+        _world.Network.Conditions = _world.Network.Conditions.Healed();
+        _workload.Connection.Healed = true;
+        RestartUntrusted();
+        int down = _options.Faults.HealsQuorumFirst ? _options.World.Servers - _options.QuorumSize : 0;
+
+        // Who stays down: those that are, and then others, so that the quorum that gets on is not always the same.
+        SimulatedServer[] byNeed = [.. _world.Servers.OrderBy(server => server.State != ServerState.Down).ThenBy(server => (server.Place * 7) + (int)(_options.Seed % 5))];
+        foreach (SimulatedServer server in byNeed.Take(down).Where(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)))
+        {
+            if (CanSpare())
+            {
+                server.Stop(powerCut: null);
+            }
+        }
+
+        int spared = 0;
+        foreach (SimulatedServer server in byNeed)
+        {
+            if (server is { State: ServerState.Down, Refused: false } && (spared++ >= down || _injector.MayBeDamaged(server)))
+            {
+                server.Start();
+            }
+        }
+    }
+
+    // A store that met an error is not trusted again in that life: the operator reads why, mends the disk, and starts the machine anew.
+    private void RestartUntrusted()
+    {
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            if (server.State != ServerState.Down && !server.Node!.Votes)
+            {
+                server.Stop(CrashStyle.LoseAll);
+                server.Start();
+            }
+        }
+    }
+
+    // True while more than a quorum of undamaged servers would be up.
+    private bool CanSpare() => _world.Servers.Count(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)) > _options.QuorumSize;
+
+    private void StartAll()
+    {
+        _world.Trace?.Invoke("all servers start");
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            if (server is { State: ServerState.Down, Refused: false })
+            {
+                server.Start();
+            }
+        }
+    }
+
+    // A6: what was left open is decided, though the servers that accepted it may be down.
+    private void Decide()
+    {
+        Await(
+            () => Voters().All(server => server.Node!.OpenSubmissions == 0),
+            DecisionBound,
+            "A6",
+            () => $"submissions stay open after healing: {string.Join(", ", Voters().Select(server => $"{server.Name} has {server.Node!.OpenSubmissions}"))}");
+        foreach (SimulatedServer server in Voters())
+        {
+            PutThrough(server);
+        }
+
+        ShowAll();
+        ReadAll();
+    }
+
+    // The first tries may still meet a server that has just learned of the others.
+    private void PutThrough(SimulatedServer server)
+    {
+        WriteRecord? put = null;
+        Await(
+            () =>
+            {
+                put = put is null or { Returned: not null, Verdict: not LibraryVerdict.Accepted }
+                    ? _workload.PutQuietly(_workload.Names.First(), server.Place)
+                    : put;
+                return put.Verdict == LibraryVerdict.Accepted;
+            },
+            DecisionBound,
+            "A6",
+            () => $"{server.Name} takes no put on a healed cluster: {put!.Attempts.LastOrDefault()?.Answer?.ToString() ?? "no answer"}");
+    }
+
+    // Every write whose outcome the client did not learn is asked about, at several servers.
+    private void ShowAll()
+    {
+        foreach (WriteRecord write in _workload.Evidence.Writes.ToArray())
+        {
+            SubmissionReport? report = null;
+            bool answered = false;
+            SimulatedServer[] voters = [.. Voters()];
+            SimulatedServer server = voters[write.Number % voters.Length];
+            server.Input((node, now) => node.Show(write.Key, now, shown =>
+            {
+                answered = true;
+                report = shown;
+                if (shown is not null)
+                {
+                    _workload.Evidence.Shown.Add(new ShownState(server.Name, shown.Id, write.Key, shown.State));
+                }
+            }));
+            Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {write}");
+            if (report is null or { State: SubmissionState.Pending })
+            {
+                throw Violation.TooSlow("A6", $"{server.Name} can't say what became of {write}, on a healed cluster: {report?.State.ToString() ?? "no quorum"}");
+            }
+        }
+    }
+
+    private void ReadAll()
+    {
+        foreach (SimulatedServer server in Voters())
+        {
+            foreach (ObjectName name in _workload.Names)
+            {
+                int before = _workload.Evidence.FailedGets;
+                bool done = false;
+                _workload.GetQuietly(name, server.Place, () => done = true);
+                Await(() => done, AnswerBound, "A6", () => $"{server.Name} does not answer a get of {name}");
+                if (_workload.Evidence.FailedGets > before)
+                {
+                    throw Violation.TooSlow("A6", $"{server.Name} can't tell what {name} is, on a healed cluster");
+                }
+
+                if (_workload.Evidence.Gets[^1].Outcome is ReadOutcome.Found { Manifest.Chunks.Length: > 0 } found)
+                {
+                    ReadContent(server, name, found.Manifest);
+                }
+            }
+        }
+    }
+
+    // C6: what is read is whole, and what its manifest says. A damaged copy may cost a try or two.
+    private void ReadContent(SimulatedServer server, ObjectName name, ObjectManifest manifest)
+    {
+        using var content = new MemoryStream();
+        foreach (ChunkReference chunk in manifest.Chunks)
+        {
+            byte[]? bytes = null;
+            bool asking = false;
+            Await(
+                () =>
+                {
+                    if (bytes is null && !asking)
+                    {
+                        asking = true;
+                        server.Input((node, now) => node.FetchChunk(chunk.Id, now, fetched =>
+                        {
+                            bytes = fetched;
+                            asking = false;
+                        }));
+                    }
+
+                    return bytes is not null;
+                },
+                AnswerBound,
+                "A2",
+                () => $"{server.Name} can't get chunk {chunk.Id} of {name}, on a healed cluster; it is on {string.Join(", ", Voters().Where(s => s.Node!.HasChunk(chunk.Id)).Select(s => s.Name))}");
+            content.Write(bytes);
+        }
+
+        if (Digest.Of(content.ToArray()) != manifest.Sha256)
+        {
+            throw Violation.Of("C6", $"{server.Name} serves {name}, and its bytes are not what the manifest says");
+        }
+    }
+
+    private ImmutableArray<ServerImage> Converge()
+    {
+        ImmutableArray<ServerImage> images = [];
+        Await(
+            () =>
+            {
+                MergeDigest[] digests = [.. Voters().Select(server => server.Node!.CatalogDigest()).Distinct()];
+                return digests.Length == 1 && Voters().All(server => server.Node!.OpenSubmissions == 0);
+            },
+            ConvergenceBound,
+            "convergence",
+            () =>
+            {
+                images = TakeImages();
+                ConvergenceChecker.Check(images);
+                return "submissions stay open";
+            });
+        images = TakeImages();
+        AwaitCopies(images);
+        return images;
+    }
+
+    // C2: every chunk that a kept version names comes back to its count.
+    private void AwaitCopies(ImmutableArray<ServerImage> images)
+    {
+        ChunkId[] chunks =
+        [
+            .. images[0].Versions.Concat(images[0].Raced).Where(version => version.Kind == OperationKind.Put)
+                .SelectMany(version => _workload.Evidence.ChunksOf(version.Sha256)).Distinct(),
+        ];
+        int wanted = Math.Min(Workload.Replicas, _options.World.Servers);
+        int Copies(ChunkId chunk) => _world.Servers.Count(server => server.State == ServerState.Running && server.Node!.HasChunk(chunk));
+        Await(
+            () => Array.TrueForAll(chunks, chunk => Copies(chunk) >= wanted),
+            ConvergenceBound,
+            "C2",
+            () =>
+            {
+                ChunkId rare = chunks.MinBy(Copies);
+                return $"chunk {rare} has {Copies(rare)} copies; {wanted} are wanted";
+            });
+    }
+
+    private void JudgeAnswers()
+    {
+        Evidence evidence = _workload.Evidence;
+        VerdictChecker.Check(evidence);
+        FalsePositiveChecker.Check(evidence, []);
+        ChangesetChecker.Check(evidence, []);
+        UidChecker.CheckOrder(evidence);
+        if (_options.Faults.IsCalm)
+        {
+            _traffic.Check();
+        }
+
+        LinearizabilityVerdict verdict = new LinearizabilityChecker().Check(evidence.ToHistory());
+        _hasNoVerdict = verdict.Result is LinearizabilityResult.TooFew or LinearizabilityResult.Undecided;
+        if (verdict.Result == LinearizabilityResult.NotLinearizable)
+        {
+            throw Violation.Of("linearizability", verdict.Explain());
+        }
+    }
+
+    private void JudgeCatalogs(ImmutableArray<ServerImage> images)
+    {
+        ConvergenceChecker.Check(images);
+        NothingLostChecker.Check(_workload.Evidence, images, Workload.VersionsKept);
+        FalsePositiveChecker.Check(_workload.Evidence, images);
+        ChangesetChecker.Check(_workload.Evidence, images);
+    }
+
+    private ImmutableArray<ServerImage> TakeImages() =>
+    [
+        .. Voters().Select(server => new ServerImage(
+            server.Name, server.Node!.CatalogDigest(), ListAll(server, Workload.Bucket), ListAll(server, Workload.RacedBucket),
+            server.Node!.HasBucket(Workload.RacedBucket))),
+    ];
+
+    private static ImmutableArray<ListedVersion> ListAll(SimulatedServer server, string bucket)
+    {
+        var all = ImmutableArray.CreateBuilder<ListedVersion>();
+        var query = new ListQuery(bucket, Versions: true);
+        while (true)
+        {
+            ListPage page = server.Node!.List(query);
+            all.AddRange(page.Objects);
+            if (page.Next.Length == 0)
+            {
+                return all.DrainToImmutable();
+            }
+
+            query = query with { After = page.Next };
+        }
+    }
+
+    private IEnumerable<SimulatedServer> Voters() => _world.Servers.Where(server => server.State == ServerState.Running && server.Node!.Votes);
+
+    private void Await(Func<bool> isTrue, TimeSpan bound, string rule, Func<string> otherwise)
+    {
+        if (!_world.RunUntil(isTrue, bound, Step))
+        {
+            throw Violation.TooSlow(rule, otherwise());
+        }
+    }
+
+    private SeedResult Result(SimulationFailedException? failure) => new()
+    {
+        Seed = _options.Seed,
+        Failure = failure,
+        Digest = _world.Digest.Value,
+        VirtualTime = _world.Queue.Now - default(Instant),
+        Events = _world.Queue.Happened,
+        Operations = _workload.Evidence.Operations,
+        Successes = _workload.Evidence.Successes,
+        HasNoVerdict = _hasNoVerdict,
+        DurabilityChecks = _acceptance.Looked,
+        Faults = _injector.Strikes,
+        DatagramFaults = _world.Network.Figures.DatagramsLost + _world.Network.Figures.DatagramsDoubled + _world.Network.Figures.DatagramsDelayed,
+        SelfStops = _world.SelfStops,
+    };
+}

@@ -1,0 +1,67 @@
+using Carillon.Protocols;
+
+namespace Carillon.Simulator;
+
+/// <summary>The deliberate bugs (<see cref="SeededBug"/>) that are compiled in by <c>-p:SeededBugs=true</c>; docs/reliability.md says what each breaks.</summary>
+internal static class SeededBugs
+{
+    /// <summary>All of them, in order; a test compares them with the source.</summary>
+    public static IReadOnlyList<string> All { get; } =
+    [
+        "abort-without-successor",
+        "bit-before-flush",
+        "bit-without-file",
+        "catalog-applies-changeset-partly",
+        "catalog-last-applied-wins",
+        "chunk-ack-before-flush",
+        "chunk-collect-ignores-intent",
+        "chunk-count-nondistinct-servers",
+        "chunk-hash-not-checked",
+        "datagram-replay-accepted",
+        "decided-tag-forgotten",
+        "key-not-answered",
+        "log-accepts-corrupt-middle",
+        "log-complete-before-flush",
+        "log-frees-before-cut-is-durable",
+        "log-trusts-the-kernels-cache",
+        "membership-accepts-lower-incarnation",
+        "merge-skips-tombstones",
+        "no-abort-at-start",
+        "no-late-fetch",
+        "noes-forgotten",
+        "promise-ignored",
+        "promise-not-durable",
+        "push-ack-before-flush",
+        "push-without-quorum",
+        "quorum-one-short",
+        "read-asks-minority",
+        "read-counts-only-round-zero",
+        "read-ignores-held",
+        "rejected-without-fence",
+        "round-ignores-bits",
+        "round-of-a-minority",
+        "stale-push-taken",
+        "stamps-reused-after-restart",
+        "two-bits-per-key",
+    ];
+
+    /// <summary>Switches one on; false with the reason where that can't be.</summary>
+    public static bool TrySwitchOn(string name, out string reason)
+    {
+        if (!All.Contains(name))
+        {
+            reason = $"there is no bug '{name}'; the bugs are:\n  {string.Join("\n  ", All)}";
+            return false;
+        }
+
+#if SEEDED_BUGS
+        SeededBug.Active = name;
+        reason = "";
+        return true;
+#else
+        reason = "this build has no bugs on purpose; build one with them, in a folder of its own: "
+            + $"dotnet run -c Release --project src/Carillon.Simulator -p:SeededBugs=true -- --seeds 200 --bug {name}";
+        return false;
+#endif
+    }
+}

@@ -1,0 +1,71 @@
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Protocols.Wire;
+using Carillon.Simulator.Checkers;
+
+namespace Carillon.Simulator;
+
+/// <summary>Looks into what servers send each other: for the checkers that judge messages, and for people who follow a trace.</summary>
+internal sealed class WireTap(UidChecker uids, VectorTrafficChecker traffic, Action<string>? trace)
+{
+    /// <summary>A message is sent.</summary>
+    public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
+    {
+        if (kind == TrafficKind.Bulk)
+        {
+            trace?.Invoke($"{from} → {to} chunk header of {bytes.Length} bytes");
+            return;
+        }
+
+        ReadOnlySpan<byte> rest = bytes.Span;
+        while (Envelope.TryTake(ref rest, out Node.Protocol protocol, out ReadOnlySpan<byte> payload, out _))
+        {
+            if (protocol == Node.Protocol.VectorExchange)
+            {
+                Look(from, to, payload);
+            }
+        }
+    }
+
+    private void Look(NodeId from, NodeId to, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        if (!MessageCodec.TryReadHead(ref reader, out MessageType type))
+        {
+            return;
+        }
+
+        traffic.OnMessage(payload);
+        if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record) && Submission.TryRead(record, out Submission submission))
+        {
+            uids.OnSubmission(submission);
+            trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
+        }
+        else
+        {
+            trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
+        }
+    }
+
+    private static string Describe(MessageType type, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        _ = MessageCodec.TryReadHead(ref reader, out _);
+        return type switch
+        {
+            MessageType.PushAnswer when PushAnswer.TryRead(ref reader, out PushAnswer m) => m.ToString(),
+            MessageType.Vector when Vector.TryRead(ref reader, out Vector m) => $"Vector {m.Tag} round {m.Round} {m.Value} bits {m.Bits:b} {(m.Again ? "again" : "")}",
+            MessageType.Ask when Ask.TryRead(ref reader, out Ask m) => m.ToString(),
+            MessageType.Promise when Promise.TryRead(ref reader, out Promise m) => m.ToString(),
+            MessageType.Decided when Decided.TryRead(ref reader, out Decided m) => m.ToString(),
+            MessageType.Barred when Barred.TryRead(ref reader, out Barred m) => m.ToString(),
+            MessageType.KeyAsk when KeyAsk.TryRead(ref reader, out KeyAsk m) => m.ToString(),
+            MessageType.KeyAnswer when KeyAnswer.TryRead(ref reader, out KeyAnswer m) => m.ToString(),
+            MessageType.ReadAsk when ReadAsk.TryRead(ref reader, out ReadAsk m) => m.ToString(),
+            MessageType.Abort or MessageType.AbortAck or MessageType.Fetch or MessageType.Inquire => $"{type} {reader.Tag()}",
+            _ => type.ToString(),
+        };
+    }
+}

@@ -1,0 +1,128 @@
+using System.Collections.Immutable;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Simulator.World;
+
+namespace Carillon.Simulator.Workloads;
+
+/// <summary>All clients of a run, the names that they share, and the evidence of what they did.</summary>
+internal sealed class Workload
+{
+    /// <summary>The bucket that is there throughout.</summary>
+    public const string Bucket = "bucket";
+
+    /// <summary>The bucket that clients create and remove, under each other's eyes.</summary>
+    public const string RacedBucket = "raced";
+
+    /// <summary>Servers that shall hold each chunk.</summary>
+    public const int Replicas = 3;
+
+    /// <summary>Versions that the common bucket keeps of a name.</summary>
+    public const int VersionsKept = 5;
+
+    private readonly SimulatedWorld _world;
+    private readonly RandomSource _random;
+    private readonly List<SimulatedClient> _clients = [];
+    private int _turns;
+    private int _underWay;
+    private int _keys;
+    private bool _stopped;
+
+    public Workload(SimulatedWorld world, WorkloadOptions options, RandomSource random)
+    {
+        _world = world;
+        _random = random;
+        Options = options;
+        Contents = new Contents(options, Evidence);
+        Connection = new Connection(world, random.Fork(), options);
+        for (int i = 0; i < options.Clients; i++)
+        {
+            _clients.Add(new SimulatedClient(world, this, FormattableString.Invariant($"c{i + 1}"), random.Fork()));
+        }
+    }
+
+    public WorkloadOptions Options { get; }
+
+    public Evidence Evidence { get; } = new();
+
+    public Contents Contents { get; }
+
+    public Connection Connection { get; }
+
+    /// <summary>True when no operation is under way.</summary>
+    public bool IsQuiet => _underWay == 0 && !_clients.Exists(client => client.Busy);
+
+    /// <summary>True when all turns are taken and nothing is under way.</summary>
+    public bool IsExhausted => _turns >= Options.Operations && IsQuiet;
+
+    /// <summary>Names in use, in order.</summary>
+    public IEnumerable<ObjectName> Names => Enumerable.Range(0, Options.Names).Select(NameOf);
+
+    /// <summary>Lets all clients begin.</summary>
+    public void Start()
+    {
+        foreach (SimulatedClient client in _clients)
+        {
+            client.Start();
+        }
+    }
+
+    /// <summary>No client begins anything any more.</summary>
+    public void Stop() => _stopped = true;
+
+    /// <summary>True if there is a turn left for a client.</summary>
+    public bool TakeTurn() => !_stopped && _turns++ < Options.Operations;
+
+    /// <summary>One of the names.</summary>
+    public ObjectName AnyName(RandomSource random) => NameOf(random.Below(Options.Names));
+
+    /// <summary>A key that was not used.</summary>
+    public string NewKey() => FormattableString.Invariant($"key-{++_keys}");
+
+    /// <summary>The key that the next write will have.</summary>
+    public string NextKey() => FormattableString.Invariant($"key-{_keys + 1}");
+
+    /// <summary>Notes that a write begins.</summary>
+    public WriteRecord NewWrite(string client, ImmutableArray<PlannedOperation> operations)
+    {
+        var record = new WriteRecord(Evidence.Writes.Count + 1, client, NewKey(), operations, _world.Queue.Now);
+        Evidence.Writes.Add(record);
+        return record;
+    }
+
+    /// <summary>Runs a write.</summary>
+    public void Write(WriteRecord record, RandomSource random, Action done) => Write(record, random, random.Below(_world.Servers.Count), done);
+
+    private void Write(WriteRecord record, RandomSource random, int place, Action done)
+    {
+        _underWay++;
+        new WriteCall(_world, Connection, random, Options, Evidence, record, place, () =>
+        {
+            _underWay--;
+            _world.Digest.Add((ulong)record.Verdict);
+            done();
+        }).Start();
+    }
+
+    /// <summary>Runs a write a second time, under the same key, beside the first.</summary>
+    public void Repeat(WriteRecord record, RandomSource random)
+    {
+        var again = new WriteRecord(Evidence.Writes.Count + 1, $"{record.Client}-again", record.Key, record.Operations, _world.Queue.Now);
+        Evidence.Writes.Add(again);
+        Write(again, random, static () => { });
+    }
+
+    /// <summary>Puts one new content through a given server, in the quiet at the end.</summary>
+    public WriteRecord PutQuietly(ObjectName name, int place)
+    {
+        WriteRecord record = NewWrite("quiet", [Contents.Put(name, _random)]);
+        Write(record, _random, place, static () => { });
+        return record;
+    }
+
+    /// <summary>Reads a name through a given server, in the quiet at the end.</summary>
+    public void GetQuietly(ObjectName name, int place, Action done) =>
+        _clients[0].Get(name, _world.Queue.Now, place, 1, done);
+
+    private static ObjectName NameOf(int number) => new(Bucket, FormattableString.Invariant($"name-{number:D3}"));
+}

@@ -1,0 +1,68 @@
+using System.Collections.Immutable;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+
+namespace Carillon.Simulator.Workloads;
+
+/// <summary>What the client library reports of a write.</summary>
+internal enum LibraryVerdict
+{
+    /// <summary>Not known (yet).</summary>
+    Unknown,
+
+    /// <summary>Done.</summary>
+    Accepted,
+
+    /// <summary>Not done, and never will be.</summary>
+    Rejected,
+}
+
+/// <summary>What a write does to one name.</summary>
+/// <param name="Kind">Put or delete.</param>
+/// <param name="Target">The name.</param>
+/// <param name="Value">The content's own text, unique in the run; null for a delete.</param>
+/// <param name="Content">The content.</param>
+/// <param name="Chunks">The content in pieces where it is to be stored as chunks; empty where it is inline.</param>
+internal sealed record PlannedOperation(
+    OperationKind Kind, ObjectName Target, string? Value, ReadOnlyMemory<byte> Content, ImmutableArray<ReadOnlyMemory<byte>> Chunks);
+
+/// <summary>How one attempt at one server ended, as that server said.</summary>
+internal sealed record AttemptRecord(NodeId Server)
+{
+    /// <summary>What the server answered, whether or not the client heard it; null for nothing.</summary>
+    public SubmitOutcome? Answer { get; set; }
+
+    /// <summary>What the client made of it.</summary>
+    public AnswerEnd? Heard { get; set; }
+}
+
+/// <summary>One write of a client, with all its attempts under one key.</summary>
+internal sealed class WriteRecord(int number, string client, string key, ImmutableArray<PlannedOperation> operations, Instant invoked)
+{
+    public int Number => number;
+
+    public string Client => client;
+
+    public string Key => key;
+
+    public ImmutableArray<PlannedOperation> Operations => operations;
+
+    public Instant Invoked => invoked;
+
+    /// <summary>When the library reported; null while it has not.</summary>
+    public Instant? Returned { get; set; }
+
+    /// <summary>What the library reported.</summary>
+    public LibraryVerdict Verdict { get; set; }
+
+    /// <summary>The accepted tag, as far as told.</summary>
+    public Tag Tag { get; set; }
+
+    /// <summary>All attempts, in order.</summary>
+    public List<AttemptRecord> Attempts { get; } = [];
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"write {number} of {client} (key {key}: {string.Join(", ", operations.Select(o => $"{o.Kind} {o.Target} {o.Value}"))}; {Verdict}{(Tag.IsNone ? "" : $" as {Tag}")})";
+}

@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Simulator.World;
+
+/// <summary>The end of storing a body's chunks at a server.</summary>
+/// <param name="Upload">The tag under which they are kept until the submission names them.</param>
+/// <param name="Chunks">What the manifest lists; empty where refused.</param>
+/// <param name="Refusal">Why not, or null.</param>
+internal readonly record struct StoredContent(Tag Upload, ImmutableArray<ChunkReference> Chunks, RejectionReason? Refusal);
+
+/// <summary>
+/// The inputs of one server as the simulator drives them: those of <see cref="ServerNode"/>, plus what the checkers look at. The shipping
+/// node stands behind it (<see cref="NodeAdapter"/>), or a stand-in in tests of the simulator itself.
+/// </summary>
+internal interface INodeUnderTest
+{
+    /// <summary>Name, disk and incarnation, as its disk has them.</summary>
+    ServerIdentity Self { get; }
+
+    /// <summary>When it wants <see cref="Advance"/>, on its own monotonic clock.</summary>
+    Instant NextDeadline { get; }
+
+    void Advance(Moment now);
+
+    /// <summary>After each batch of inputs: work and messages leave.</summary>
+    void Settle(Moment now);
+
+    void TunnelUp(ServerIdentity peer, Moment now);
+
+    void TunnelDown(ServerIdentity peer, Moment now);
+
+    void Receive(ServerIdentity from, TrafficKind kind, ReadOnlySpan<byte> message, Moment now);
+
+    void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now);
+
+    void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body, Moment now);
+
+    void Complete(StorageWork work, StorageException? failure, Moment now);
+
+    void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done);
+
+    void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done);
+
+    void Read(ObjectName name, Moment now, Action<ReadOutcome> done);
+
+    ListPage List(ListQuery query);
+
+    void Show(Tag tag, Moment now, Action<SubmissionReport> done);
+
+    void Show(string key, Moment now, Action<SubmissionReport?> done);
+
+    void CreateBucket(string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done);
+
+    void RemoveBucket(string bucket, string key, Moment now, Action<SubmitOutcome> done);
+
+    /// <summary>Reads a chunk's stored bytes here; null if it is not here, or does not match its name, which the node is told.</summary>
+    byte[]? ReadChunk(ChunkId chunk, Moment now);
+
+    /// <summary>Reads a chunk back and tells the node how it was.</summary>
+    void ScrubChunk(ChunkId chunk, Moment now);
+
+    /// <summary>Gets a chunk, from here or from another server; null if none has it that can be reached.</summary>
+    void FetchChunk(ChunkId chunk, Moment now, Action<byte[]?> done);
+
+    /// <summary>True if the chunk is on its disk.</summary>
+    bool HasChunk(ChunkId chunk);
+
+    /// <summary>True if its catalog has this bucket.</summary>
+    bool HasBucket(string bucket);
+
+    /// <summary>True if it takes part in agreement.</summary>
+    bool Votes { get; }
+
+    /// <summary>Submissions that are not decided, as far as it knows.</summary>
+    int OpenSubmissions { get; }
+
+    /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
+    MergeDigest CatalogDigest();
+}
+
+/// <summary>What a node is started with.</summary>
+/// <param name="Self">Its name.</param>
+/// <param name="Disk">Its log and chunks.</param>
+/// <param name="Catalog">Its catalog's disk.</param>
+/// <param name="Random">Its randomness.</param>
+/// <param name="Now">The time.</param>
+internal readonly record struct NodeStart(NodeId Self, SimulatedDisk Disk, CatalogMemory Catalog, RandomSource Random, Moment Now);
+
+/// <summary>Starts nodes, the same way each time within one run.</summary>
+internal interface INodeFactory
+{
+    /// <summary>Opens the stores, recovers, and joins the world.</summary>
+    /// <exception cref="StorageException">The disk does not let it; it may be tried again.</exception>
+    /// <exception cref="NodeRefusedException">The disk's content does not let it.</exception>
+    INodeUnderTest Start(NodeStart start, IWorld world);
+
+    /// <summary>Opens what a power cut at this instant would leave of a server's disks for certain, to be looked at.</summary>
+    IDurableImage OpenDurable(NodeId self, SimulatedDisk disk, CatalogMemory catalog);
+}
+
+/// <summary>A server's stores as they would be found after a power cut.</summary>
+internal interface IDurableImage : IDisposable
+{
+    /// <summary>True if the submission of this tag is there, or its tag is known as accepted.</summary>
+    bool Holds(Tag tag);
+
+    /// <summary>True if the chunk is there and matches its name.</summary>
+    bool Holds(ChunkId chunk);
+}
+
+/// <summary>A server says that it can't start from what its disk holds, and why: not a crash, and no use to try again.</summary>
+internal sealed class NodeRefusedException : Exception
+{
+    public NodeRefusedException()
+    {
+    }
+
+    public NodeRefusedException(string message) : base(message)
+    {
+    }
+
+    public NodeRefusedException(string message, Exception inner) : base(message, inner)
+    {
+    }
+}

@@ -1,0 +1,189 @@
+using System.Collections.Immutable;
+using Carillon.Node;
+using Carillon.Node.Identity;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Replicast;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Workloads;
+using Carillon.Storage;
+using Carillon.Storage.Catalogs;
+using Carillon.Storage.Chunks;
+
+namespace Carillon.Simulator.World;
+
+/// <summary>The node that ships, as the simulator drives it: every call goes straight through.</summary>
+internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
+{
+    public ServerIdentity Self => node.Self;
+
+    public Instant NextDeadline => node.NextDeadline;
+
+    public bool Votes => node.MayVote;
+
+    public int OpenSubmissions => node.Exchange.OpenTags;
+
+    public void Settle(Moment now) => node.Settle(now);
+
+    public void Advance(Moment now) => node.Advance(now);
+
+    public void TunnelUp(ServerIdentity peer, Moment now) => node.TunnelUp(peer, now);
+
+    public void TunnelDown(ServerIdentity peer, Moment now) => node.TunnelDown(peer, now);
+
+    public void Receive(ServerIdentity from, TrafficKind kind, ReadOnlySpan<byte> message, Moment now) => node.Receive(from, kind, message, now);
+
+    public void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now) => node.ReceiveDatagram(from, message, now);
+
+    public void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body, Moment now)
+    {
+        // As the runtime does: nothing reaches the node that is not what its header says.
+        if (ChunkTransfer.TryRead(header.Span, out ChunkTransfer transfer) && transfer.Verify(body.Span))
+        {
+            node.ChunkArrived(from, header, new ChunkBuffer(body), now);
+        }
+        else
+        {
+            node.ChunkRefused(from, header, now);
+        }
+    }
+
+    public void Complete(StorageWork work, StorageException? failure, Moment now) => node.Complete(work, failure, now);
+
+    public void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done) =>
+        node.Submit(new SubmitRequest(operations, key, upload), now, done);
+
+    public void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done) =>
+        node.BeginUpload(now, (tag, reason) =>
+        {
+            if (tag is { } upload)
+            {
+                PutChunks(upload, chunks, now, done);
+            }
+            else
+            {
+                done(new StoredContent(default, [], reason));
+            }
+        });
+
+    public void Read(ObjectName name, Moment now, Action<ReadOutcome> done) => node.Read(name, now, done);
+
+    public ListPage List(ListQuery query) => node.Reader.List(query);
+
+    public void Show(Tag tag, Moment now, Action<SubmissionReport> done) => node.Show(tag, now, done);
+
+    public void Show(string key, Moment now, Action<SubmissionReport?> done) => node.Show(key, now, done);
+
+    public void CreateBucket(string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done)
+    {
+        byte[] content = settings.Write();
+        var manifest = new ObjectManifest { Size = content.Length, Sha256 = Digest.Of(content), Inline = content };
+        Submit([new Operation(OperationKind.Put, new ObjectName(ObjectName.SystemBucket, bucket), manifest)], key, default, now, done);
+    }
+
+    public void RemoveBucket(string bucket, string key, Moment now, Action<SubmitOutcome> done) =>
+        Submit([new Operation(OperationKind.Delete, new ObjectName(ObjectName.SystemBucket, bucket), null)], key, default, now, done);
+
+    public byte[]? ReadChunk(ChunkId chunk, Moment now)
+    {
+        if (!node.Chunks.TryLocate(chunk, out ChunkLocation location))
+        {
+            return null;
+        }
+
+        byte[] bytes = new byte[location.Length];
+        ChunkRead read = node.Chunks.Read(location, bytes);
+        if (read == ChunkRead.Corrupt)
+        {
+            node.ChunkDamaged(location, now);
+        }
+
+        return read == ChunkRead.Ok ? bytes : null;
+    }
+
+    public void ScrubChunk(ChunkId chunk, Moment now)
+    {
+        if (ReadChunk(chunk, now) is not null)
+        {
+            node.ChunkScrubbed(chunk, now);
+        }
+    }
+
+    public void FetchChunk(ChunkId chunk, Moment now, Action<byte[]?> done) => node.FindChunk(chunk, now, found =>
+    {
+        done(found.Location is not null ? ReadChunk(chunk, now) : found.Fetched?.Memory.ToArray());
+        found.Fetched?.Release();
+    });
+
+    public bool HasChunk(ChunkId chunk) => node.Chunks.Contains(chunk);
+
+    public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
+
+    public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);
+
+    public void Dispose() => node.Dispose();
+
+    private void PutChunks(Tag upload, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done)
+    {
+        int minimum = node.Configuration.Quorum.Size;
+        int waiting = chunks.Length;
+        RejectionReason? refusal = null;
+        var references = ImmutableArray.CreateBuilder<ChunkReference>(chunks.Length);
+        foreach (ReadOnlyMemory<byte> chunk in chunks)
+        {
+            references.Add(new ChunkReference(ChunkId.Of(chunk.Span), (uint)chunk.Length, (uint)chunk.Length, Compression.None));
+        }
+
+        ImmutableArray<ChunkReference> all = references.DrainToImmutable();
+        for (int i = 0; i < chunks.Length; i++)
+        {
+            node.PutChunk(upload, all[i].Id, new ChunkBuffer(chunks[i]), Workload.Replicas, minimum, now, outcome =>
+            {
+                refusal ??= outcome.Reason;
+                if (--waiting > 0)
+                {
+                    return;
+                }
+
+                if (refusal is not null)
+                {
+                    node.AbandonUpload(upload, now);
+                }
+
+                done(new StoredContent(upload, all, refusal));
+            });
+        }
+    }
+}
+
+/// <summary>Starts the node that ships, with the run's options.</summary>
+internal sealed class NodeFactory(NodeOptions options, ClusterConfiguration configuration) : INodeFactory
+{
+    /// <inheritdoc/>
+    public INodeUnderTest Start(NodeStart start, IWorld world)
+    {
+        Catalog catalog = Catalog.Open(CatalogLocation.InMemory(start.Catalog), options.Catalog);
+        try
+        {
+            var stores = new NodeStores(start.Disk, catalog, IsCatalogLost: false);
+            return new NodeAdapter(new ServerNode(options, configuration, start.Self, stores, world, start.Random, start.Now));
+        }
+        catch (WrongDiskException refusal)
+        {
+            catalog.Dispose();
+            throw new NodeRefusedException(refusal.Message, refusal);
+        }
+        catch
+        {
+            catalog.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public IDurableImage OpenDurable(NodeId self, SimulatedDisk disk, CatalogMemory catalog) =>
+        new DurableImage(options, configuration.Find(self)!.Disk, disk, catalog);
+}

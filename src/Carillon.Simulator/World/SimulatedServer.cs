@@ -1,0 +1,380 @@
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Storage;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Simulator.World;
+
+/// <summary>What a server's process is doing.</summary>
+internal enum ServerState
+{
+    /// <summary>No process.</summary>
+    Down,
+
+    /// <summary>Runs.</summary>
+    Running,
+
+    /// <summary>There, but given no processor time: inputs wait.</summary>
+    Paused,
+}
+
+/// <summary>
+/// One server: its disks and clocks, which stay, and its process, which comes and goes. It hands inputs to the node one at a time, and is the
+/// world that the node asks of.
+/// </summary>
+internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
+{
+    // A node that asks to be woken at once, this often in a row at one instant, makes no progress.
+    private const int MaxWakesAtOneInstant = 1000;
+
+    private readonly SimulatedWorld _world;
+    private readonly RandomSource _random;
+    private readonly Queue<Action<INodeUnderTest, Moment>> _backlog = new();
+    private readonly List<Action> _openCalls = [];
+    private INodeUnderTest? _node;
+    private StorageLanes? _lanes;
+    private int _life;
+    private Instant _wakeAt = Instant.Never;
+    private long _wakeNumber;
+    private Instant _lastWake;
+    private int _wakesAtThisInstant;
+    private string? _stopReason;
+
+    public SimulatedServer(SimulatedWorld world, NodeId name, int place, RandomSource random)
+    {
+        _world = world;
+        Name = name;
+        Place = place;
+        _random = random;
+        Disk = new SimulatedDisk(random.Fork(), world.Options.DiskBytes);
+        Clock.Boot(default, new Instant(random.Below(TimeSpan.TicksPerDay)));
+    }
+
+    /// <inheritdoc/>
+    public NodeId Name { get; }
+
+    /// <summary>Its place in the network.</summary>
+    public int Place { get; }
+
+    /// <summary>Its disk for log and chunks.</summary>
+    public SimulatedDisk Disk { get; }
+
+    /// <summary>Its catalog's disk.</summary>
+    public CatalogMemory Catalog { get; } = new();
+
+    /// <summary>Its clocks.</summary>
+    public SimulatedClock Clock { get; } = new();
+
+    /// <summary>What its process is doing.</summary>
+    public ServerState State { get; private set; }
+
+    /// <summary>The node in its process, or null.</summary>
+    public INodeUnderTest? Node => _node;
+
+    /// <summary>Why the node stopped itself last, or null.</summary>
+    public string? StopReason => _stopReason;
+
+    /// <inheritdoc/>
+    public bool Answers => State == ServerState.Running;
+
+    /// <inheritdoc/>
+    public ServerIdentity Identity => State == ServerState.Down ? default : _node!.Self;
+
+    /// <summary>True if its disk's content does not let it start.</summary>
+    public bool Refused { get; private set; }
+
+    /// <summary>Starts the process; false if the disk does not let it.</summary>
+    public bool Start()
+    {
+        Invariant.That(State == ServerState.Down);
+        int life = ++_life;
+        _stopReason = null;
+        _lanes = new StorageLanes(_world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) =>
+        {
+            if (life == _life)
+            {
+                Input((node, now) => node.Complete(work, failure, now));
+            }
+        });
+        var start = new NodeStart(Name, Disk, Catalog, _random.Fork(), Clock.At(_world.Queue.Now));
+        try
+        {
+            Guard(() => _node = _world.Nodes.Start(start, this));
+        }
+        catch (SimulationFailedException fault) when (fault.InnerException is StorageException or NodeRefusedException)
+        {
+            _world.Trace?.Invoke($"{Name} can't start: {fault.InnerException.Message}");
+            Refused |= fault.InnerException is NodeRefusedException;
+            _lanes.End();
+            Disk.CloseAll();
+            return false;
+        }
+
+        State = ServerState.Running;
+        _world.Trace?.Invoke($"{Name} starts as {_node!.Self}");
+        _world.Network.Started(Place);
+        AfterInputs();
+        return true;
+    }
+
+    /// <summary>The process is killed; with <paramref name="powerCut"/> the machine loses its power too.</summary>
+    public void Stop(CrashStyle? powerCut)
+    {
+        Invariant.That(State != ServerState.Down);
+        _world.Trace?.Invoke($"{Name} stops {(powerCut is { } style ? $"by a power cut ({style})" : "by a kill")}");
+        _life++;
+        State = ServerState.Down;
+        _lanes!.End();
+        _backlog.Clear();
+        _wakeAt = Instant.Never;
+        (_node as IDisposable)?.Dispose();
+        _node = null;
+        if (powerCut is { } crash)
+        {
+            Disk.CutPower(crash);
+            Catalog.Crash(crash == CrashStyle.LoseAll ? 0 : _random.Below(Catalog.Commits + 1));
+            Clock.Boot(_world.Queue.Now, new Instant(_random.Below(TimeSpan.TicksPerHour)));
+        }
+        else
+        {
+            Disk.CloseAll();
+        }
+
+        _world.Network.Stopped(Place, dark: powerCut is not null);
+        Action[] lost = [.. _openCalls];
+        _openCalls.Clear();
+        foreach (Action call in lost)
+        {
+            if (powerCut is null)
+            {
+                call();
+            }
+        }
+    }
+
+    /// <summary>The process gets no processor time for a while.</summary>
+    public void Pause(TimeSpan duration)
+    {
+        Invariant.That(State == ServerState.Running);
+        _world.Trace?.Invoke($"{Name} pauses for {duration.TotalSeconds:F3} s");
+        State = ServerState.Paused;
+        int life = _life;
+        Instant until = _world.Queue.Now + duration;
+        _lanes!.Hold(until);
+        _world.Network.Paused(Place, duration);
+        _world.Queue.At(until, () =>
+        {
+            if (_life == life && State == ServerState.Paused)
+            {
+                GoOn();
+            }
+        });
+    }
+
+    /// <summary>
+    /// Gives a client's request to the node when it can take it. <paramref name="lost"/> is called if the process is killed before the request
+    /// is closed; a machine that goes dark says nothing.
+    /// </summary>
+    public void Call(Action<INodeUnderTest, Moment> request, Action lost)
+    {
+        _openCalls.Add(lost);
+        Input(request);
+    }
+
+    /// <summary>The client has its answer, or waits no more.</summary>
+    public void Close(Action lost) => _openCalls.Remove(lost);
+
+    /// <summary>Gives the node an input, now or when its pause ends; none while the process is down.</summary>
+    public void Input(Action<INodeUnderTest, Moment> input)
+    {
+        switch (State)
+        {
+            case ServerState.Running:
+                Run(input);
+                break;
+            case ServerState.Paused:
+                _backlog.Enqueue(input);
+                break;
+            default:
+                break;
+        }
+    }
+
+    /// <summary>Its clock changed: deadlines come at other true times.</summary>
+    public void Rearm()
+    {
+        if (State != ServerState.Running)
+        {
+            return;
+        }
+
+        Instant due = Clock.TrueTimeOf(_node!.NextDeadline);
+        if (due == Instant.Never || (due >= _wakeAt && _wakeAt >= _world.Queue.Now))
+        {
+            return;
+        }
+
+        _wakeAt = due > _world.Queue.Now ? due : _world.Queue.Now;
+        long number = ++_wakeNumber;
+        _world.Queue.At(_wakeAt, () =>
+        {
+            if (_wakeNumber == number && State == ServerState.Running)
+            {
+                _wakeAt = Instant.Never;
+                CountWake();
+                Run(static (node, now) => node.Advance(now));
+            }
+        });
+    }
+
+    /// <inheritdoc/>
+    void INetworkEnd.TunnelUp(ServerIdentity peer) => Input((node, now) => node.TunnelUp(peer, now));
+
+    /// <inheritdoc/>
+    void INetworkEnd.TunnelDown(ServerIdentity peer) => Input((node, now) => node.TunnelDown(peer, now));
+
+    /// <inheritdoc/>
+    void INetworkEnd.Receive(ServerIdentity from, TrafficKind kind, ReadOnlyMemory<byte> message) =>
+        Input((node, now) => node.Receive(from, kind, message.Span, now));
+
+    /// <inheritdoc/>
+    void INetworkEnd.ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body) =>
+        Input((node, now) => node.ReceiveChunk(from, header, body, now));
+
+    /// <inheritdoc/>
+    void INetworkEnd.ReceiveDatagram(ServerIdentity from, ReadOnlyMemory<byte> message) =>
+        Input((node, now) => node.ReceiveDatagram(from, message.Span, now));
+
+    /// <inheritdoc/>
+    bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _world.Network.Send(Name, peer, kind, message);
+
+    /// <inheritdoc/>
+    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _world.Network.SendDatagram(Name, peer, message);
+
+    /// <inheritdoc/>
+    void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) => _world.Network.SendDatagramToAll(Name, message, multicast);
+
+    /// <inheritdoc/>
+    void IWorld.Run(StorageWork work) => _lanes!.Run(work);
+
+    /// <inheritdoc/>
+    bool IWorld.SendChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkBuffer body)
+    {
+        bool queued = _world.Network.Send(Name, peer, TrafficKind.Bulk, header, body.Memory.ToArray());
+        body.Release();
+        return queued;
+    }
+
+    /// <inheritdoc/>
+    bool IWorld.SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkId chunk)
+    {
+        if (!_world.Network.IsOpen(Name, peer))
+        {
+            return false;
+        }
+
+        ReadLater((node, now) =>
+        {
+            if (node.ReadChunk(chunk, now) is { } stored)
+            {
+                _world.Network.Send(Name, peer, TrafficKind.Bulk, header, stored);
+            }
+        });
+        return true;
+    }
+
+    /// <inheritdoc/>
+    void IWorld.Scrub(ChunkId chunk) => ReadLater((node, now) => node.ScrubChunk(chunk, now));
+
+    /// <inheritdoc/>
+    void IWorld.Stop(string reason) => _stopReason = reason;
+
+    /// <inheritdoc/>
+    void IWorld.Report(NodeEvent occurrence)
+    {
+        _world.Digest.Add((ulong)occurrence.Kind);
+        _world.Trace?.Invoke($"{Name} {occurrence.Kind} {occurrence.Peer} {occurrence.Detail}");
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        (_node as IDisposable)?.Dispose();
+        Catalog.Dispose();
+    }
+
+    private void ReadLater(Action<INodeUnderTest, Moment> read)
+    {
+        int life = _life;
+        _world.Queue.After(_world.Options.DiskSpeed.Access * Disk.Faults.Slowness, () =>
+        {
+            if (life == _life)
+            {
+                Input(read);
+            }
+        });
+    }
+
+    private void Run(Action<INodeUnderTest, Moment> input)
+    {
+        Moment now = Clock.At(_world.Queue.Now);
+        Guard(() => input(_node!, now));
+        AfterInputs();
+    }
+
+    // What gathered during the pause is one batch of inputs, as it would be for a real loop.
+    private void GoOn()
+    {
+        State = ServerState.Running;
+        _world.Trace?.Invoke($"{Name} goes on");
+        Moment now = Clock.At(_world.Queue.Now);
+        while (_stopReason is null && _backlog.TryDequeue(out Action<INodeUnderTest, Moment>? input))
+        {
+            Guard(() => input(_node!, now));
+        }
+
+        AfterInputs();
+    }
+
+    private void AfterInputs()
+    {
+        if (_stopReason is null)
+        {
+            Guard(() => _node!.Settle(Clock.At(_world.Queue.Now)));
+        }
+
+        if (_stopReason is not null)
+        {
+            _world.Trace?.Invoke($"{Name} stops itself: {_stopReason}");
+            _world.SelfStops++;
+            Stop(powerCut: null);
+            _world.SelfStopped?.Invoke(this);
+            return;
+        }
+
+        Rearm();
+    }
+
+    private void CountWake()
+    {
+        _wakesAtThisInstant = _lastWake == _world.Queue.Now ? _wakesAtThisInstant + 1 : 0;
+        _lastWake = _world.Queue.Now;
+        if (_wakesAtThisInstant > MaxWakesAtOneInstant)
+        {
+            throw new SimulationFailedException(
+                FailureKind.Crash, "busy loop", $"{Name} asked to be woken at {Clock.At(_world.Queue.Now).Now} again and again, and does nothing about it");
+        }
+    }
+
+    private void Guard(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception fault) when (fault is not SimulationFailedException)
+        {
+            throw new SimulationFailedException(FailureKind.Crash, "crash", $"{Name}: {fault.Message}", fault);
+        }
+    }
+}

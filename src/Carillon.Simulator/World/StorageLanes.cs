@@ -1,0 +1,108 @@
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Storage;
+
+namespace Carillon.Simulator.World;
+
+/// <summary>
+/// The flusher threads of one process: works of a lane run one after the other. Bytes are put and made durable at two instants, so that a
+/// crash may fall before, between and behind; a process that ends takes its waiting works with it.
+/// </summary>
+internal sealed class StorageLanes(EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork, StorageException?> done)
+{
+    private readonly Queue<StorageWork>[] _waiting = [.. Enum.GetValues<StorageLane>().Select(_ => new Queue<StorageWork>())];
+    private readonly bool[] _busy = new bool[Enum.GetValues<StorageLane>().Length];
+    private bool _ended;
+    private Instant _heldUntil;
+
+    /// <summary>Flushes made.</summary>
+    public long Flushes { get; private set; }
+
+    /// <summary>Queues a piece of work.</summary>
+    public void Run(StorageWork work)
+    {
+        int lane = (int)work.Lane;
+        _waiting[lane].Enqueue(work);
+        Next(lane);
+    }
+
+    /// <summary>The process ended: nothing more is written.</summary>
+    public void End() => _ended = true;
+
+    /// <summary>The process is paused: its threads go on after that.</summary>
+    public void Hold(Instant until) => _heldUntil = until;
+
+    private void Next(int lane)
+    {
+        if (_busy[lane] || !_waiting[lane].TryDequeue(out StorageWork? work))
+        {
+            return;
+        }
+
+        _busy[lane] = true;
+        TimeSpan writing = speed.Access + TimeSpan.FromSeconds(work.Bytes / (double)speed.BytesPerSecond);
+        After(writing * faults.Slowness, () =>
+        {
+            if (Try(work.Write) is { } refused)
+            {
+                Finish(lane, work, refused);
+                return;
+            }
+
+            TimeSpan flushing = speed.Flush + random.Below(speed.FlushJitter);
+            After(flushing * faults.Slowness, () =>
+            {
+                Flushes++;
+                Finish(lane, work, Try(work.Flush));
+            });
+        });
+    }
+
+    private void Finish(int lane, StorageWork work, StorageException? failure)
+    {
+        done(work, failure);
+        _busy[lane] = false;
+        if (!_ended)
+        {
+            Next(lane);
+        }
+    }
+
+    private void After(TimeSpan delay, Action step)
+    {
+        queue.After(delay, () =>
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            if (queue.Now < _heldUntil)
+            {
+                queue.At(_heldUntil, () =>
+                {
+                    if (!_ended)
+                    {
+                        step();
+                    }
+                });
+                return;
+            }
+
+            step();
+        });
+    }
+
+    private static StorageException? Try(Action action)
+    {
+        try
+        {
+            action();
+            return null;
+        }
+        catch (StorageException refused)
+        {
+            return refused;
+        }
+    }
+}

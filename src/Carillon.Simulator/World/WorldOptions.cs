@@ -1,0 +1,17 @@
+namespace Carillon.Simulator.World;
+
+/// <summary>What a world is made of; drawn per seed.</summary>
+internal sealed record WorldOptions
+{
+    /// <summary>Servers: 1, 3, 4 or 5, all of them voters.</summary>
+    public int Servers { get; init; } = 3;
+
+    /// <summary>Size of each server's disk.</summary>
+    public long DiskBytes { get; init; } = 4L << 30;
+
+    /// <summary>How fast disks are.</summary>
+    public DiskSpeed DiskSpeed { get; init; } = new();
+
+    /// <summary>How good the network is.</summary>
+    public NetworkConditions Network { get; init; } = new();
+}
