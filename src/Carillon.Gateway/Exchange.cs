@@ -39,7 +39,9 @@ internal sealed class Exchange
     /// <summary>Signalled when the client has gone.</summary>
     public CancellationToken Aborted => _http.RequestAborted;
 
-    /// <summary>The request's name in logs and problems: the server's name and a number that no other request to this process has.</summary>
+    /// <summary>
+    /// The request's name in logs and problems: the server's name and a number that no other request to this process has.
+    /// </summary>
     public string RequestId { get; private set; } = "";
 
     /// <summary>The target taken apart.</summary>

@@ -10,7 +10,9 @@ public sealed record GatewayOptions
     /// <summary>The shortest token, in characters: 16 of a random alphabet can't be guessed.</summary>
     public const int MinTokenLength = 16;
 
-    /// <summary>The address to listen on. Any other than loopback needs <see cref="Tokens"/>, and a certificate or <see cref="Insecure"/>.</summary>
+    /// <summary>
+    /// The address to listen on. Any other than loopback needs <see cref="Tokens"/>, and a certificate or <see cref="Insecure"/>.
+    /// </summary>
     public IPAddress Address { get; init; } = IPAddress.Loopback;
 
     /// <summary>The port to listen on; 0 lets the system choose one (see <see cref="HttpGateway.Port"/>).</summary>
@@ -25,7 +27,9 @@ public sealed record GatewayOptions
     /// <summary>True: an address other than loopback may do without TLS; tokens and content can then be read on the way.</summary>
     public bool Insecure { get; init; }
 
-    /// <summary>Connections at a time; further ones are closed at once. Too low refuses clients, too high lets them use up memory and file handles.</summary>
+    /// <summary>
+    /// Connections at a time; further ones are closed at once. Too low refuses clients, too high lets them use up memory and file handles.
+    /// </summary>
     public int MaxConnections { get; init; } = 10_000;
 
     /// <summary>
@@ -34,7 +38,10 @@ public sealed record GatewayOptions
     /// </summary>
     public int MaxLargeChangesets { get; init; } = 4;
 
-    /// <summary>How long requests in progress may go on after a stop is asked for. Too short cuts downloads off, too long keeps a machine from restarting.</summary>
+    /// <summary>
+    /// How long requests in progress may go on after a stop is asked for. Too short cuts downloads off, too long keeps a machine from
+    /// restarting.
+    /// </summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>True if every request but <c>/healthz/live</c> must bring a token.</summary>

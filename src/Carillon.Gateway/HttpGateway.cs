@@ -79,7 +79,8 @@ public sealed class HttpGateway : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops: no new connections, new requests are refused, those in progress have <see cref="GatewayOptions.DrainTimeout"/> to end (less if
+    /// Stops: no new connections, new requests are refused, those in progress have <see cref="GatewayOptions.DrainTimeout"/> to end (less
+    /// if
     /// <paramref name="cancellation"/> comes), then are cut off. Called again, it waits for the same stop.
     /// </summary>
     public Task StopAsync(CancellationToken cancellation = default)

@@ -111,7 +111,9 @@ internal static class BucketRoutes
         await EndAsync(exchange, outcome, writer => BucketJson.WriteFields(writer, bucket, settings, quorum));
     }
 
-    /// <summary>The settings that the request asks for: over the defaults when it makes a bucket, over those in force when it changes one.</summary>
+    /// <summary>
+    /// The settings that the request asks for: over the defaults when it makes a bucket, over those in force when it changes one.
+    /// </summary>
     private static async Task<(BucketSettings? Settings, Problem? Problem)> SettingsOfAsync(
         Exchange exchange, string bucket, byte[] json, bool ofExisting)
     {

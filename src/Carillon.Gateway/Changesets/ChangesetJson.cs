@@ -7,7 +7,9 @@ using Carillon.Protocols.Submissions;
 
 namespace Carillon.Gateway.Changesets;
 
-/// <summary>The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…},{"delete":"BUCKET/NAME"}]}</c>.</summary>
+/// <summary>
+/// The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…},{"delete":"BUCKET/NAME"}]}</c>.
+/// </summary>
 internal static class ChangesetJson
 {
     private const string Fields = "put, delete, file, text, base64, contentType, metadata, ifMatch, ifNoneMatch";

@@ -92,7 +92,9 @@ internal static class ChangesetRoute
         }
     }
 
-    /// <summary>A form that ends before its last boundary; not a body that Kestrel itself finds cut off, nor a client that has gone.</summary>
+    /// <summary>
+    /// A form that ends before its last boundary; not a body that Kestrel itself finds cut off, nor a client that has gone.
+    /// </summary>
     private static bool IsEndOfForm(Exception exception, Exchange exchange) =>
         exception is IOException and not BadHttpRequestException && !exchange.Aborted.IsCancellationRequested;
 

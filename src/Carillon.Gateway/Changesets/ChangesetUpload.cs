@@ -17,7 +17,10 @@ namespace Carillon.Gateway.Changesets;
 /// </summary>
 internal sealed class ChangesetUpload(Exchange exchange, IReadOnlyList<PlannedOperation> plan) : IDisposable
 {
-    /// <summary>The most content that a changeset carries in its manifests; what is longer than the inline limit is stored as chunks and does not count.</summary>
+    /// <summary>
+    /// The most content that a changeset carries in its manifests; what is longer than the inline limit is stored as chunks and does not
+    /// count.
+    /// </summary>
     public const long MaxInlineBytes = 16 << 20;
 
     /// <summary>Room in a submission's record for its tags, key and digest.</summary>

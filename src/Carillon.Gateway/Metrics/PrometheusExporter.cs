@@ -5,7 +5,8 @@ using Microsoft.AspNetCore.Http;
 namespace Carillon.Gateway.Metrics;
 
 /// <summary>
-/// Every instrument of every meter whose name starts with <c>Carillon</c>, as Prometheus text (exposition format 0.0.4). Written here since the
+/// Every instrument of every meter whose name starts with <c>Carillon</c>, as Prometheus text (exposition format 0.0.4). Written here since
+/// the
 /// exporter package of OpenTelemetry is not to be had; it listens as that would.
 /// </summary>
 internal sealed class PrometheusExporter : IDisposable

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace Carillon.Gateway.Metrics;
 
-/// <summary>How instruments are called in Prometheus: words joined by underscores, then the unit in full, then <c>_total</c> for counters.</summary>
+/// <summary>
+/// How instruments are called in Prometheus: words joined by underscores, then the unit in full, then <c>_total</c> for counters.
+/// </summary>
 internal static class PrometheusNames
 {
     /// <summary>The name of an instrument's metric.</summary>

@@ -167,7 +167,9 @@ internal static class ObjectReads
         GatewayMeter.Sent(range.Length);
     }
 
-    /// <summary>The range, unless <c>If-Range</c> names another version: then the client's part is worth nothing and it needs the whole.</summary>
+    /// <summary>
+    /// The range, unless <c>If-Range</c> names another version: then the client's part is worth nothing and it needs the whole.
+    /// </summary>
     private static string? RangeHeader(HttpRequest request, string tag)
     {
         if (request.Headers.Range.Count != 1)

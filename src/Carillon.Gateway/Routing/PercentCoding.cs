@@ -11,7 +11,9 @@ internal static class PercentCoding
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Decodes; <paramref name="plusIsSpace"/> as forms do it in a query. False with the reason where the text is not right.</summary>
+    /// <summary>
+    /// Decodes; <paramref name="plusIsSpace"/> as forms do it in a query. False with the reason where the text is not right.
+    /// </summary>
     public static bool TryDecode(ReadOnlySpan<char> encoded, bool plusIsSpace, out string text, out string fault)
     {
         fault = "";
@@ -33,7 +35,9 @@ internal static class PercentCoding
         }
     }
 
-    /// <summary>Everything but unreserved characters encoded, so that the result is fit for a header; a text that needs none is returned as it is.</summary>
+    /// <summary>
+    /// Everything but unreserved characters encoded, so that the result is fit for a header; a text that needs none is returned as it is.
+    /// </summary>
     public static string Encode(string text) => Uri.EscapeDataString(text);
 
     private static bool TryDecode(ReadOnlySpan<char> encoded, bool plusIsSpace, byte[] bytes, out string text, out string fault)

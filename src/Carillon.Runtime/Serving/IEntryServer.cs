@@ -27,7 +27,8 @@ public abstract record StoreOutcome
 
     /// <summary>Every chunk is acknowledged by the bucket's <c>minimum</c> of servers.</summary>
     /// <param name="Manifest">What to put into the operation.</param>
-    /// <param name="Upload">The tag that the chunks' put-intents name: the upload that was joined or opened; none where the content is inline and none was joined.</param>
+    /// <param name="Upload">The tag that the chunks' put-intents name: the upload that was joined or opened; none where the content is
+    /// inline and none was joined.</param>
     public sealed record Stored(ObjectManifest Manifest, Tag Upload) : StoreOutcome;
 
     /// <summary>The chunks could not be stored; nothing will be kept of them.</summary>
@@ -41,8 +42,10 @@ public interface IEntryServer
     NodeId Name { get; }
 
     /// <summary>
-    /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the rest still arrives.
-    /// Memory in use does not grow with the body. If the caller gives up, or the body's reader throws, the whole upload is abandoned and its
+    /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the
+    /// rest still arrives.
+    /// Memory in use does not grow with the body. If the caller gives up, or the body's reader throws, the whole upload is abandoned and
+    /// its
     /// chunks are collected. The reader is not completed here.
     /// </summary>
     /// <param name="bucket">The bucket, whose settings decide about chunks.</param>
@@ -50,7 +53,8 @@ public interface IEntryServer
     /// <param name="length">Its length if the sender said it.</param>
     /// <param name="contentType">Media type, or empty.</param>
     /// <param name="metadata">In ordinal order of the keys, each once.</param>
-    /// <param name="upload">The upload to join (<see cref="StoreOutcome.Stored.Upload"/> of a changeset's earlier file), or none to open one where needed.</param>
+    /// <param name="upload">The upload to join (<see cref="StoreOutcome.Stored.Upload"/> of a changeset's earlier file), or none to open
+    /// one where needed.</param>
     /// <param name="cancellation">The caller gave up.</param>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
     Task<StoreOutcome> StoreAsync(

@@ -79,7 +79,9 @@ internal sealed class GatewayHouse : IAsyncDisposable
         return Encoding.UTF8.GetString(answer.ToArray());
     }
 
-    /// <summary>Writes a part of a request, waits until the server is in the middle of it, and dies: by an end of its stream, or by a reset.</summary>
+    /// <summary>
+    /// Writes a part of a request, waits until the server is in the middle of it, and dies: by an end of its stream, or by a reset.
+    /// </summary>
     public async Task CutAsync(string request, Func<bool> until, bool reset)
     {
         using TcpClient socket = await ConnectAsync(request);
