@@ -51,7 +51,8 @@ internal static class ClusterRoutes
         ClusterStatus status = exchange.Server.Status();
         return status.WriteQuorum ? HealthyAsync(exchange, "ok")
             : exchange.FailAsync(
-                ProblemTypes.NoQuorum, $"{status.QuorumConnected} entry servers are connected, a write needs {status.QuorumSize} that vote.");
+                ProblemTypes.NoQuorum,
+                $"{status.QuorumConnected} entry servers are connected, a write needs {status.QuorumSize} that vote.");
     }
 
     private static Task HealthyAsync(Exchange exchange, string status)

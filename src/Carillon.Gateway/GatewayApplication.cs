@@ -70,6 +70,11 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
             // The client has gone: there is nobody to answer, and what it had sent was given up where it was being stored.
             context.Abort();
         }
+        catch (OperationCanceledException)
+        {
+            // The node takes no more work.
+            await FailAsync(context, new Problem(ProblemTypes.Stopping, "This server is stopping; ask another one."));
+        }
         catch (Exception exception)
         {
             services.Log.RequestFailed(exception, context.RequestId);

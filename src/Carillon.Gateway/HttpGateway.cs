@@ -116,7 +116,7 @@ public sealed class HttpGateway : IAsyncDisposable
         kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
         kestrel.Limits.MaxRequestBodySize = MaxObjectBytes;
 
-        // A name of 1,024 bytes takes 3 KiB when all of it is encoded, and a listing's query may bring three; metadata of 8 KiB take 24 KiB.
+        // A name of 1,024 bytes takes 3 KiB when all of it is encoded, and a listing's query may bring three of them; metadata take 24 KiB.
         kestrel.Limits.MaxRequestLineSize = 16 << 10;
         kestrel.Limits.MaxRequestHeadersTotalSize = 64 << 10;
         kestrel.Limits.MaxRequestHeaderCount = 200;

@@ -29,7 +29,8 @@ internal static class ListingRoute
             return;
         }
 
-        if (!exchange.TryBucket(out string bucket, out Problem? problem) || !TryReadQuery(exchange, bucket, out ListQuery? query, out problem))
+        if (!exchange.TryBucket(out string bucket, out Problem? problem)
+            || !TryReadQuery(exchange, bucket, out ListQuery? query, out problem))
         {
             await exchange.FailAsync(problem!);
             return;
@@ -75,7 +76,8 @@ internal static class ListingRoute
             }
         }
 
-        query = new ListQuery(bucket, text["prefix"] ?? "", text["delimiter"] ?? "", text["after"] ?? "", limit, text["versions"] == "true");
+        query = new ListQuery(
+            bucket, text["prefix"] ?? "", text["delimiter"] ?? "", text["after"] ?? "", limit, text["versions"] == "true");
         return true;
     }
 

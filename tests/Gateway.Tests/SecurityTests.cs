@@ -11,7 +11,10 @@ public sealed class SecurityTests
 {
     private const string Token = "0123456789abcdef-token";
 
-    private static readonly GatewayOptions Open = new() { Address = IPAddress.Any, Insecure = true, Tokens = ["another-token-of-the-cluster", Token] };
+    private static readonly GatewayOptions Open = new()
+    {
+        Address = IPAddress.Any, Insecure = true, Tokens = ["another-token-of-the-cluster", Token],
+    };
 
     [Theory]
     [InlineData(null, 401)]
@@ -52,7 +55,9 @@ public sealed class SecurityTests
     public async Task Two_authorization_headers_are_refused()
     {
         await using GatewayHouse house = await GatewayHouse.StartAsync(Open);
-        string raw = await house.RawAsync($"GET /v1/buckets HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {Token}\r\nAuthorization: Bearer {Token}\r\n\r\n");
+        string raw = await house.RawAsync(
+            $"GET /v1/buckets HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            + $"Authorization: Bearer {Token}\r\nAuthorization: Bearer {Token}\r\n\r\n");
 
         Assert.StartsWith("HTTP/1.1 401 ", raw, StringComparison.Ordinal);
     }
@@ -88,9 +93,11 @@ public sealed class SecurityTests
         await using GatewayHouse house = await GatewayHouse.StartAsync();
         string key = await house.RawAsync(
             "DELETE /v1/buckets/files/objects/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIdempotency-Key: k\rX-Evil: 1\r\n\r\n");
-        string name = await house.RawAsync("GET /v1/buckets/files/objects/a%0D%0AX-Evil:%201 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        string name = await house.RawAsync(
+            "GET /v1/buckets/files/objects/a%0D%0AX-Evil:%201 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         string type = await house.RawAsync(
-            "PUT /v1/buckets/files/objects/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: a/b\tc\r\nContent-Length: 1\r\n\r\nx");
+            "PUT /v1/buckets/files/objects/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            + "Content-Type: a/b\tc\r\nContent-Length: 1\r\n\r\nx");
 
         foreach (string raw in (string[])[key, name, type])
         {
@@ -105,7 +112,8 @@ public sealed class SecurityTests
         using X509Certificate2 certificate = Certificate();
         await using GatewayHouse house = await GatewayHouse.StartAsync(Open with { Insecure = false, Certificate = certificate });
         using var handler = new SocketsHttpHandler();
-        handler.SslOptions.RemoteCertificateValidationCallback = (_, offered, _, _) => offered!.GetCertHashString() == certificate.GetCertHashString();
+        handler.SslOptions.RemoteCertificateValidationCallback = (_, offered, _, _) =>
+            offered!.GetCertHashString() == certificate.GetCertHashString();
         using var client = new HttpClient(handler)
         {
             BaseAddress = new Uri($"https://127.0.0.1:{house.Gateway.Port}"), DefaultRequestVersion = HttpVersion.Version20,
@@ -114,7 +122,8 @@ public sealed class SecurityTests
         client.DefaultRequestHeaders.Authorization = new("Bearer", Token);
         byte[] content = new byte[3_000_000];
         new Random(1).NextBytes(content);
-        using HttpResponseMessage put = await client.PutAsync("/v1/buckets/files/objects/a%2Fb", new StreamContent(new MemoryStream(content)), TestContext.Current.CancellationToken);
+        using HttpResponseMessage put = await client.PutAsync(
+            "/v1/buckets/files/objects/a%2Fb", new StreamContent(new MemoryStream(content)), TestContext.Current.CancellationToken);
         byte[] got = await client.GetByteArrayAsync("/v1/buckets/files/objects/a/b", TestContext.Current.CancellationToken);
 
         Assert.Equal(HttpStatusCode.OK, put.StatusCode);
@@ -144,8 +153,9 @@ public sealed class SecurityTests
     [Fact]
     public async Task Bad_options_do_not_start()
     {
+        var options = new GatewayOptions { Address = IPAddress.Any, Port = 0 };
         ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
-            () => HttpGateway.StartAsync(new GatewayOptions { Address = IPAddress.Any, Port = 0 }, new FakeServer(), cancellation: TestContext.Current.CancellationToken));
+            () => HttpGateway.StartAsync(options, new FakeServer(), cancellation: TestContext.Current.CancellationToken));
 
         Assert.Contains("token", exception.Message, StringComparison.Ordinal);
     }

@@ -38,7 +38,8 @@ internal sealed record BucketChange
 /// <summary>Buckets as JSON, in and out.</summary>
 internal static class BucketJson
 {
-    private static readonly string[] KnownFields = ["replicas", "minimum", "versions", "chunkSize", "compression", "deduplication", "ackAgreed"];
+    private static readonly string[] KnownFields =
+        ["replicas", "minimum", "versions", "chunkSize", "compression", "deduplication", "ackAgreed"];
 
     /// <summary>Reads settings; null with the reason where they are not right. No body at all means the defaults.</summary>
     public static BucketChange? Read(ReadOnlySpan<byte> json, out string fault)

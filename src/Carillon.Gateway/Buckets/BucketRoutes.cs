@@ -79,7 +79,8 @@ internal static class BucketRoutes
 
     private static async Task PutAsync(Exchange exchange, string bucket)
     {
-        if (!exchange.TryQuery(PutParameters, out QueryText query, out Problem? problem) || (problem = WriteRequest.Open(exchange)) is not null)
+        if (!exchange.TryQuery(PutParameters, out QueryText query, out Problem? problem)
+            || (problem = WriteRequest.Open(exchange)) is not null)
         {
             await exchange.FailAsync(problem!);
             return;
@@ -124,7 +125,8 @@ internal static class BucketRoutes
 
         if (given.AckAgreed is false)
         {
-            return (null, new Problem(ProblemTypes.NeedsFeed, "A bucket whose puts are answered only once they are sequenced needs the feed."));
+            return (null, new Problem(
+                ProblemTypes.NeedsFeed, "A bucket whose puts are answered only once they are sequenced needs the feed."));
         }
 
         BucketSettings? before = new();

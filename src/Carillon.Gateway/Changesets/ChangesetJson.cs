@@ -27,7 +27,8 @@ internal static class ChangesetJson
 
         if (operations.Exists(operation => operation.Conditional))
         {
-            problem = new Problem(ProblemTypes.NeedsFeed, "A changeset with conditions needs the feed, which decides them; write one without.");
+            problem = new Problem(
+                ProblemTypes.NeedsFeed, "A changeset with conditions needs the feed, which decides them; write one without.");
             return null;
         }
 
@@ -207,7 +208,8 @@ internal static class ChangesetJson
         public bool Conditional { get; set; }
 
         /// <summary>Programs write null for what they leave out; for what an operation can't be without, null is an error.</summary>
-        public bool IsOptional(string field) => field is "file" or "text" or "base64" or "contentType" or "metadata" or "ifMatch" or "ifNoneMatch";
+        public bool IsOptional(string field) =>
+            field is "file" or "text" or "base64" or "contentType" or "metadata" or "ifMatch" or "ifNoneMatch";
 
         public void Take(byte[] content)
         {
@@ -219,7 +221,8 @@ internal static class ChangesetJson
         {
             if (Put is null == Delete is null)
             {
-                throw new JsonInputException($"operation {number} has {(Put is null ? "neither 'put' nor 'delete'" : "both 'put' and 'delete'")}");
+                throw new JsonInputException(
+                    $"operation {number} has {(Put is null ? "neither 'put' nor 'delete'" : "both 'put' and 'delete'")}");
             }
 
             _sources += File is null ? 0 : 1;

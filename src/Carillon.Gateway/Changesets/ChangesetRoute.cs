@@ -63,7 +63,8 @@ internal static class ChangesetRoute
     {
         if (!MediaTypeHeaderValue.TryParse(exchange.Request.ContentType, out MediaTypeHeaderValue? type))
         {
-            await exchange.FailAsync(ProblemTypes.UnsupportedMedia, "A changeset is multipart/form-data, or application/json where it names no files.");
+            await exchange.FailAsync(
+                ProblemTypes.UnsupportedMedia, "A changeset is multipart/form-data, or application/json where it names no files.");
             return;
         }
 
@@ -74,11 +75,13 @@ internal static class ChangesetRoute
         }
 
         string boundary = HeaderUtilities.RemoveQuotes(type.Boundary).ToString();
-        if (!type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase) || boundary.Length is 0 or > MaxBoundaryLength)
+        if (!type.MediaType.Equals("multipart/form-data", StringComparison.OrdinalIgnoreCase)
+            || boundary.Length is 0 or > MaxBoundaryLength)
         {
             await exchange.FailAsync(
                 ProblemTypes.UnsupportedMedia,
-                $"A changeset is multipart/form-data with a boundary of 1 to {MaxBoundaryLength} characters, or application/json where it names no files.");
+                $"A changeset is multipart/form-data with a boundary of 1 to {MaxBoundaryLength} characters, "
+                + "or application/json where it names no files.");
             return;
         }
 
@@ -88,7 +91,8 @@ internal static class ChangesetRoute
         }
         catch (Exception exception) when (exception is InvalidDataException || IsEndOfForm(exception, exchange))
         {
-            await exchange.FailAsync(ProblemTypes.BadChangeset, "The form ends early, or one of its parts is not well formed; nothing was stored.");
+            await exchange.FailAsync(
+                ProblemTypes.BadChangeset, "The form ends early, or one of its parts is not well formed; nothing was stored.");
         }
     }
 
@@ -123,8 +127,8 @@ internal static class ChangesetRoute
             return;
         }
 
-        byte[]? json = await BodyBytes.ReadAsync(
-            PipeReader.Create(section.Body, new StreamPipeReaderOptions(bufferSize: 64 << 10, leaveOpen: true)), MaxJsonBytes, exchange.Aborted);
+        var options = new StreamPipeReaderOptions(bufferSize: 64 << 10, leaveOpen: true);
+        byte[]? json = await BodyBytes.ReadAsync(PipeReader.Create(section.Body, options), MaxJsonBytes, exchange.Aborted);
         if (await PlanAsync(exchange, json) is not { } plan)
         {
             return;
@@ -174,7 +178,8 @@ internal static class ChangesetRoute
         string encoding = section.Headers!.GetValueOrDefault("Content-Transfer-Encoding").ToString();
         return encoding is "" or "binary" or "8bit" or "7bit"
             ? await upload.StoreFileAsync(name, section.ContentType, section.Body)
-            : new Problem(ProblemTypes.UnsupportedMedia, $"The part '{Shown.Text(name)}' is encoded as '{Shown.Text(encoding)}'; send its bytes.");
+            : new Problem(
+                ProblemTypes.UnsupportedMedia, $"The part '{Shown.Text(name)}' is encoded as '{Shown.Text(encoding)}'; send its bytes.");
     }
 
     private static async Task SubmitAsync(Exchange exchange, ChangesetUpload upload)

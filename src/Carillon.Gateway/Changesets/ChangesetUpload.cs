@@ -42,8 +42,13 @@ internal sealed class ChangesetUpload(Exchange exchange, IReadOnlyList<PlannedOp
         for (int i = 0; i < plan.Count; i++)
         {
             _recordBytes += RecordBytes(plan[i].Target);
-            if (plan[i].Content is { } content
-                && await StoreAsync(i, PipeReader.Create(new ReadOnlySequence<byte>(content)), content.Length, plan[i].ContentType ?? "") is { } problem)
+            if (plan[i].Content is not { } content)
+            {
+                continue;
+            }
+
+            PipeReader reader = PipeReader.Create(new ReadOnlySequence<byte>(content));
+            if (await StoreAsync(i, reader, content.Length, plan[i].ContentType ?? "") is { } problem)
             {
                 return problem;
             }
@@ -131,7 +136,8 @@ internal sealed class ChangesetUpload(Exchange exchange, IReadOnlyList<PlannedOp
         return _inlineBytes > MaxInlineBytes
             ? new Problem(ProblemTypes.TooLarge, $"A changeset carries at most {MaxInlineBytes} bytes of small files; split it.")
             : _recordBytes > Submission.MaxBytes
-            ? new Problem(ProblemTypes.TooLarge, $"The changeset's names, metadata and lists of chunks have more than {Submission.MaxBytes} bytes; split it.")
+            ? new Problem(
+                ProblemTypes.TooLarge, $"The changeset's names, metadata and lists of chunks exceed {Submission.MaxBytes} bytes; split it.")
             : null;
     }
 

@@ -15,7 +15,10 @@ internal sealed class JsonBody
     private const int MaxKeptBytes = 64 << 10;
 
     /// <summary>The answers are read by programs and by people at terminals, never put into a page unescaped: names stay legible.</summary>
-    public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    public static readonly JsonWriterOptions Options = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true,
+    };
 
     [ThreadStatic] private static JsonBody? _idle;
 

@@ -98,7 +98,8 @@ internal static class JsonInput
         ? reader.GetString()! : throw new JsonInputException($"'{Shown.Text(field)}' is not a string");
 
     /// <summary>A whole number; its bounds are its owner's to check.</summary>
-    public static int Number(ref Utf8JsonReader reader, string field) => reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int value)
+    public static int Number(ref Utf8JsonReader reader, string field) =>
+        reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int value)
         ? value : throw new JsonInputException($"'{field}' is not a whole number, or is far too large");
 
     /// <summary>True or false.</summary>
@@ -106,5 +107,6 @@ internal static class JsonInput
         ? reader.GetBoolean() : throw new JsonInputException($"'{field}' is neither true nor false");
 
     /// <summary>The error about a field that nobody knows.</summary>
-    public static JsonInputException Unknown(string field, string known) => new($"the field '{Shown.Text(field)}' is not known; known are {known}");
+    public static JsonInputException Unknown(string field, string known) =>
+        new($"the field '{Shown.Text(field)}' is not known; known are {known}");
 }

@@ -52,7 +52,8 @@ internal static class ObjectMetadata
             if (!PercentCoding.TryDecode(values[0], plusIsSpace: false, out string value, out string fault))
             {
                 problem = new Problem(
-                    ProblemTypes.BadRequest, $"The value of '{Shown.Text(header)}' can't be read: {fault}; values are percent-encoded UTF-8.");
+                    ProblemTypes.BadRequest,
+                    $"The value of '{Shown.Text(header)}' can't be read: {fault}; values are percent-encoded UTF-8.");
                 return false;
             }
 
@@ -126,8 +127,8 @@ internal static class ObjectMetadata
     {
         foreach ((string key, string value) in metadata)
         {
-            if (key == ModifiedKey && DateTimeOffset.TryParse(
-                value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out DateTimeOffset told))
+            const DateTimeStyles Styles = DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal;
+            if (key == ModifiedKey && DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, Styles, out DateTimeOffset told))
             {
                 return told;
             }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Carillon.Gateway.Metrics;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
@@ -66,7 +67,8 @@ internal static class ObjectReads
                 consistency = Consistency.Local;
                 return true;
             case { } other:
-                problem = new Problem(ProblemTypes.BadRequest, $"The consistency '{Shown.Text(other)}' is neither 'linearizable' nor 'local'.");
+                problem = new Problem(
+                    ProblemTypes.BadRequest, $"The consistency '{Shown.Text(other)}' is neither 'linearizable' nor 'local'.");
                 return false;
         }
     }
@@ -80,7 +82,8 @@ internal static class ObjectReads
             return new Problem(ProblemTypes.NotFound, $"'{target}' is deleted.") { Tombstone = tombstone.ToString() };
         }
 
-        if (consistency == Consistency.Linearizable && target.Bucket != ObjectName.SystemBucket && await exchange.Server.BucketAsync(target.Bucket) is null)
+        bool isChecked = consistency == Consistency.Linearizable && target.Bucket != ObjectName.SystemBucket;
+        if (isChecked && await exchange.Server.BucketAsync(target.Bucket) is null)
         {
             return new Problem(ProblemTypes.BucketNotFound, $"There is no bucket '{target.Bucket}'.");
         }
@@ -96,7 +99,8 @@ internal static class ObjectReads
         string tag = $"\"{uid}\"";
         if (request.Headers.IfMatch is { Count: > 0 } expected && !EntityTags.Match(expected, tag, weakToo: false))
         {
-            return exchange.FailAsync(new Problem(ProblemTypes.PreconditionFailed, $"The version is {uid}, not one that If-Match names.") { Winner = uid });
+            return exchange.FailAsync(
+                new Problem(ProblemTypes.PreconditionFailed, $"The version is {uid}, not one that If-Match names.") { Winner = uid });
         }
 
         Describe(exchange.Response, found, tag);
@@ -113,7 +117,7 @@ internal static class ObjectReads
     {
         IHeaderDictionary headers = response.Headers;
         headers.ETag = tag;
-        headers.LastModified = ObjectMetadata.ModifiedOf(found.Uid, found.Manifest.Metadata).ToString("R", System.Globalization.CultureInfo.InvariantCulture);
+        headers.LastModified = ObjectMetadata.ModifiedOf(found.Uid, found.Manifest.Metadata).ToString("R", CultureInfo.InvariantCulture);
         headers["Carillon-Sha256"] = found.Manifest.Sha256.ToString();
         headers.AcceptRanges = "bytes";
 

@@ -27,7 +27,7 @@ internal static class ObjectWrites
         }
 
         HttpRequest request = exchange.Request;
-        long? length = request.ContentLength ?? (request.Headers.TransferEncoding.Count > 0 || !HttpProtocol.IsHttp11(request.Protocol) ? null : 0);
+        long? length = LengthOf(request);
         StoreOutcome stored = await exchange.Server.StoreAsync(
             target.Bucket, request.BodyReader, length, request.ContentType ?? "", metadata, default, exchange.Aborted);
         if (stored is not StoreOutcome.Stored(var manifest, var upload))
@@ -61,6 +61,13 @@ internal static class ObjectWrites
         await SubmitAsync(exchange, new Operation(OperationKind.Delete, target, null), default, existed);
     }
 
+    /// <summary>By the framing: a request of HTTP/1.1 with neither length nor encoding has no body; in HTTP/2 its end tells.</summary>
+    private static long? LengthOf(HttpRequest request)
+    {
+        bool isOpen = request.Headers.TransferEncoding.Count > 0 || !HttpProtocol.IsHttp11(request.Protocol);
+        return request.ContentLength ?? (isOpen ? null : 0);
+    }
+
     private static Problem? Check(Exchange exchange, out ImmutableArray<KeyValuePair<string, string>> metadata, out Digest? hash)
     {
         hash = null;
@@ -73,7 +80,8 @@ internal static class ObjectWrites
         HttpRequest request = exchange.Request;
         if (request.ContentLength > HttpGateway.MaxObjectBytes)
         {
-            return new Problem(ProblemTypes.TooLarge, $"An object has at most {HttpGateway.MaxObjectBytes} bytes, this one {request.ContentLength}.");
+            return new Problem(
+                ProblemTypes.TooLarge, $"An object has at most {HttpGateway.MaxObjectBytes} bytes, this one {request.ContentLength}.");
         }
 
         if (request.Headers.ContentRange.Count > 0)
@@ -85,7 +93,7 @@ internal static class ObjectWrites
         {
             return new Problem(
                 ProblemTypes.UnsupportedMedia,
-                $"Content-Encoding '{Shown.Text(encoding.ToString())}' is not kept: send the content itself, or encoded bytes without this header.");
+                $"Content-Encoding '{Shown.Text(encoding.ToString())}' is not kept: send the content as it is, or without this header.");
         }
 
         if (request.Headers[HashHeader] is { Count: > 0 } given)
@@ -111,7 +119,8 @@ internal static class ObjectWrites
         }
 
         return hash is { } expected && expected != manifest.Sha256
-            ? new Problem(ProblemTypes.Integrity, $"The content's SHA-256 is {manifest.Sha256}, not {expected}; nothing was stored.") : null;
+            ? new Problem(
+                ProblemTypes.Integrity, $"The content's SHA-256 is {manifest.Sha256}, not {expected}; nothing was stored.") : null;
     }
 
     private static async Task SubmitAsync(Exchange exchange, Operation operation, Tag upload, bool? existed)

@@ -74,7 +74,8 @@ internal static class WriteRequest
 
         StringValues acknowledge = headers["Carillon-Ack"];
         return acknowledge.Count == 0 || acknowledge == "agreed" ? null
-            : acknowledge == "sequenced" ? new Problem(ProblemTypes.NeedsFeed, "A write is acknowledged as 'sequenced' by the feed; take 'agreed'.")
+            : acknowledge == "sequenced"
+                ? new Problem(ProblemTypes.NeedsFeed, "A write is acknowledged as 'sequenced' by the feed; take 'agreed'.")
             : new Problem(ProblemTypes.BadRequest, $"Carillon-Ack is 'agreed' or 'sequenced', not '{Shown.Text(acknowledge.ToString())}'.");
     }
 }

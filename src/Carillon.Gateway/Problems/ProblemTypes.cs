@@ -11,10 +11,13 @@ internal static class ProblemTypes
     public static readonly ProblemType BadBucketName = new("bad-bucket-name", 400, "The bucket's name breaks the rules for names");
     public static readonly ProblemType BadSettings = new("bad-settings", 400, "The bucket's settings are not right");
     public static readonly ProblemType BadChangeset = new("bad-changeset", 400, "The changeset is not right");
-    public static readonly ProblemType Incomplete = new("incomplete", 400, "The body ended before its announced length; nothing was stored");
-    public static readonly ProblemType Integrity = new("integrity", 400, "The content differs from the hash that was sent with it; nothing was stored");
+    public static readonly ProblemType Incomplete = new(
+        "incomplete", 400, "The body ended before its announced length; nothing was stored");
+    public static readonly ProblemType Integrity = new(
+        "integrity", 400, "The content differs from the hash that was sent with it; nothing was stored");
     public static readonly ProblemType Unauthorized = new("unauthorized", 401, "A valid token is needed");
-    public static readonly ProblemType ForeignOrigin = new("foreign-origin", 403, "Refused: this interface is for programs on this machine");
+    public static readonly ProblemType ForeignOrigin = new(
+        "foreign-origin", 403, "Refused: this interface is for programs on this machine");
     public static readonly ProblemType NoSuchRoute = new("no-such-route", 404, "There is nothing at this path");
     public static readonly ProblemType NotFound = new("not-found", 404, "There is no such object");
     public static readonly ProblemType BucketNotFound = new("bucket-not-found", 404, "There is no such bucket");
@@ -23,15 +26,20 @@ internal static class ProblemTypes
     public static readonly ProblemType PreconditionFailed = new("precondition-failed", 412, "A precondition does not hold");
     public static readonly ProblemType TooLarge = new("too-large", 413, "A limit is exceeded");
     public static readonly ProblemType UnsupportedMedia = new("unsupported-media", 415, "The body's form is not one that is taken here");
-    public static readonly ProblemType RangeNotSatisfiable = new("range-not-satisfiable", 416, "The range starts behind the end of the object");
+    public static readonly ProblemType RangeNotSatisfiable = new(
+        "range-not-satisfiable", 416, "The range starts behind the end of the object");
     public static readonly ProblemType NeedsFeed = new("needs-feed", 501, "This needs the feed, which this version does not have yet");
 
     // The submission was rejected: none of this attempt's tags is, or ever will be, accepted.
     public static readonly ProblemType NoQuorum = new("no-quorum", 503, "Rejected: no quorum of entry servers", Retryable: true);
-    public static readonly ProblemType PushTimeout = new("push-timeout", 503, "Rejected: the push did not reach a quorum in its time", Retryable: true);
-    public static readonly ProblemType ClockSkew = new("clock-skew", 503, "Rejected: this server's clock is too far from the others'", Retryable: true);
-    public static readonly ProblemType Rejected = new("rejected", 503, "Rejected: another server's resolution decided against it", Retryable: true);
-    public static readonly ProblemType NotVoting = new("not-voting", 503, "Rejected: this server takes no part in agreement", Retryable: true);
+    public static readonly ProblemType PushTimeout = new(
+        "push-timeout", 503, "Rejected: the push did not reach a quorum in its time", Retryable: true);
+    public static readonly ProblemType ClockSkew = new(
+        "clock-skew", 503, "Rejected: this server's clock is too far from the others'", Retryable: true);
+    public static readonly ProblemType Rejected = new(
+        "rejected", 503, "Rejected: another server's resolution decided against it", Retryable: true);
+    public static readonly ProblemType NotVoting = new(
+        "not-voting", 503, "Rejected: this server takes no part in agreement", Retryable: true);
     public static readonly ProblemType Full = new("full", 507, "Rejected: out of space");
     public static readonly ProblemType KeyMismatch = new("key-mismatch", 409, "The idempotency key was used for something else");
     public static readonly ProblemType KeyRejected = new("key-rejected", 409, "The idempotency key is fenced: it never will be accepted");
@@ -45,7 +53,8 @@ internal static class ProblemTypes
     public static readonly ProblemType ReadUnavailable = new("read-unavailable", 503, "It can't be read now", Retryable: true);
     public static readonly ProblemType Stopping = new("stopping", 503, "This server is stopping", Retryable: true);
     public static readonly ProblemType NotReady = new("not-ready", 503, "This server is not ready", Retryable: true);
-    public static readonly ProblemType Internal = new("internal", 500, "The server failed; its log tells more under the request id", Retryable: true);
+    public static readonly ProblemType Internal = new(
+        "internal", 500, "The server failed; its log tells more under the request id", Retryable: true);
 
     /// <summary>How the gateway says that a submission was rejected.</summary>
     public static ProblemType Of(RejectionReason reason) => reason switch

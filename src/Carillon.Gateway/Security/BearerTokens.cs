@@ -18,12 +18,14 @@ internal sealed class BearerTokens
 
     private readonly byte[][] _hashes;
 
-    public BearerTokens(ImmutableArray<string> tokens) => _hashes = [.. tokens.Select(token => SHA256.HashData(Encoding.UTF8.GetBytes(token)))];
+    public BearerTokens(ImmutableArray<string> tokens) =>
+        _hashes = [.. tokens.Select(token => SHA256.HashData(Encoding.UTF8.GetBytes(token)))];
 
     /// <summary>True if an <c>Authorization</c> header brings one of the tokens.</summary>
     public bool Accept(StringValues authorization)
     {
-        if (authorization.Count != 1 || authorization[0] is not { } header || !header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
+        if (authorization.Count != 1
+            || authorization[0] is not { } header || !header.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase))
         {
             return false;
         }

@@ -22,7 +22,8 @@ public sealed class BucketTests : IAsyncLifetime
     [Fact]
     public async Task Bucket_is_made_shown_listed_changed_and_removed()
     {
-        using HttpResponseMessage made = await PutAsync("photos", """{"replicas":5,"minimum":2,"chunkSize":4194304,"compression":"brotli","deduplication":"shared"}""");
+        using HttpResponseMessage made = await PutAsync(
+            "photos", """{"replicas":5,"minimum":2,"chunkSize":4194304,"compression":"brotli","deduplication":"shared"}""");
         using HttpResponseMessage changed = await PutAsync("photos?change=true", """{"versions":3,"compression":null}""");
         using HttpResponseMessage shown = await _house.GetAsync("/v1/buckets/photos");
         using HttpResponseMessage listed = await _house.GetAsync("/v1/buckets");
@@ -37,7 +38,8 @@ public sealed class BucketTests : IAsyncLifetime
         Assert.True(Tag.TryParse(answer.GetProperty("submission").GetString(), out _));
         Assert.Equal(JsonValueKind.Null, answer.GetProperty("sequence").ValueKind);
         Assert.Equal(3, (await changed.JsonAsync()).GetProperty("versions").GetInt32());
-        const string Expected = """{"name":"photos","replicas":5,"minimum":2,"versions":3,"chunkSize":4194304,"compression":"brotli","deduplication":"shared","ackAgreed":true,"survives":1}""";
+        const string Expected = """{"name":"photos","replicas":5,"minimum":2,"versions":3,"chunkSize":4194304,"compression":"brotli","""
+            + "\"deduplication\":\"shared\",\"ackAgreed\":true,\"survives\":1}";
         Assert.Equal(Expected, (await shown.JsonAsync()).ToString());
         JsonElement[] buckets = [.. (await listed.JsonAsync()).GetProperty("buckets").EnumerateArray()];
         Assert.Equal(["files", "photos"], buckets.Select(bucket => bucket.GetProperty("name").GetString()));
@@ -96,7 +98,8 @@ public sealed class BucketTests : IAsyncLifetime
     public async Task Settings_that_need_the_feed_are_501()
     {
         using HttpResponseMessage response = await PutAsync("photos", """{"ackAgreed":false}""");
-        using HttpResponseMessage conditional = await _house.SendAsync(HttpMethod.Put, "/v1/buckets/photos", new StringContent("{}"), ("If-None-Match", "*"));
+        using HttpResponseMessage conditional = await _house.SendAsync(
+            HttpMethod.Put, "/v1/buckets/photos", new StringContent("{}"), ("If-None-Match", "*"));
 
         await response.ProblemAsync(501, "needs-feed");
         await conditional.ProblemAsync(501, "needs-feed");
@@ -159,7 +162,10 @@ public sealed class BucketTests : IAsyncLifetime
     {
         Uid old = _house.Server.Add(new ObjectName("files", "a/1"), "old"u8.ToArray());
         Uid uid = _house.Server.Add(
-            new ObjectName("files", "a/1"), "new text"u8.ToArray(), [new("carillon-mtime", "2020-02-03T04:05:06.7Z"), new("k", "ü\"<")], "text/plain");
+            new ObjectName("files", "a/1"),
+            "new text"u8.ToArray(),
+            [new("carillon-mtime", "2020-02-03T04:05:06.7Z"), new("k", "ü\"<")],
+            "text/plain");
         Uid gone = _house.Server.Remove(new ObjectName("files", "a/ü"));
         using HttpResponseMessage current = await _house.GetAsync("/v1/buckets/files/objects?prefix=a%2F");
         using HttpResponseMessage all = await _house.GetAsync("/v1/buckets/files/objects?versions=true");
@@ -178,7 +184,8 @@ public sealed class BucketTests : IAsyncLifetime
         Assert.Equal("delete", versions[2].GetProperty("kind").GetString());
         Assert.Equal("a/ü", versions[2].GetProperty("name").GetString());
         Assert.Equal(JsonValueKind.Null, versions[2].GetProperty("sha256").ValueKind);
-        Assert.Equal(DateTimeOffset.FromUnixTimeMilliseconds(gone.Stamp.Milliseconds), versions[2].GetProperty("modified").GetDateTimeOffset());
+        Assert.Equal(
+            DateTimeOffset.FromUnixTimeMilliseconds(gone.Stamp.Milliseconds), versions[2].GetProperty("modified").GetDateTimeOffset());
     }
 
     [Fact]
@@ -190,7 +197,8 @@ public sealed class BucketTests : IAsyncLifetime
             asked = query;
             return new ListPage([], ["a/", "b\u0301/"], "b\u0301/");
         };
-        using HttpResponseMessage response = await _house.GetAsync("/v1/buckets/files/objects?prefix=p%20q&delimiter=%2F&after=a+b&limit=17&versions=false");
+        using HttpResponseMessage response = await _house.GetAsync(
+            "/v1/buckets/files/objects?prefix=p%20q&delimiter=%2F&after=a+b&limit=17&versions=false");
 
         Assert.Equal(new ListQuery("files", "p q", "/", "a b", 17, false), asked);
         JsonElement page = await response.JsonAsync();

@@ -17,6 +17,10 @@ namespace Carillon.Gateway.Tests.Changesets;
 /// <summary>POST of changesets.</summary>
 public sealed class ChangesetTests : IAsyncLifetime
 {
+    private const string OneFile = "--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n";
+
+    private const string PartHead = "--B\r\nContent-Disposition: form-data; name=f\r\n";
+
     private GatewayHouse _house = null!;
 
     public async ValueTask InitializeAsync() => _house = await GatewayHouse.StartAsync();
@@ -124,7 +128,8 @@ public sealed class ChangesetTests : IAsyncLifetime
     public async Task Conditions_need_the_feed(string json)
     {
         using HttpResponseMessage response = await PostJsonAsync(json);
-        using HttpResponseMessage header = await _house.SendAsync(HttpMethod.Post, "/v1/changesets", new StringContent("{}"), ("Carillon-Ack", "sequenced"));
+        using HttpResponseMessage header = await _house.SendAsync(
+            HttpMethod.Post, "/v1/changesets", new StringContent("{}"), ("Carillon-Ack", "sequenced"));
 
         await response.ProblemAsync(501, "needs-feed");
         await header.ProblemAsync(501, "needs-feed");
@@ -158,8 +163,9 @@ public sealed class ChangesetTests : IAsyncLifetime
     [Fact]
     public async Task Changeset_whose_record_would_be_too_large_is_413()
     {
+        (string name, string text, string value) = (new('n', 900), new('x', 16_000), new('m', 8000));
         string operations = string.Join(',', Enumerable.Range(0, 1000).Select(i =>
-            $$$"""{"put":"files/{{{i}}}-{{{new string('n', 900)}}}","text":"{{{new string('x', 16_000)}}}","metadata":{"k":"{{{new string('m', 8000)}}}"}}"""));
+            $$$"""{"put":"files/{{{i}}}-{{{name}}}","text":"{{{text}}}","metadata":{"k":"{{{value}}}"}}"""));
         using HttpResponseMessage response = await PostJsonAsync($$"""{"operations":[{{operations}}]}""");
 
         await response.ProblemAsync(413, "too-large");
@@ -177,7 +183,8 @@ public sealed class ChangesetTests : IAsyncLifetime
     [Fact]
     public async Task Metadata_beyond_8_kib_is_413()
     {
-        using HttpResponseMessage response = await PostJsonAsync($$$"""{"operations":[{"put":"files/a","text":"x","metadata":{"k":"{{{new string('m', 8192)}}}"}}]}""");
+        using HttpResponseMessage response = await PostJsonAsync(
+            $$$"""{"operations":[{"put":"files/a","text":"x","metadata":{"k":"{{{new string('m', 8192)}}}"}}]}""");
 
         JsonElement problem = await response.ProblemAsync(413, "too-large");
         Assert.Contains("files/a", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
@@ -191,7 +198,8 @@ public sealed class ChangesetTests : IAsyncLifetime
     [InlineData("nonsense")]
     public async Task Other_media_types_are_415(string type)
     {
-        using HttpResponseMessage response = await _house.SendAsync(HttpMethod.Post, "/v1/changesets", new ByteArrayContent([1]), ("Content-Type", type));
+        using HttpResponseMessage response = await _house.SendAsync(
+            HttpMethod.Post, "/v1/changesets", new ByteArrayContent([1]), ("Content-Type", type));
 
         await response.ProblemAsync(415, "unsupported-media");
     }
@@ -200,12 +208,12 @@ public sealed class ChangesetTests : IAsyncLifetime
     [InlineData("--B--\r\n", "no parts")]
     [InlineData("", "")]
     [InlineData("garbage", "")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B--\r\n", "not a part")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\nContent-Disposition: form-data; name=g\r\n\r\nx\r\n--B--\r\n", "not named by any")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\n\r\nx\r\n--B--\r\n", "no name")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B--\r\n", "twice")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\nContent-Disposition: form-data; name=f\r\n\r\nx", "ends early")]
-    [InlineData("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B", "no name")]
+    [InlineData(OneFile + "--B--\r\n", "not a part")]
+    [InlineData(OneFile + "--B\r\nContent-Disposition: form-data; name=g\r\n\r\nx\r\n--B--\r\n", "not named by any")]
+    [InlineData(OneFile + "--B\r\n\r\nx\r\n--B--\r\n", "no name")]
+    [InlineData(OneFile + PartHead + "\r\nx\r\n" + PartHead + "\r\nx\r\n--B--\r\n", "twice")]
+    [InlineData(OneFile + PartHead + "\r\nx", "ends early")]
+    [InlineData(OneFile + PartHead + "\r\nx\r\n--B", "no name")]
     [InlineData("--B\r\nno colon\r\n\r\n{}\r\n--B--\r\n", "not well formed")]
     public async Task Broken_forms_are_refused(string body, string named)
     {
@@ -220,7 +228,7 @@ public sealed class ChangesetTests : IAsyncLifetime
     public async Task Part_in_a_transfer_encoding_is_415()
     {
         using HttpResponseMessage response = await PostFormAsync(
-            "--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f\"}]}\r\n--B\r\nContent-Disposition: form-data; name=f\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--B--\r\n"u8.ToArray());
+            Encoding.ASCII.GetBytes(OneFile + PartHead + "Content-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--B--\r\n"));
 
         await response.ProblemAsync(415, "unsupported-media");
     }
@@ -228,7 +236,8 @@ public sealed class ChangesetTests : IAsyncLifetime
     [Fact]
     public async Task Upload_is_given_up_when_a_later_part_is_wrong()
     {
-        using MultipartFormDataContent form = Form("""{"operations":[{"put":"files/a","file":"f1"},{"put":"files/b","file":"f2"}]}""", ("f1", Content(100_000)), ("f3", [1]));
+        using MultipartFormDataContent form = Form(
+            """{"operations":[{"put":"files/a","file":"f1"},{"put":"files/b","file":"f2"}]}""", ("f1", Content(100_000)), ("f3", [1]));
         using HttpResponseMessage response = await _house.SendAsync(HttpMethod.Post, "/v1/changesets", form);
 
         await response.ProblemAsync(400, "bad-changeset");
@@ -241,11 +250,13 @@ public sealed class ChangesetTests : IAsyncLifetime
     [InlineData(false)]
     public async Task Body_that_is_cut_off_becomes_nothing_and_its_upload_is_given_up(bool reset)
     {
-        var body = new StringBuilder("--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f1\"},{\"put\":\"files/b\",\"file\":\"f2\"}]}\r\n");
+        var body = new StringBuilder(
+            "--B\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f1\"},{\"put\":\"files/b\",\"file\":\"f2\"}]}\r\n");
         body.Append("--B\r\nContent-Disposition: form-data; name=f1\r\n\r\n").Append(new string('x', 100_000)).Append("\r\n");
         body.Append("--B\r\nContent-Disposition: form-data; name=f2\r\n\r\nonly a part");
         await _house.CutAsync(
-            $"POST /v1/changesets HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000000\r\n\r\n{body}",
+            "POST /v1/changesets HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+            + $"Content-Length: 1000000\r\n\r\n{body}",
             () => _house.Server.Stores == 2, reset);
 
         await Eventually.Async(() => !_house.Server.Abandoned.IsEmpty);
@@ -285,7 +296,10 @@ public sealed class ChangesetTests : IAsyncLifetime
     public void Mutated_json_never_throws()
     {
         byte[] good = Encoding.UTF8.GetBytes(
-            """{"operations":[{"put":"files/a","text":"Glöck\u0063\n","metadata":{"k":"v"},"contentType":"a/b"},{"put":"files/b","base64":"AAEC","ifMatch":null},{"delete":"files/c"}]}""");
+            """
+            {"operations":[{"put":"files/a","text":"Glöck\u0063\n","metadata":{"k":"v"},"contentType":"a/b"},
+            {"put":"files/b","base64":"AAEC","ifMatch":null},{"delete":"files/c"}]}
+            """);
         byte[] pieces = "\"{}[]:,\\u0d null true 1e9 ifMatch\xFF\xC3"u8.ToArray();
         var random = new RandomSource(5);
         int taken = 0;
@@ -322,8 +336,10 @@ public sealed class ChangesetTests : IAsyncLifetime
     public async Task Mutated_forms_never_make_the_server_fail()
     {
         byte[] good = Encoding.UTF8.GetBytes(
-            "--B\r\nContent-Type: application/json\r\n\r\n{\"operations\":[{\"put\":\"files/a\",\"file\":\"f1\"},{\"put\":\"files/b\",\"file\":\"f2\"},{\"delete\":\"files/c\"}]}\r\n"
-            + "--B\r\nContent-Disposition: form-data; name=\"f1\"; filename=\"x\"\r\n\r\none\r\n--B\r\nContent-Disposition: form-data; name=f2\r\n\r\ntwo\r\n--B--\r\n");
+            "--B\r\nContent-Type: application/json\r\n\r\n{\"operations\":["
+            + "{\"put\":\"files/a\",\"file\":\"f1\"},{\"put\":\"files/b\",\"file\":\"f2\"},{\"delete\":\"files/c\"}]}\r\n"
+            + "--B\r\nContent-Disposition: form-data; name=\"f1\"; filename=\"x\"\r\n\r\none\r\n"
+            + "--B\r\nContent-Disposition: form-data; name=f2\r\n\r\ntwo\r\n--B--\r\n");
         var random = new RandomSource(9);
         for (int i = 0; i < 400; i++)
         {
@@ -351,7 +367,9 @@ public sealed class ChangesetTests : IAsyncLifetime
     }
 
     private static string Many(int count, string text) =>
-        $$"""{"operations":[{{string.Join(',', Enumerable.Range(0, count).Select(i => $$"""{"put":"files/{{i}}","text":"{{text}}"}"""))}}]}""";
+        $$"""{"operations":[{{string.Join(',', Enumerable.Range(0, count).Select(i => Put(i, text)))}}]}""";
+
+    private static string Put(int number, string text) => $$"""{"put":"files/{{number}}","text":"{{text}}"}""";
 
     private static MultipartFormDataContent Form(string json, params (string Name, byte[] Content)[] files)
     {
@@ -370,7 +388,8 @@ public sealed class ChangesetTests : IAsyncLifetime
         _house.SendAsync(HttpMethod.Post, "/v1/changesets", new StringContent(json, Encoding.UTF8, "application/json"));
 
     private Task<HttpResponseMessage> PostFormAsync(byte[] body) =>
-        _house.SendAsync(HttpMethod.Post, "/v1/changesets", new ByteArrayContent(body), ("Content-Type", "multipart/form-data; boundary=B"));
+        _house.SendAsync(
+            HttpMethod.Post, "/v1/changesets", new ByteArrayContent(body), ("Content-Type", "multipart/form-data; boundary=B"));
 
     private static byte[] Content(int size)
     {

@@ -62,7 +62,8 @@ public sealed class ByteRangeTests
 
             RangeVerdict verdict = ByteRange.Of(header, size, out ByteRange range);
 
-            bool isWhole = header.Contains(string.Create(CultureInfo.InvariantCulture, $"={first}-{last}"), StringComparison.Ordinal) && last < first;
+            bool isWhole = header.Contains(
+                string.Create(CultureInfo.InvariantCulture, $"={first}-{last}"), StringComparison.Ordinal) && last < first;
             Assert.Equal(isWhole ? RangeVerdict.Whole : expected.Length == 0 ? RangeVerdict.NotSatisfiable : RangeVerdict.Part, verdict);
             if (verdict != RangeVerdict.NotSatisfiable)
             {

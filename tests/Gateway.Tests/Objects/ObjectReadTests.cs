@@ -213,6 +213,15 @@ public sealed class ObjectReadTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Node_that_takes_no_more_work_is_503_stopping()
+    {
+        _house.Server.OnRead = (_, _, _) => throw new OperationCanceledException();
+        using HttpResponseMessage response = await _house.GetAsync(Path);
+
+        await response.ProblemAsync(503, "stopping");
+    }
+
+    [Fact]
     public async Task Content_that_can_not_be_had_at_all_is_503()
     {
         _house.Server.Add(Name, Content(100_000));
@@ -297,7 +306,11 @@ public sealed class ObjectReadTests : IAsyncLifetime
     [Fact]
     public async Task Random_raw_targets_never_make_the_server_fail()
     {
-        string[] pieces = ["/", ".", "..", "%2e", "%2f", "%0d%0a", "%C0%AF", "%", "v1", "buckets", "files", "objects", "a", "?", "=", "&", "versions", "limit", "+", "%20", "#", "\\", "submissions", "explain"];
+        string[] pieces =
+        [
+            "/", ".", "..", "%2e", "%2f", "%0d%0a", "%C0%AF", "%", "v1", "buckets", "files", "objects", "a", "?", "=", "&",
+            "versions", "limit", "+", "%20", "#", "\\", "submissions", "explain",
+        ];
         var random = new RandomSource(11);
         for (int i = 0; i < 300; i++)
         {

@@ -91,7 +91,8 @@ public sealed class RouteTests
     {
         string[] pieces =
         [
-            "/", "//", ".", "..", "%2e", "%2E%2e", "%2f", "%2F..", "%00", "%0d%0a", "%", "%f", "%C0%AF", "%C3%BC", "ü", "v1", "buckets", "files", "objects",
+            "/", "//", ".", "..", "%2e", "%2E%2e", "%2f", "%2F..", "%00", "%0d%0a", "%", "%f", "%C0%AF", "%C3%BC", "ü", "v1", "buckets",
+            "files", "objects",
             "a", "b.txt", "?", "&", "=", "+", "#", "\\", ":", "@", "http://", "explain", "%25", "%252F", " ", "\u007F", "\u0085",
         ];
         var random = new RandomSource(7);
@@ -106,7 +107,8 @@ public sealed class RouteTests
 
             Route route = Route.Of(target);
             _ = QueryText.TryRead(route.Query, ["a", "b"], out _, out _);
-            if (route.Kind == RouteKind.Object && PercentCoding.TryDecode(route.Name, false, out string name, out _) && ObjectName.FaultOfName(name) is null)
+            if (route.Kind == RouteKind.Object
+                && PercentCoding.TryDecode(route.Name, false, out string name, out _) && ObjectName.FaultOfName(name) is null)
             {
                 passed++;
                 Assert.DoesNotContain(name.Split('/'), segment => segment is "" or "." or "..");

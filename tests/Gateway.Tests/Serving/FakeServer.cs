@@ -77,7 +77,8 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <summary>Adds a version without asking anybody.</summary>
-    public Uid Add(ObjectName target, ReadOnlyMemory<byte> content, ImmutableArray<KeyValuePair<string, string>>? metadata = null, string contentType = "")
+    public Uid Add(ObjectName target, ReadOnlyMemory<byte> content, ImmutableArray<KeyValuePair<string, string>>? metadata = null,
+        string contentType = "")
     {
         Tag tag = NextTag();
         ObjectManifest manifest = Keep(content.ToArray(), contentType, metadata ?? []);
@@ -191,7 +192,8 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <inheritdoc/>
-    public async Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
+    public async Task WriteContentAsync(
+        ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
     {
         if (OnContent is not null)
         {
@@ -232,7 +234,8 @@ internal sealed class FakeServer : IEntryServer
                 entry.Target, entry.Uid, entry.Tag, entry.Kind, entry.Manifest?.Size ?? 0, entry.Manifest?.Sha256 ?? default, true,
                 entry.Manifest?.ContentType ?? "", entry.Manifest?.Metadata ?? []));
         ImmutableArray<ListedVersion> page = [.. objects.Take(query.Limit + 1)];
-        return page.Length <= query.Limit ? new ListPage(page, [], "") : new ListPage(page[..query.Limit], [], page[query.Limit - 1].Target.Name);
+        return page.Length <= query.Limit
+            ? new ListPage(page, [], "") : new ListPage(page[..query.Limit], [], page[query.Limit - 1].Target.Name);
     }
 
     /// <inheritdoc/>
@@ -252,7 +255,8 @@ internal sealed class FakeServer : IEntryServer
 
         if (!replace && _buckets.TryGetValue(bucket, out BucketSettings? known) && known != settings)
         {
-            return Task.FromResult<SubmitOutcome>(new SubmitOutcome.Rejected(RejectionReason.BucketExists, "The bucket exists with other settings."));
+            return Task.FromResult<SubmitOutcome>(
+                new SubmitOutcome.Rejected(RejectionReason.BucketExists, "The bucket exists with other settings."));
         }
 
         _buckets[bucket] = settings;
@@ -273,7 +277,8 @@ internal sealed class FakeServer : IEntryServer
 
     /// <inheritdoc/>
     public Task<SubmissionReport> ShowAsync(Tag tag) =>
-        Task.FromResult(OnShow?.Invoke(tag) ?? new SubmissionReport(tag, SubmissionState.Accepted, [(Name, true), (NodeId.Parse("s2"), false)]));
+        Task.FromResult(
+            OnShow?.Invoke(tag) ?? new SubmissionReport(tag, SubmissionState.Accepted, [(Name, true), (NodeId.Parse("s2"), false)]));
 
     /// <inheritdoc/>
     public Task<SubmissionReport?> ShowAsync(string key) => Task.FromResult(OnShowKey?.Invoke(key));

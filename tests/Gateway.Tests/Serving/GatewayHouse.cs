@@ -30,7 +30,8 @@ internal sealed class GatewayHouse : IAsyncDisposable
     {
         var server = new FakeServer();
         var log = new FailureLog();
-        return new GatewayHouse(server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = 0 }, server, log), log);
+        return new GatewayHouse(
+            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = 0 }, server, log), log);
     }
 
     public async ValueTask DisposeAsync()
@@ -41,7 +42,8 @@ internal sealed class GatewayHouse : IAsyncDisposable
     }
 
     /// <summary>Sends a request with some headers, as they are.</summary>
-    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, HttpContent? content = null, params (string Name, string Value)[] headers)
+    public async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string path, HttpContent? content = null, params (string Name, string Value)[] headers)
     {
         using var request = new HttpRequestMessage(method, path) { Content = content };
         foreach ((string name, string value) in headers)
