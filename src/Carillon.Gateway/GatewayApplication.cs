@@ -91,7 +91,7 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
 
         if (services.Tokens is { } tokens)
         {
-            if (!tokens.Accept(exchange.Request.Headers.Authorization))
+            if (BearerHeader.Find(exchange.Request.Headers.Authorization, tokens) is null)
             {
                 return RefuseTokenAsync(exchange);
             }

@@ -1,15 +1,13 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
+using Carillon.Runtime.Security;
 
 namespace Carillon.Gateway;
 
 /// <summary>What a server's HTTP interface is told at its start.</summary>
 public sealed record GatewayOptions
 {
-    /// <summary>The shortest token, in characters: 16 of a random alphabet can't be guessed.</summary>
-    public const int MinTokenLength = 16;
-
     /// <summary>
     /// The address to listen on. Any other than loopback needs <see cref="Tokens"/>, and a certificate or <see cref="Insecure"/>.
     /// </summary>
@@ -19,7 +17,7 @@ public sealed record GatewayOptions
     public int Port { get; init; } = 7410;
 
     /// <summary>Bearer tokens that may do everything; asked for when the address is not loopback.</summary>
-    public ImmutableArray<string> Tokens { get; init; } = [];
+    public BearerTokens? Tokens { get; init; }
 
     /// <summary>With its private key: HTTPS (and HTTP/2) is spoken; without, HTTP/1.1 in the clear.</summary>
     public X509Certificate2? Certificate { get; init; }
@@ -56,7 +54,7 @@ public sealed record GatewayOptions
             faults.Add($"http.port: {Port} is not 0 to 65535");
         }
 
-        if (RequiresToken && Tokens.IsDefaultOrEmpty)
+        if (RequiresToken && Tokens?.Names.Any() != true)
         {
             faults.Add($"http.address: {Address} is not loopback, so a token is required and none is configured");
         }
@@ -69,14 +67,6 @@ public sealed record GatewayOptions
         if (Certificate is { HasPrivateKey: false })
         {
             faults.Add("http.certificate: its private key is missing");
-        }
-
-        foreach (string token in Tokens.IsDefault ? [] : Tokens)
-        {
-            if (token.Length < MinTokenLength || token.AsSpan().ContainsAnyExceptInRange('!', '~'))
-            {
-                faults.Add($"http.tokens: a token has at least {MinTokenLength} visible ASCII characters");
-            }
         }
 
         if (MaxConnections < 1)

@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using Carillon.Gateway.Metrics;
-using Carillon.Gateway.Security;
+using Carillon.Runtime.Security;
 using Carillon.Runtime.Serving;
 using Microsoft.Extensions.Logging;
 
@@ -20,7 +20,7 @@ internal sealed class GatewayServices : IDisposable
         Server = server;
         Log = log;
         RequestPrefix = $"{server.Name}.";
-        Tokens = options.RequiresToken ? new BearerTokens(options.Tokens) : null;
+        Tokens = options.RequiresToken ? options.Tokens : null;
         LargeChangesets = new SemaphoreSlim(options.MaxLargeChangesets);
     }
 

@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using Carillon.Node;
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Runtime.Loop;
+using Carillon.Runtime.Security;
+using Carillon.Runtime.Serving;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Carillon.Gateway.Tests.Serving;
+
+/// <summary>Three real servers in this process, each behind its gateway.</summary>
+internal sealed class RealTrio : IAsyncDisposable
+{
+    private readonly List<ServerHost> _hosts = [];
+    private readonly List<HttpGateway> _gateways = [];
+    private readonly string _folder = Directory.CreateTempSubdirectory("carillon-gateway-").FullName;
+
+    private RealTrio()
+    {
+    }
+
+    /// <summary>A client of each.</summary>
+    public List<HttpClient> Clients { get; } = [];
+
+    /// <summary>What went wrong in any gateway.</summary>
+    public FailureLog Log { get; } = new();
+
+    public static async Task<RealTrio> StartAsync()
+    {
+        var trio = new RealTrio();
+        using ClusterAuthority authority = ClusterAuthority.Create("trio", DateTimeOffset.UtcNow);
+        ClusterKeys keys = ClusterKeys.Create();
+        int[] ports = FreePorts(3);
+        ImmutableArray<ServerRecord> records = [.. Enumerable.Range(0, 3).Select(i => Record(i, ports[i]))];
+        foreach (ServerRecord record in records)
+        {
+            var options = new ServerHostOptions(
+                new ClusterConfiguration("trio", 1, records), record.Name, Path.Combine(trio._folder, record.Name.Name),
+                Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow), IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
+            ServerHost host = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
+            trio._hosts.Add(host);
+            HttpGateway gateway = await HttpGateway.StartAsync(new GatewayOptions { Port = 0 }, host.Server, trio.Log);
+            trio._gateways.Add(gateway);
+            trio.Clients.Add(new HttpClient { BaseAddress = gateway.Address, Timeout = TimeSpan.FromSeconds(30) });
+        }
+
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (trio._hosts.Exists(host => host.Server.Status() is { WriteQuorum: false } or { QuorumConnected: < 3 }))
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
+
+        return trio;
+    }
+
+    /// <summary>Stops a server and its gateway.</summary>
+    public async Task StopAsync(int index)
+    {
+        await _gateways[index].StopAsync(new CancellationToken(true));
+        await _hosts[index].StopAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (int index in Enumerable.Range(0, 3))
+        {
+            Clients[index].Dispose();
+            await StopAsync(index);
+        }
+
+        Directory.Delete(_folder, recursive: true);
+        Assert.Empty(Log.Failures);
+    }
+
+    private static ServerRecord Record(int index, int port) => new()
+    {
+        Name = NodeId.Parse($"s{index + 1}"), Disk = new DiskId((UInt128)(index + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = port,
+        DatagramPort = port,
+    };
+
+    private static int[] FreePorts(int count)
+    {
+        TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
+        foreach (TcpListener listener in listeners)
+        {
+            listener.Start();
+        }
+
+        int[] ports = [.. listeners.Select(listener => ((IPEndPoint)listener.LocalEndpoint).Port)];
+        foreach (TcpListener listener in listeners)
+        {
+            listener.Stop();
+        }
+
+        return ports;
+    }
+}
