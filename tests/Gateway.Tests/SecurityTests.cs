@@ -14,7 +14,9 @@ public sealed class SecurityTests
 
     private static readonly GatewayOptions Open = new()
     {
-        Address = IPAddress.Any, Insecure = true, Tokens = BearerTokens.None.With("other", "another-token-of-the-cluster").With("admin", Token),
+        Address = IPAddress.Any,
+        Insecure = true,
+        Tokens = BearerTokens.None.With("other", "another-token-of-the-cluster").With("admin", Token),
     };
 
     [Theory]
@@ -144,7 +146,8 @@ public sealed class SecurityTests
         Assert.Empty((Open with { Insecure = false, Certificate = certificate }).Validate());
         Assert.Equal(2, new GatewayOptions { Address = IPAddress.Any }.Validate().Length);
         Assert.Single((Open with { Tokens = BearerTokens.None }).Validate());
-        Assert.Equal(3, new GatewayOptions { Port = 70_000, MaxConnections = 0, DrainTimeout = TimeSpan.FromSeconds(-1) }.Validate().Length);
+        var three = new GatewayOptions { Port = 70_000, MaxConnections = 0, DrainTimeout = TimeSpan.FromSeconds(-1) };
+        Assert.Equal(3, three.Validate().Length);
         Assert.Single(new GatewayOptions { Certificate = withoutKey }.Validate());
         Assert.Single(new GatewayOptions { MaxLargeChangesets = 0 }.Validate());
     }

@@ -40,7 +40,8 @@ internal sealed class RealTrio : IAsyncDisposable
         {
             var options = new ServerHostOptions(
                 new ClusterConfiguration("trio", 1, records), record.Name, Path.Combine(trio._folder, record.Name.Name),
-                Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow), IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
+                Keyring.Create(
+                    authority, record.Name, keys, DateTimeOffset.UtcNow), IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
             ServerHost host = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
             trio._hosts.Add(host);
             HttpGateway gateway = await HttpGateway.StartAsync(new GatewayOptions { Port = 0 }, host.Server, trio.Log);
