@@ -37,6 +37,7 @@ internal static class ServerCommand
 
             if (context.Parse.GetValue(check))
             {
+                ServerComposition.Check(configuration.Options);
                 context.Say($"{path} is right: server {configuration.Options.Name} of cluster {configuration.Options.Cluster.Name}");
                 return ExitCode.Ok;
             }

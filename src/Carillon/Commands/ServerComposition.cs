@@ -1,12 +1,11 @@
-using System.Net;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Carillon.CommandLine;
 using Carillon.Gateway;
-using Carillon.Node;
 using Carillon.Node.Identity;
 using Carillon.Options;
 using Carillon.Protocols;
-using Carillon.Protocols.Cluster;
+using Carillon.Runtime;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Serving;
 using Carillon.Storage;
@@ -21,79 +20,126 @@ internal static class ServerComposition
     /// <summary>Runs until it is asked to stop, or can't go on.</summary>
     public static async Task<int> RunAsync(ServerOptions options, CommandContext context, CancellationToken stop)
     {
-        using ILoggerFactory loggers = LoggerFactory.Create(logging => logging
-            .SetMinimumLevel(LogLevel.Information)
-            .AddFilter("Microsoft", LogLevel.Warning)
-            .AddSimpleConsole(console =>
-            {
-                console.SingleLine = true;
-                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-                console.UseUtcTimestamp = true;
-            }));
+        using ILoggerFactory loggers = CreateLoggers(options.Logging);
         try
         {
-            using Keyring keyring = Keyring.Load(options.Resolve(options.Files.Secrets));
-            CheckIdentity(options, keyring);
+            using Keyring keyring = LoadKeyring(options);
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
-            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptions(options), host.Server, loggers, stop);
-            Task<string> failed = host.Failed;
-            await Task.WhenAny(failed, Task.Delay(Timeout.Infinite, stop));
-            if (failed.IsCompleted && !stop.IsCancellationRequested)
-            {
-                throw new ExitException(ExitCode.Failed, $"server {options.Name} stops: {await failed}");
-            }
-
-            await gateway.StopAsync(CancellationToken.None);
-            await host.StopAsync();
+            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, stop);
+            return await RunAsync(options, host, gateway, stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Asked to stop while it started.
             return ExitCode.Ok;
         }
-        catch (Exception fault) when (fault is WrongDiskException or SecurityFileException or CatalogTooNewException or IOException or ArgumentException)
+        catch (Exception fault) when (CodeOf(fault) is { } code)
         {
-            throw new ExitException(ExitCode.Failed, $"server {options.Name}: {fault.Message}");
-        }
-        catch (StorageException fault)
-        {
-            throw new ExitException(fault.Fault == StorageFault.Full ? ExitCode.Full : ExitCode.Failed, $"server {options.Name}: {fault.Message}");
+            throw new ExitException(code, $"server {options.Name}: {fault.Message}");
         }
     }
 
-    private static void CheckIdentity(ServerOptions options, Keyring keyring)
+    /// <summary>Reads what a start would read, but for the data: certificates, keys and tokens.</summary>
+    /// <exception cref="ExitException">Something is missing or wrong.</exception>
+    public static void Check(ServerOptions options)
     {
-        if (keyring.Name.Name != options.Name || keyring.Cluster != options.Cluster.Name)
+        try
         {
-            throw new ExitException(
-                ExitCode.Failed,
-                $"server {options.Name}: the certificate in {options.Resolve(options.Files.Secrets)} is of server {keyring.Name} of cluster '{keyring.Cluster}', not of {options.Name} of '{options.Cluster.Name}'");
+            using Keyring keyring = LoadKeyring(options);
+            using X509Certificate2? certificate = GatewayOptionsOf(options).Certificate;
+        }
+        catch (Exception fault) when (CodeOf(fault) is { } code)
+        {
+            throw new ExitException(code, $"server {options.Name}: {fault.Message}");
         }
     }
 
-    private static ServerHostOptions HostOptions(ServerOptions options, Keyring keyring)
+    private static async Task<int> RunAsync(ServerOptions options, ServerHost host, HttpGateway gateway, CancellationToken stop)
     {
-        ClusterConfiguration configuration = options.Cluster.ToConfiguration();
-        ServerRecord record = options.Record!;
-        IPAddress listen = IPAddress.TryParse(record.Host, out IPAddress? address) ? address : record.Host == "localhost" ? IPAddress.Loopback : IPAddress.Any;
-        var node = new NodeOptions
+        using var manager = ServiceManager.FromEnvironment();
+        manager.Ready($"server {options.Name} of cluster {options.Cluster.Name}, HTTP at {gateway.Address}");
+        Task<string> failed = host.Failed;
+        await WaitAsync(manager, failed, stop);
+        if (failed.IsCompleted && !stop.IsCancellationRequested)
         {
-            Membership = options.Membership,
-            Exchange = options.Exchange,
-            Log = options.Log,
-            Chunks = options.Chunks,
-            Catalog = options.Catalog,
-        };
-        return new ServerHostOptions(configuration, NodeId.Parse(options.Name), options.Resolve(options.Files.Data), keyring, listen, node, options.Loop);
+            throw new ExitException(ExitCode.Failed, $"server {options.Name} stops: {await failed}");
+        }
+
+        manager.Stopping();
+        await gateway.StopAsync(CancellationToken.None);
+        await host.StopAsync();
+        return ExitCode.Ok;
     }
 
-    private static GatewayOptions GatewayOptions(ServerOptions options)
+    // Until it fails or is asked to stop; and while it lives, whoever watches is told so.
+    private static async Task WaitAsync(ServiceManager manager, Task failed, CancellationToken stop)
     {
-        ServerRecord record = options.Record!;
-        return new GatewayOptions
+        TimeSpan interval = manager.WatchdogInterval ?? Timeout.InfiniteTimeSpan;
+        while (!stop.IsCancellationRequested && !failed.IsCompleted)
         {
-            Address = options.Http.Address,
-            Port = record.HttpPort,
-            Insecure = options.Http.Insecure,
+            await Task.WhenAny(failed, Task.Delay(interval, stop));
+            manager.Alive();
+        }
+    }
+
+    private static ILoggerFactory CreateLoggers(LoggingOptions options) => LoggerFactory.Create(logging => logging
+        .SetMinimumLevel(options.Level)
+        .AddFilter("Microsoft", LogLevel.Warning)
+        .AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+            console.UseUtcTimestamp = true;
+        }));
+
+    private static Keyring LoadKeyring(ServerOptions options)
+    {
+        string folder = options.Resolve(options.Files.Secrets);
+        Keyring keyring = Keyring.Load(folder);
+        if (keyring.Name.Name == options.Name && keyring.Cluster == options.Cluster.Name)
+        {
+            return keyring;
+        }
+
+        string found = $"server {keyring.Name} of cluster '{keyring.Cluster}'";
+        keyring.Dispose();
+        string wanted = $"{options.Name} of '{options.Cluster.Name}'";
+        throw new ExitException(ExitCode.Failed, $"server {options.Name}: the certificate in {folder} is of {found}, not of {wanted}");
+    }
+
+    private static ServerHostOptions HostOptions(ServerOptions options, Keyring keyring) => new(
+        options.Cluster.ToConfiguration(),
+        NodeId.Parse(options.Name),
+        options.Resolve(options.Files.Data),
+        keyring,
+        options.Listen.AddressOf(options.Record!),
+        options.Node,
+        options.Loop);
+
+    private static GatewayOptions GatewayOptionsOf(ServerOptions options)
+    {
+        GatewayOptions gateway = options.Http with
+        {
             Certificate = options.Files.HttpCertificate.Length > 0
-                ? X509Certificate2.CreateFromPemFile(options.Resolve(options.Files.HttpCertificate), options.Files.HttpKey.Length > 0 ? options.Resolve(options.Files.HttpKey) : null)
+                ? X509Certificate2.CreateFromPemFile(options.Resolve(options.Files.HttpCertificate), options.Resolve(options.Files.HttpKey))
                 : null,
         };
+        if (gateway.RequiresToken)
+        {
+            gateway = gateway with { Tokens = BearerTokens.Load(options.Resolve(options.Files.Secrets)) };
+        }
+
+        return gateway.Validate() is { IsEmpty: false } faults
+            ? throw new ExitException(ExitCode.Usage, $"server {options.Name}: {string.Join("; ", faults)}")
+            : gateway;
     }
+
+    // What a machine or its files can do to a server; null for a fault of the program.
+    private static int? CodeOf(Exception fault) => fault switch
+    {
+        StorageException { Fault: StorageFault.Full } => ExitCode.Full,
+        WrongDiskException or SecurityFileException or CatalogTooNewException or StorageException => ExitCode.Failed,
+        IOException or UnauthorizedAccessException or CryptographicException => ExitCode.Failed,
+        _ => null,
+    };
 }

@@ -96,9 +96,10 @@ internal static class Doctor
     private static IEnumerable<Finding> Ports(ServerOptions options)
     {
         ServerRecord record = options.Record!;
-        yield return Port("HTTP", options.Http.Address, record.HttpPort, SocketType.Stream, ProtocolType.Tcp);
-        yield return Port("tunnel", IPAddress.Any, record.TunnelPort, SocketType.Stream, ProtocolType.Tcp);
-        yield return Port("datagrams", IPAddress.Any, record.DatagramPort, SocketType.Dgram, ProtocolType.Udp);
+        IPAddress peers = options.Listen.AddressOf(record);
+        yield return Port("HTTP", options.Http.Address, options.Http.Port, SocketType.Stream, ProtocolType.Tcp);
+        yield return Port("tunnel", peers, record.TunnelPort, SocketType.Stream, ProtocolType.Tcp);
+        yield return Port("datagrams", peers, record.DatagramPort, SocketType.Dgram, ProtocolType.Udp);
     }
 
     private static Finding Port(string use, IPAddress address, int port, SocketType type, ProtocolType protocol)

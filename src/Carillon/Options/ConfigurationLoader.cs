@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Reflection;
 using System.Text.Json;
 using Carillon.CommandLine;
 using Carillon.Protocols.Cluster;
@@ -188,55 +187,37 @@ internal sealed class ConfigurationLoader
 
     private Configuration Build(string? file)
     {
-        object options = new ServerOptions();
-        Set(typeof(ServerOptions), options, nameof(ServerOptions.Folder), file is null
-            ? "."
-            : Path.GetDirectoryName(Path.GetFullPath(file))!);
-        if (_given.TryGetValue(OptionKeys.ServerName, out var name))
+        var options = new ServerOptions
         {
-            Set(typeof(ServerOptions), options, nameof(ServerOptions.Name), name.Value);
-        }
-
-        var values = ImmutableArray.CreateBuilder<ConfigurationValue>();
-        values.Add(new(OptionKeys.ServerName, OptionText.Format(name.Value), name.Origin ?? "default"));
+            Folder = file is null ? "." : Path.GetDirectoryName(Path.GetFullPath(file))!,
+            Name = _given.TryGetValue(OptionKeys.ServerName, out var name) ? (string)name.Value! : "",
+        };
         foreach (OptionKey key in OptionKeys.All)
         {
             if (_given.TryGetValue(key.Name, out var given))
             {
-                foreach ((PropertyInfo section, PropertyInfo property) in key.Places)
-                {
-                    property.SetValue(section.GetValue(options), given.Value);
-                }
+                key.Places.ToList().ForEach(place => place.Set(options, given.Value));
             }
-
-            object? value = key.Places[0].Property.GetValue(key.Places[0].Section.GetValue(options));
-            string text = value is ImmutableArray<ServerRecord> servers
-                ? string.Join(", ", servers.Select(s => $"{s.Name}={s.Host}:{s.HttpPort}"))
-                : OptionText.Format(value);
-            values.Add(new(key.Name, text, given.Origin ?? "default"));
         }
 
-        var built = (ServerOptions)options;
-        // What could not be read has its default now; checks that go by it would only confuse.
-        ImmutableArray<string> faults = _faults.Count > 0 ? [.. _faults] : [.. Check(built)];
-        return new Configuration(built, values.DrainToImmutable(), faults);
-    }
-
-    private static IEnumerable<string> Check(ServerOptions options)
-    {
-        IEnumerable<string> faults = options.Validate();
-        foreach (PropertyInfo section in typeof(ServerOptions).GetProperties())
+        if (!_given.ContainsKey(OptionKeys.HttpPort) && options.Record is { } record)
         {
-            if (section.PropertyType.GetMethod(
-                "Validate", Type.EmptyTypes)?.Invoke(section.GetValue(options), null) is IEnumerable<string> found)
-            {
-                faults = faults.Concat(found);
-            }
+            OptionKeys.Find(OptionKeys.HttpPort)!.Places[0].Set(options, record.HttpPort);
+            _given[OptionKeys.HttpPort] = (record.HttpPort, OptionKeys.Servers);
         }
 
-        return faults;
+        ImmutableArray<ConfigurationValue> values =
+        [
+            new(OptionKeys.ServerName, options.Name, name.Origin ?? "default"),
+            .. OptionKeys.All.Select(k => new ConfigurationValue(
+                k.Name, Text(k.Places[0].Get(options)), _given.TryGetValue(k.Name, out var given) ? given.Origin : "default")),
+        ];
+        // What could not be read has its default now; checks that go by it would only confuse.
+        ImmutableArray<string> faults = _faults.Count > 0 ? [.. _faults] : [.. options.Validate()];
+        return new Configuration(options, values, faults);
     }
 
-    private static void Set(
-        Type type, object target, string property, object? value) => type.GetProperty(property)!.SetValue(target, value);
+    private static string Text(object? value) => value is ImmutableArray<ServerRecord> servers
+        ? string.Join(", ", servers.Select(s => $"{s.Name}={s.Host}:{s.HttpPort}"))
+        : OptionText.Format(value);
 }

@@ -1,5 +1,7 @@
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 using System.Reflection;
+using Carillon.Node;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
 using Carillon.Protocols.VectorExchange;
@@ -8,8 +10,18 @@ using Carillon.Storage.Catalogs;
 
 namespace Carillon.Options;
 
-/// <summary>One key of the configuration, and the properties that its value goes to: two where components must agree on it.</summary>
-internal sealed record OptionKey(string Name, Type Type, IReadOnlyList<(PropertyInfo Section, PropertyInfo Property)> Places)
+/// <summary>Where a value goes: through these sections of <see cref="ServerOptions"/> to that property.</summary>
+internal sealed record OptionPlace(ImmutableArray<PropertyInfo> Sections, PropertyInfo Property)
+{
+    public object? Get(object options) => Property.GetValue(SectionOf(options));
+
+    public void Set(object options, object? value) => Property.SetValue(SectionOf(options), value);
+
+    private object? SectionOf(object? options) => Sections.Aggregate(options, (at, section) => section.GetValue(at));
+}
+
+/// <summary>One key of the configuration, and the places that its value goes to: two where components must agree on it.</summary>
+internal sealed record OptionKey(string Name, Type Type, IReadOnlyList<OptionPlace> Places)
 {
     /// <summary>Its variable in the environment.</summary>
     public string Variable => ConfigurationLoader.VariablePrefix + Name.Replace(".", "__", StringComparison.Ordinal).ToUpperInvariant();
@@ -26,6 +38,9 @@ internal static class OptionKeys
 
     /// <summary>The key of the list of servers, which is no plain value.</summary>
     public const string Servers = "cluster.servers";
+
+    /// <summary>The key of the HTTP port; where it is not given, the server's own record tells.</summary>
+    public const string HttpPort = "http.port";
 
     private static readonly FrozenDictionary<(Type, string), string> Names = new Dictionary<(Type, string), string>
     {
@@ -51,6 +66,9 @@ internal static class OptionKeys
         [(typeof(VectorExchangeOptions), nameof(VectorExchangeOptions.MaxOpenTags))] = "tags.maxOpen",
         [(typeof(CatalogOptions), nameof(CatalogOptions.OutcomeTtl))] = "idempotency.ttl",
         [(typeof(CatalogOptions), nameof(CatalogOptions.KeyCount))] = "idempotency.count",
+        [(typeof(NodeOptions), nameof(NodeOptions.CollectFresh))] = "gc.fresh",
+        [(typeof(NodeOptions), nameof(NodeOptions.SnapshotBytes))] = "log.snapshotBytes",
+        [(typeof(NodeOptions), nameof(NodeOptions.ApplyBatch))] = "catalog.applyBatch",
     }.ToFrozenDictionary();
 
     /// <summary>Every key, in order of the names.</summary>
@@ -61,26 +79,30 @@ internal static class OptionKeys
 
     private static IEnumerable<OptionKey> Build()
     {
-        var places = new Dictionary<string, List<(PropertyInfo Section, PropertyInfo Property)>>(StringComparer.Ordinal);
-        foreach (PropertyInfo section in typeof(ServerOptions).GetProperties().Where(IsSection))
-        {
-            foreach (PropertyInfo property in section.PropertyType.GetProperties().Where(IsOption))
-            {
-                string name = Names.GetValueOrDefault((section.PropertyType, property.Name))
-                    ?? $"{OptionText.CamelCase(section.Name)}.{OptionText.CamelCase(property.Name)}";
-                (places.TryGetValue(name, out var list) ? list : places[name] = []).Add((section, property));
-            }
-        }
-
+        var places = new Dictionary<string, List<OptionPlace>>(StringComparer.Ordinal);
+        Walk(typeof(ServerOptions), [], places);
         return places.Select(p => new OptionKey(p.Key, p.Value[0].Property.PropertyType, p.Value));
     }
 
-    private static bool IsSection(PropertyInfo property) => property.PropertyType.Name.EndsWith("Options", StringComparison.Ordinal);
+    private static void Walk(Type type, ImmutableArray<PropertyInfo> sections, Dictionary<string, List<OptionPlace>> places)
+    {
+        foreach (PropertyInfo property in type.GetProperties().Where(p => p is { CanWrite: true, GetMethod.IsStatic: false }))
+        {
+            if (property.PropertyType.Name.EndsWith("Options", StringComparison.Ordinal))
+            {
+                Walk(property.PropertyType, sections.Add(property), places);
+            }
+            else if (sections.Length > 0 && IsOption(property))
+            {
+                string name = Names.GetValueOrDefault((type, property.Name))
+                    ?? $"{OptionText.CamelCase(sections[^1].Name)}.{OptionText.CamelCase(property.Name)}";
+                (places.TryGetValue(name, out var list) ? list : places[name] = []).Add(new OptionPlace(sections, property));
+            }
+        }
+    }
 
     private static bool IsOption(PropertyInfo property) =>
-        property is { CanWrite: true, GetMethod.IsStatic: false }
+        (OptionText.IsScalar(property.PropertyType) || property.PropertyType == typeof(ImmutableArray<ServerRecord>))
         // What a loop is called in logs is nobody's to configure.
-        && !(property.DeclaringType == typeof(EventLoopOptions) && property.Name == nameof(EventLoopOptions.Name))
-        && (OptionText.IsScalar(property.PropertyType)
-            || property.PropertyType == typeof(System.Collections.Immutable.ImmutableArray<ServerRecord>));
+        && !(property.DeclaringType == typeof(EventLoopOptions) && property.Name == nameof(EventLoopOptions.Name));
 }

@@ -1,11 +1,8 @@
+using Carillon.Gateway;
+using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
-using Carillon.Protocols.Membership;
-using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Loop;
-using Carillon.Storage.Catalogs;
-using Carillon.Storage.Chunks;
-using Carillon.Storage.Log;
 
 namespace Carillon.Options;
 
@@ -25,19 +22,16 @@ public sealed record ServerOptions
 
     public FileOptions Files { get; init; } = new();
 
-    public HttpOptions Http { get; init; } = new();
+    public ListenOptions Listen { get; init; } = new();
 
-    public MembershipOptions Membership { get; init; } = new();
+    /// <summary>The HTTP interface; certificate and tokens are added from <see cref="Files"/> when the server starts.</summary>
+    public GatewayOptions Http { get; init; } = new();
 
-    public VectorExchangeOptions Exchange { get; init; } = new();
-
-    public SegmentLogOptions Log { get; init; } = new();
-
-    public ChunkStoreOptions Chunks { get; init; } = new();
-
-    public CatalogOptions Catalog { get; init; } = new();
+    public NodeOptions Node { get; init; } = new();
 
     public EventLoopOptions Loop { get; init; } = new();
+
+    public LoggingOptions Logging { get; init; } = new();
 
     /// <summary>This server's record, if it is in the cluster.</summary>
     public ServerRecord? Record => NodeId.TryParse(Name, out NodeId name) ? Cluster.Servers.FirstOrDefault(s => s.Name == name) : null;
@@ -45,7 +39,7 @@ public sealed record ServerOptions
     /// <summary>A path of <see cref="Files"/>, absolute.</summary>
     public string Resolve(string path) => Path.GetFullPath(path, Path.GetFullPath(Folder));
 
-    /// <summary>Faults between the parts; each part has its own checks.</summary>
+    /// <summary>All faults, each in words.</summary>
     public IEnumerable<string> Validate()
     {
         if (!NodeId.TryParse(Name, out _))
@@ -55,6 +49,14 @@ public sealed record ServerOptions
         else if (Record is null)
         {
             yield return $"name: {Name} is not in cluster.servers ({string.Join(", ", Cluster.Servers.Select(s => s.Name))})";
+        }
+
+        // The gateway's own checks come when its certificate and tokens are there.
+        IEnumerable<string>[] parts =
+            [Cluster.Validate(), Files.Validate(), Listen.Validate(), Node.Validate(), Node.Log.Validate(), Loop.Validate()];
+        foreach (string fault in parts.SelectMany(part => part))
+        {
+            yield return fault;
         }
     }
 }

@@ -106,12 +106,12 @@ public sealed class CliConfigurationTests : IDisposable
             "CARILLON__PUSH__TIMEOUT", "4s"), new("CARILLON__HEARTBEAT__INTERVAL", "50ms"), new("CARILLON_SERVER", "x")];
         Configuration configuration = ConfigurationLoader.Load(file, environment, ["heartbeat.interval=60ms"]);
         Assert.Empty(configuration.Faults);
-        Assert.Equal(TimeSpan.FromSeconds(4), configuration.Options.Exchange.PushTimeout);
-        Assert.Equal(2_000_000, configuration.Options.Exchange.PushMinimumRate);
-        Assert.Equal(TimeSpan.FromMilliseconds(60), configuration.Options.Membership.HeartbeatInterval);
+        Assert.Equal(TimeSpan.FromSeconds(4), configuration.Options.Node.Exchange.PushTimeout);
+        Assert.Equal(2_000_000, configuration.Options.Node.Exchange.PushMinimumRate);
+        Assert.Equal(TimeSpan.FromMilliseconds(60), configuration.Options.Node.Membership.HeartbeatInterval);
         // One key, both components.
-        Assert.Equal(TimeSpan.FromSeconds(10), configuration.Options.Membership.ClockMaxSkew);
-        Assert.Equal(TimeSpan.FromSeconds(10), configuration.Options.Exchange.MaxSkew);
+        Assert.Equal(TimeSpan.FromSeconds(10), configuration.Options.Node.Membership.ClockMaxSkew);
+        Assert.Equal(TimeSpan.FromSeconds(10), configuration.Options.Node.Exchange.MaxSkew);
         Dictionary<string, string> origins = configuration.Values.ToDictionary(v => v.Key, v => v.Origin);
         Assert.Equal("environment CARILLON__PUSH__TIMEOUT", origins["push.timeout"]);
         Assert.Equal("flag --set", origins["heartbeat.interval"]);
