@@ -103,8 +103,13 @@ public sealed partial class ServerNode : IDisposable
 
     internal BucketRules Buckets { get; }
 
+    /// <summary>True if a submission would be taken now: it votes, a quorum is connected, and its clock is near that quorum's.</summary>
+    public bool TakesSubmissions => MayVote && Members.HasQuorum && ClockNearQuorum;
+
+    // Not measured is not near: a server that starts with a clock set a year ahead must not reserve stamps of next year before
+    // the first heartbeats are echoed.
     internal bool ClockNearQuorum =>
-        Members.MedianOffset(_now) is not { } offset || offset.Duration() <= _options.Exchange.MaxSkew;
+        Members.MedianOffset(_now) is { } offset && offset.Duration() <= _options.Exchange.MaxSkew;
 
     /// <summary>Clients whose submissions are on their way here.</summary>
     public int OpenAttempts => Exchange.OpenAttempts;

@@ -54,7 +54,7 @@ public sealed record MembershipOptions
     /// </summary>
     public bool ClockStrict { get; init; }
 
-    /// <summary>How heartbeats travel (<c>transport</c>).</summary>
+    /// <summary>How heartbeats travel (<c>transport.mode</c>).</summary>
     public TransportChoice Transport { get; init; } = TransportChoice.Auto;
 
     /// <summary>

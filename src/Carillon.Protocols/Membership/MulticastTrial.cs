@@ -113,9 +113,9 @@ internal sealed class MulticastTrial(MembershipOptions options)
 
     private string Reason() => _choice switch
     {
-        TransportChoice.Unicast => "set by transport: unicast",
-        TransportChoice.Multicast when !_deaf.IsNone => $"set by transport: multicast, though {_deaf} does not hear the group",
-        TransportChoice.Multicast => "set by transport: multicast",
+        TransportChoice.Unicast => "set by transport.mode: unicast",
+        TransportChoice.Multicast when !_deaf.IsNone => $"set by transport.mode: multicast, though {_deaf} does not hear the group",
+        TransportChoice.Multicast => "set by transport.mode: multicast",
         _ when !_anyoneHeard => "no other server is heard",
         _ when Multicast => "every server that is heard hears the group",
         _ when !_deaf.IsNone => $"{_deaf} does not hear the group",

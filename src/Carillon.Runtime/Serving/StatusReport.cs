@@ -21,7 +21,7 @@ internal static class StatusReport
 
         return new ClusterStatus(
             configuration.Cluster, configuration.Version, configuration.Quorum.Size, node.Members.ConnectedVoters.Count,
-            node.MayVote && node.Members.HasQuorum, servers.DrainToImmutable(), node.UnderReplicatedChunks,
+            node.TakesSubmissions, servers.DrainToImmutable(), node.UnderReplicatedChunks,
             node.Members.Transport.Multicast ? "multicast" : "unicast", node.Members.Transport.Reason);
     }
 
