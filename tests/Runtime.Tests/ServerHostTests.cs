@@ -66,7 +66,7 @@ public sealed class ServerHostTests
             [
                 .. Enumerable.Range(0, 3).Select(i => new ServerRecord
                 {
-                    Name = NodeId.Parse($"s{i + 1}"), Disk = new DiskId((UInt128)(i + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = ports[i], DatagramPort = ports[i],
+                    Name = NodeId.Parse($"s{i + 1}"), Disk = new DiskId((UInt128)(i + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = ports[i], DatagramPort = 0,
                 }),
             ];
             var configuration = new ClusterConfiguration("trio", 1, records);

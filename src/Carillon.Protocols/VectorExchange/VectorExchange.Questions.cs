@@ -15,14 +15,14 @@ public sealed partial class VectorExchange
     /// <summary>Reads a name linearizably by asking a quorum; answers Unavailable rather than guess.</summary>
     public void Read(ObjectName name, Moment now, Action<ReadOutcome> answer)
     {
-        if (!_host.MayVote || !Quorum.IsReachedBy(_connected))
+        if (!_host.MayVote)
         {
             Figures.ReadsUnavailable++;
-            answer(new ReadOutcome.Unavailable(
-                _host.MayVote ? $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed" : "this server takes no part in agreement"));
+            answer(new ReadOutcome.Unavailable("this server takes no part in agreement at present; ask another"));
             return;
         }
 
+        // Without a quorum the read is not refused at once: after a crash nearby a view may settle within its time.
         var read = new QuorumRead(++_lastId, name, now.Now + _options.ReadTimeout, answer);
         _reads.Add(read.Id, read);
         AskForRead(read, now);
@@ -200,7 +200,9 @@ public sealed partial class VectorExchange
     {
         if (now.Now >= read.Deadline)
         {
-            EndRead(read, new ReadOutcome.Unavailable("a submission of this name could not be decided in time; try again"));
+            EndRead(read, new ReadOutcome.Unavailable(Quorum.IsReachedBy(_connected)
+                ? "a submission of this name could not be decided in time; try again"
+                : $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed"));
             return;
         }
 

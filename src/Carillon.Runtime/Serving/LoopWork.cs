@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Runtime.Datagrams;
 using Carillon.Runtime.Tunnels;
 using Carillon.Storage;
 
@@ -41,14 +42,16 @@ internal readonly struct LoopWork
 
     public ReceivedMessages Received { get; private init; }
 
+    public ReceivedDatagram Datagram { get; private init; }
+
     public static LoopWork Call(Action<ServerNode, Moment> call, Action<Exception>? abandoned = null) =>
         new() { Kind = LoopWorkKind.Call, First = call, Second = abandoned };
 
     public static LoopWork Messages(ServerIdentity peer, TrafficKind traffic, ReceivedMessages messages) =>
         new() { Kind = LoopWorkKind.Messages, Peer = peer, Traffic = traffic, Received = messages };
 
-    public static LoopWork Datagram(ServerIdentity peer, byte[] bytes) =>
-        new() { Kind = LoopWorkKind.Datagram, Peer = peer, First = bytes };
+    public static LoopWork OfDatagram(ServerIdentity peer, ReceivedDatagram datagram) =>
+        new() { Kind = LoopWorkKind.Datagram, Peer = peer, Datagram = datagram };
 
     public static LoopWork Completed(StorageWork work, StorageException? failure) =>
         new() { Kind = LoopWorkKind.Completed, First = work, Second = failure };

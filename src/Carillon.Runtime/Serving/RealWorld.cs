@@ -1,6 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Replicast;
+using Carillon.Runtime.Datagrams;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Tunnels;
 using Carillon.Storage;
@@ -13,7 +14,7 @@ namespace Carillon.Runtime.Serving;
 /// The world that a node of a real server lives in: tunnels, datagrams, storage lanes, and the event loop that drives it. The node is attached
 /// after the world is made, and before anything runs.
 /// </summary>
-internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHandler, IDisposable
+internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHandler, IDatagramHandler, IDisposable
 {
     private static readonly System.Diagnostics.Metrics.Counter<long> Flushes =
         CarillonMeter.Instance.CreateCounter<long>("carillon.log.flushes", description: "Group commits of the segment log");
@@ -24,6 +25,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     private readonly TaskCompletionSource<string> _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServerNode _node = null!;
     private Tunnel _tunnel = null!;
+    private DatagramChannel _datagrams = null!;
 
     public RealWorld(SystemClock clock, EventLoopOptions options, ChunkBufferPool buffers, ILogger logger)
     {
@@ -38,23 +40,20 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// <summary>Ends with the reason when the node can't go on.</summary>
     public Task<string> Stopped => _stopped.Task;
 
-    public void Attach(ServerNode node, Tunnel tunnel)
+    public void Attach(ServerNode node, Tunnel tunnel, DatagramChannel datagrams)
     {
         _node = node;
         _tunnel = tunnel;
+        _datagrams = datagrams;
     }
 
     public void Dispose() => _lanes.Dispose();
 
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _tunnel.TryQueue(peer, kind, message.Span);
 
-    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message)
-    {
-    }
+    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _datagrams.Send(peer, message.Span);
 
-    void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast)
-    {
-    }
+    void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) => _datagrams.SendToAll(message.Span, multicast);
 
     void IWorld.Run(StorageWork work) => _lanes.Run(work);
 
@@ -119,7 +118,11 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
                 break;
             case LoopWorkKind.Datagram:
-                _node.ReceiveDatagram(work.Peer, (byte[])work.First!, moment);
+                using (ReceivedDatagram datagram = work.Datagram)
+                {
+                    _node.ReceiveDatagram(work.Peer, datagram.Message.Span, moment);
+                }
+
                 break;
             case LoopWorkKind.Completed:
                 _node.Complete((StorageWork)work.First!, (StorageException?)work.Second, moment);
@@ -149,12 +152,24 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
             case LoopWorkKind.Messages:
                 work.Received.Dispose();
                 break;
+            case LoopWorkKind.Datagram:
+                work.Datagram.Dispose();
+                break;
             case LoopWorkKind.Chunk:
                 ((ChunkBuffer)work.First!).Release();
                 break;
             case LoopWorkKind.Call:
                 ((Action<Exception>?)work.Second)?.Invoke(new OperationCanceledException("The server is stopping."));
                 break;
+        }
+    }
+
+    void IDatagramHandler.Receive(ServerIdentity sender, ReceivedDatagram datagram)
+    {
+        // A loop that is behind loses datagrams, as a full socket does; the tunnel carries what must arrive.
+        if (!Loop.TryPost(LoopWork.OfDatagram(sender, datagram)))
+        {
+            datagram.Dispose();
         }
     }
 

@@ -4,6 +4,7 @@ using Carillon.Node.Identity;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
+using Carillon.Runtime.Datagrams;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Storage;
@@ -41,6 +42,7 @@ public sealed class ServerHost : IAsyncDisposable
     private readonly RealWorld _world;
     private readonly ServerNode _node;
     private readonly Tunnel _tunnel;
+    private readonly DatagramChannel _datagrams;
     private readonly EntryServer _server;
     private readonly FileDevice _device;
     private readonly FileStream _lock;
@@ -64,7 +66,10 @@ public sealed class ServerHost : IAsyncDisposable
         var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, options.Configuration.Version);
         _tunnel = new Tunnel(
             options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers, loggers);
-        _world.Attach(_node, _tunnel);
+        _datagrams = new DatagramChannel(
+            new DatagramOptions { Listen = new IPEndPoint(options.Listen, record.DatagramPort), Group = DatagramOptions.GroupOf(options.Configuration.Cluster) },
+            _node.Self, options.Keyring.Keys, options.Configuration, _world, loggers);
+        _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);
         NodeMetrics.Publish(_node, _tunnel);
     }
@@ -107,6 +112,7 @@ public sealed class ServerHost : IAsyncDisposable
         await _ending.CancelAsync();
         await _reporting;
         await _tunnel.StopAsync();
+        await _datagrams.StopAsync();
         await _world.Loop.StopAsync();
         _world.Dispose();
         _server.Dispose();
@@ -134,6 +140,7 @@ public sealed class ServerHost : IAsyncDisposable
     private async Task StartAsync(ServerHostOptions options)
     {
         await _tunnel.StartAsync();
+        _datagrams.Start();
         _world.Loop.Start();
         _tunnel.Configure(
             options.Configuration.Version,
@@ -223,7 +230,7 @@ public sealed class ServerHost : IAsyncDisposable
 
     private async Task<string> FirstFailureAsync()
     {
-        Task first = await Task.WhenAny(_world.Stopped, _world.Loop.Completion, _tunnel.Completion);
+        Task first = await Task.WhenAny(_world.Stopped, _world.Loop.Completion, _tunnel.Completion, _datagrams.Completion);
         if (first == _world.Stopped)
         {
             return await _world.Stopped;
