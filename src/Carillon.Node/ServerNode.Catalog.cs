@@ -29,11 +29,11 @@ public sealed partial class ServerNode
         _accepted.Add(submission);
     }
 
-    internal void QueueRejected(Tag tag, Tag successor)
+    internal void QueueRejected(Tag tag, Tag successor, string key = "")
     {
         if (Deciding.TryAdd(tag, successor))
         {
-            _rejected.Add(new RejectedTag(tag, "", successor));
+            _rejected.Add(new RejectedTag(tag, key, successor));
             TagRejected(tag, successor);
         }
     }

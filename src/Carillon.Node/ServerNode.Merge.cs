@@ -2,7 +2,6 @@ using Carillon.Protocols;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
-using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node;
 
@@ -33,19 +32,21 @@ public sealed partial class ServerNode : IIndexMergeHost
 
     void IIndexMergeHost.Learned(Submission submission) => Exchange.Learned(submission, _now);
 
-    void IIndexMergeHost.LearnedRejected(Tag tag, string key)
+    void IIndexMergeHost.LearnedRejected(MergeItem item)
     {
-        if (Exchange.StateOf(tag) is TagState.Open)
+        if (Exchange.StateOf(item.Tag) is TagState.Open)
         {
-            Exchange.LearnedRejected(tag, _now);
+            Exchange.LearnedRejected(item.Tag, item.Successor, _now);
         }
-        else if (Deciding.TryAdd(tag, default))
+        else
         {
-            _rejected.Add(new RejectedTag(tag, key));
+            QueueRejected(item.Tag, item.Successor, item.Key);
         }
     }
 
     bool IIndexMergeHost.IsOnItsWay(Tag tag) => Exchange.StateOf(tag) is TagState.Accepted || Deciding.ContainsKey(tag);
+
+    bool IIndexMergeHost.IsBusy => _accepted.Count + _rejected.Count >= 4 * _options.ApplyBatch;
 
     void IIndexMergeHost.Merged(NodeId peer, Instant since) => _mergedWith[peer] = since;
 

@@ -9,12 +9,18 @@ public interface IIndexMergeHost
     /// <summary>A peer holds this submission as agreed: it is to be applied; no bit of one's own is needed.</summary>
     void Learned(Submissions.Submission submission);
 
-    /// <summary>A peer holds this tag as rejected.</summary>
-    void LearnedRejected(Tag tag, string key);
+    /// <summary>A peer holds this tag as rejected, or replaced by its successor.</summary>
+    void LearnedRejected(MergeItem item);
 
-    /// <summary>True if the tag is agreed here and on its way into the catalog.</summary>
+    /// <summary>True if the tag is decided here and on its way into the catalog.</summary>
     bool IsOnItsWay(Tag tag);
 
-    /// <summary>All that a peer kept when the comparison began is known here.</summary>
+    /// <summary>True while so much is on its way into the catalog that no more shall be asked for.</summary>
+    bool IsBusy { get; }
+
+    /// <summary>
+    /// All that a peer kept when the comparison began is known here: in the catalog, or told by <see cref="Learned"/> and
+    /// <see cref="LearnedRejected"/> before this call, and on its way there.
+    /// </summary>
     void Merged(NodeId peer, Instant since);
 }

@@ -18,8 +18,12 @@ public enum TagOutcome : byte
 /// <summary>One item that peers compare.</summary>
 /// <param name="Tag">The tag.</param>
 /// <param name="Outcome">Accepted, for a tag of which a version is kept; or rejected.</param>
-/// <param name="Key">The idempotency key of a rejected tag, since its record is not fetched; empty for an accepted one.</param>
-public readonly record struct MergeItem(Tag Tag, TagOutcome Outcome, string Key);
+/// <param name="Key">The idempotency key of a rejected tag, since its record is not fetched; empty for an accepted one, or where it is not known.</param>
+/// <param name="Successor">
+/// The fresh tag that took a rejected one's place, or none. It travels with the outcome: without it, whoever asks about the old tag would
+/// be told *rejected* although its submission may be accepted.
+/// </param>
+public readonly record struct MergeItem(Tag Tag, TagOutcome Outcome, string Key, Tag Successor);
 
 /// <summary>
 /// What index merge asks of the catalog: the accepted tags of which a version or tombstone is kept, and the rejected tags that are

@@ -4,13 +4,14 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Protocols.IndexMerge;
 
 /// <summary>
-/// Index merge (seed 000 names it; VE-65, VE-75): on connecting, and every minute, peers compare digests over (tag, outcome) of all that they keep, range by range
-/// down to lists of tags, and fetch what differs by tag, so that a changeset arrives whole. So every server converges to the same listing, however long it was
-/// away. docs/protocols/index-merge.md has the messages.
+/// Index merge (seed 000 names it; VE-65, VE-75): on connecting, and every minute, peers compare digests over (tag, outcome) of all that they
+/// keep, range by range down to lists of tags, and fetch what differs by tag, so that a changeset arrives whole. So every server converges to
+/// the same listing, however long it was away. docs/protocols/index-merge.md has the messages.
 /// </summary>
 /// <remarks>
-/// One run goes on per peer and direction: this server asks, the peer answers from its index as it stands; in a leaf that differs this server also sends what it has, so that
-/// one run serves both. Every message may be lost: a run without progress is given up, and the next one finds what is left.
+/// A server asks for what a peer has and it lacks; the peer answers from its index as it stands and remembers nothing. The other direction is the
+/// peer's own run. Every message may be lost, doubled or late: what was not answered is asked again. What a run holds
+/// is bounded: ranges are taken depth first, and none is asked about while many tags wait to be fetched.
 /// </remarks>
 public sealed class IndexMerge
 {
@@ -27,6 +28,9 @@ public sealed class IndexMerge
         _random = random;
         _index = index;
         _host = host;
+
+        // Numbers of an earlier life of this server may still be on their way.
+        _lastRun = random.Next() >> 1;
     }
 
     /// <summary>Submissions learned from peers.</summary>
@@ -53,12 +57,13 @@ public sealed class IndexMerge
     /// <summary>A peer is away.</summary>
     public void PeerDown(NodeId peer) => _peers.Remove(peer);
 
-    /// <summary>Compares with a connected peer at once: something was missed.</summary>
+    /// <summary>Compares with a connected peer at once, or once more after the run that is going on: it has something new.</summary>
     public void Hurry(NodeId peer, Instant now)
     {
-        if (_peers.TryGetValue(peer, out Run? run) && !run.IsActive)
+        if (_peers.TryGetValue(peer, out Run? run))
         {
-            run.Due = Instant.Min(run.Due, now);
+            run.IsWantedAgain = run.IsActive;
+            run.Due = run.IsActive ? run.Due : Instant.Min(run.Due, now);
         }
     }
 
@@ -67,9 +72,21 @@ public sealed class IndexMerge
     {
         foreach ((NodeId peer, Run run) in _peers)
         {
-            if (run.Due <= now)
+            if (run.Due > now)
             {
-                Begin(peer, run, now);
+                continue;
+            }
+
+            if (run.IsActive)
+            {
+                AskAgain(peer, run, now);
+            }
+            else
+            {
+                run.Begin(++_lastRun, now);
+                run.Patience = _options.Stall;
+                run.Due = now + run.Patience;
+                Pump(peer, run, now);
             }
         }
     }
@@ -91,49 +108,33 @@ public sealed class IndexMerge
                 SendRecords(from, message);
                 return true;
             case MergeMessageType.Record:
-                return Take(from, message, now);
+                if (!Submission.TryRead(message.Record.Span, out Submission submission))
+                {
+                    return false;
+                }
+
+                Take(submission);
+                Progress(from, message, submission.Tag, now);
+                return true;
+            default:
+                Progress(from, message, default, now);
+                return true;
         }
-
-        if (!_peers.TryGetValue(from, out Run? run))
-        {
-            return true;
-        }
-
-        if (message.Type == MergeMessageType.Items && message.Run != run.Number)
-        {
-            // The other side's run met a leaf that differs, and shows what it has.
-            Consider(run, message.Items);
-            Pump(from, run, now);
-            return true;
-        }
-
-        if (run.IsActive && message.Run == run.Number)
-        {
-            run.Due = now + _options.Stall;
-            Continue(run, from, message);
-            Pump(from, run, now);
-        }
-
-        return true;
-    }
-
-    private void Begin(NodeId peer, Run run, Instant now)
-    {
-        run.Reset(++_lastRun, now, now + _options.Stall);
-        run.ToCompare.Enqueue(MergeRange.Root);
-        Pump(peer, run, now);
     }
 
     /// <summary>The asked side: equal, the parts, or the items.</summary>
     private void Answer(NodeId to, MergeMessage asked)
     {
-        if (_index.DigestOf(asked.Range) == asked.Digest)
+        MergeDigest own = _index.DigestOf(asked.Range);
+        if (own == asked.Digest)
         {
             Send(to, new MergeMessage(MergeMessageType.Same, asked.Run, asked.Range));
         }
-        else if (asked.Range.IsLeaf)
+        else if (asked.Range.IsLeaf || own.Count <= (ulong)_options.ListedItems || !asked.After.IsNone)
         {
-            SendItems(to, asked.Run, asked.Range);
+            ImmutableArray<MergeItem> items = _index.ItemsIn(asked.Range, asked.After, MergeMessage.MaxItems);
+            bool more = items.Length == MergeMessage.MaxItems;
+            Send(to, new MergeMessage(MergeMessageType.Items, asked.Run, asked.Range) { After = asked.After, More = more, Items = items });
         }
         else
         {
@@ -141,43 +142,77 @@ public sealed class IndexMerge
         }
     }
 
-    private void SendItems(NodeId to, ulong run, MergeRange leaf)
+    /// <summary>The asked side: records up to a number of bytes, then which tags are left for later, and which are not kept (any more).</summary>
+    private void SendRecords(NodeId to, MergeMessage asked)
     {
-        Tag after = default;
-        while (true)
+        var gone = ImmutableArray.CreateBuilder<Tag>();
+        var later = ImmutableArray.CreateBuilder<Tag>();
+        int room = _options.AnswerBytes;
+        bool any = false;
+        foreach (Tag tag in asked.Tags)
         {
-            ImmutableArray<MergeItem> items = _index.ItemsIn(leaf, after, MergeMessage.MaxItems);
-            bool more = items.Length == MergeMessage.MaxItems;
-            Send(to, new MergeMessage(MergeMessageType.Items, run, leaf) { More = more, Items = items });
-            if (!more)
+            if (any && room <= 0)
             {
-                return;
+                later.Add(tag);
             }
+            else if (_index.Submission(tag) is not { } record)
+            {
+                gone.Add(tag);
+            }
+            else
+            {
+                any = true;
+                room -= record.Length;
+                Send(to, new MergeMessage(MergeMessageType.Record, asked.Run, MergeRange.Root) { Record = record });
+            }
+        }
 
-            after = items[^1].Tag;
+        if (gone.Count > 0)
+        {
+            Send(to, new MergeMessage(MergeMessageType.Gone, asked.Run, MergeRange.Root) { Tags = gone.ToImmutable() });
+        }
+
+        if (later.Count > 0)
+        {
+            Send(to, new MergeMessage(MergeMessageType.Later, asked.Run, MergeRange.Root) { Tags = later.ToImmutable() });
         }
     }
 
-    private void Continue(Run run, NodeId peer, MergeMessage answer)
+    private void Take(Submission submission)
     {
+        bool isTombstone = submission.Operations.All(o => o.Kind == OperationKind.Delete);
+        if (!IsKnown(submission.Tag) && !(isTombstone && SeededBug.Is("merge-skips-tombstones")))
+        {
+            Learned++;
+            _host.Learned(submission);
+        }
+    }
+
+    /// <summary>An answer to a question of the run that goes on is taken up once; any other is none of ours any more.</summary>
+    private void Progress(NodeId from, MergeMessage answer, Tag record, Instant now)
+    {
+        if (!_peers.TryGetValue(from, out Run? run) || !run.IsActive || run.Number != answer.Run || !IsExpected(run, answer, record))
+        {
+            return;
+        }
+
+        run.Patience = _options.Stall;
+        run.Due = now + run.Patience;
         switch (answer.Type)
         {
-            case MergeMessageType.Same:
-                run.Compared.Remove(answer.Range);
-                break;
             case MergeMessageType.Parts:
-                if (run.Compared.Remove(answer.Range))
-                {
-                    CompareParts(run, answer);
-                }
-
+                CompareParts(run, answer);
                 break;
             case MergeMessageType.Items:
-                Consider(run, answer.Items);
-                if (!answer.More && run.Compared.Remove(answer.Range))
+                Consider(run, answer);
+                break;
+            case MergeMessageType.Later:
+                foreach (Tag tag in answer.Tags)
                 {
-                    // Under number zero the peer knows that this is no answer of its own run.
-                    SendItems(peer, 0, answer.Range);
+                    if (run.Fetching.Remove(tag))
+                    {
+                        run.ToFetch.Enqueue(tag);
+                    }
                 }
 
                 break;
@@ -189,130 +224,153 @@ public sealed class IndexMerge
 
                 break;
         }
+
+        Pump(from, run, now);
+    }
+
+    private static bool IsExpected(Run run, MergeMessage answer, Tag record)
+    {
+        switch (answer.Type)
+        {
+            case MergeMessageType.Record:
+                return run.Fetching.Remove(record);
+            case MergeMessageType.Gone or MergeMessageType.Later:
+                return true;
+            default:
+                // A page of items that is not the one asked for would leave a gap behind it.
+                return run.Compared.TryGetValue(answer.Range, out Tag after)
+                    && (answer.Type != MergeMessageType.Items || answer.After == after)
+                    && run.Compared.Remove(answer.Range);
+        }
     }
 
     private void CompareParts(Run run, MergeMessage answer)
     {
-        var own = new SortedDictionary<MergeRange, MergeDigest>();
+        var own = new Dictionary<MergeRange, MergeDigest>();
         foreach ((MergeRange range, MergeDigest digest) in _index.PartsOf(answer.Range))
         {
             own.Add(range, digest);
         }
 
+        // What only this server has is the peer's to ask for.
         foreach ((MergeRange range, MergeDigest theirs) in answer.Parts)
         {
-            if (!own.Remove(range, out MergeDigest digest) || digest != theirs)
+            if (!own.TryGetValue(range, out MergeDigest digest) || digest != theirs)
             {
-                run.ToCompare.Enqueue(range);
+                run.ToCompare.Push((range, default));
             }
-        }
-
-        foreach (MergeRange onlyHere in own.Keys)
-        {
-            run.ToCompare.Enqueue(onlyHere);
         }
     }
 
     /// <summary>What a peer has and this server lacks is fetched; rejections are taken as they are.</summary>
-    private void Consider(Run run, ImmutableArray<MergeItem> items)
+    private void Consider(Run run, MergeMessage page)
     {
-        foreach (MergeItem item in items)
+        foreach (MergeItem item in page.Items)
         {
-            if (_index.Outcome(item.Tag) != TagOutcome.Unknown || _host.IsOnItsWay(item.Tag))
+            if (IsKnown(item.Tag))
             {
                 continue;
             }
 
             if (item.Outcome == TagOutcome.Rejected)
             {
-                _host.LearnedRejected(item.Tag, item.Key);
+                _host.LearnedRejected(item);
             }
-            else if (!run.Fetching.Contains(item.Tag))
+            else
             {
                 run.ToFetch.Enqueue(item.Tag);
             }
         }
-    }
 
-    private void SendRecords(NodeId to, MergeMessage asked)
-    {
-        var gone = ImmutableArray.CreateBuilder<Tag>();
-        foreach (Tag tag in asked.Tags)
+        if (page.More && page.Items.Length > 0)
         {
-            if (_index.Submission(tag) is { } record)
-            {
-                Send(to, new MergeMessage(MergeMessageType.Record, asked.Run, MergeRange.Root) { Record = record });
-            }
-            else
-            {
-                gone.Add(tag);
-            }
-        }
-
-        if (gone.Count > 0)
-        {
-            Send(to, new MergeMessage(MergeMessageType.Gone, asked.Run, MergeRange.Root) { Tags = gone.ToImmutable() });
+            run.ToCompare.Push((page.Range, page.Items[^1].Tag));
         }
     }
 
-    private bool Take(NodeId from, MergeMessage message, Instant now)
+    /// <summary>
+    /// Asks once more what was not answered. Whoever did not answer in time may be slow and not away, so it is given more time than
+    /// before, lest the same is sent again and again.
+    /// </summary>
+    private void AskAgain(NodeId peer, Run run, Instant now)
     {
-        if (!Submission.TryRead(message.Record.Span, out Submission submission))
+        if (run.Compared.Count + run.Fetching.Count == 0)
         {
-            return false;
+            // Nothing was asked, because this server was busy.
+            run.Due = now + run.Patience;
+            Pump(peer, run, now);
+            return;
         }
 
-        if (_peers.TryGetValue(from, out Run? run))
+        TimeSpan longer = run.Patience * 2;
+        run.Patience = longer < _options.Interval ? longer : _options.Interval;
+        run.Due = now + run.Patience;
+        foreach ((MergeRange range, Tag after) in run.Compared)
         {
-            run.Fetching.Remove(submission.Tag);
-            run.Due = run.IsActive ? now + _options.Stall : run.Due;
+            SendCompare(peer, run, range, after);
         }
 
-        bool isTombstone = submission.Operations.All(o => o.Kind == OperationKind.Delete);
-        if (_index.Outcome(submission.Tag) == TagOutcome.Unknown && !(isTombstone && SeededBug.Is("merge-skips-tombstones")))
+        if (run.Fetching.Count > 0)
         {
-            Learned++;
-            _host.Learned(submission);
+            SendFetch(peer, run, [.. run.Fetching]);
         }
-
-        if (run is not null)
-        {
-            Pump(from, run, now);
-        }
-
-        return true;
     }
 
     /// <summary>Keeps the windows full; a run ends when nothing is asked, fetched or waiting.</summary>
     private void Pump(NodeId peer, Run run, Instant now)
     {
-        while (run.Compared.Count < _options.Window && run.ToCompare.TryDequeue(out MergeRange range))
+        if (_host.IsBusy && run.ToCompare.Count + run.ToFetch.Count > 0)
         {
-            run.Compared.Add(range);
-            Send(peer, new MergeMessage(MergeMessageType.Compare, run.Number, range) { Digest = _index.DigestOf(range) });
+            run.Due = Instant.Min(run.Due, now + _options.BusyDelay);
+            return;
         }
 
-        if (run.Fetching.Count <= _options.FetchWindow / 2 && run.ToFetch.Count > 0)
+        // In this order: after it, tags wait to be fetched only while others are being fetched, so some answer is always to come.
+        if (run.Fetching.Count <= _options.FetchWindow / 2)
         {
-            var tags = ImmutableArray.CreateBuilder<Tag>();
-            while (run.Fetching.Count < _options.FetchWindow && tags.Count < MergeMessage.MaxItems && run.ToFetch.TryDequeue(out Tag tag))
-            {
-                if (run.Fetching.Add(tag))
-                {
-                    tags.Add(tag);
-                }
-            }
-
-            Send(peer, new MergeMessage(MergeMessageType.Fetch, run.Number, MergeRange.Root) { Tags = tags.ToImmutable() });
+            Fetch(peer, run);
         }
 
-        if (run.IsActive && run.Compared.Count == 0 && run.ToCompare.Count == 0 && run.Fetching.Count == 0 && run.ToFetch.Count == 0)
+        while (run.Compared.Count < _options.Window && run.ToFetch.Count < MergeMessage.MaxItems
+            && run.ToCompare.TryPop(out (MergeRange Range, Tag After) next))
+        {
+            run.Compared[next.Range] = next.After;
+            SendCompare(peer, run, next.Range, next.After);
+        }
+
+        if (run.Compared.Count + run.ToCompare.Count + run.Fetching.Count + run.ToFetch.Count == 0)
         {
             run.IsActive = false;
-            run.Due = now + (_options.Interval * (0.75 + (_random.Fraction() / 2)));
+            run.Due = run.IsWantedAgain ? now : now + (_options.Interval * (0.75 + (_random.Fraction() / 2)));
             _host.Merged(peer, run.Since);
         }
     }
+
+    private void Fetch(NodeId peer, Run run)
+    {
+        var tags = ImmutableArray.CreateBuilder<Tag>();
+        while (run.Fetching.Count < _options.FetchWindow && run.ToFetch.TryDequeue(out Tag tag))
+        {
+            // It may have come from another peer meanwhile.
+            if (!IsKnown(tag) && run.Fetching.Add(tag))
+            {
+                tags.Add(tag);
+            }
+        }
+
+        if (tags.Count > 0)
+        {
+            SendFetch(peer, run, tags.ToImmutable());
+        }
+    }
+
+    private bool IsKnown(Tag tag) => _index.Outcome(tag) != TagOutcome.Unknown || _host.IsOnItsWay(tag);
+
+    private void SendCompare(NodeId peer, Run run, MergeRange range, Tag after) =>
+        Send(peer, new MergeMessage(MergeMessageType.Compare, run.Number, range) { Digest = _index.DigestOf(range), After = after });
+
+    private void SendFetch(NodeId peer, Run run, ImmutableArray<Tag> tags) =>
+        Send(peer, new MergeMessage(MergeMessageType.Fetch, run.Number, MergeRange.Root) { Tags = tags });
 
     private void Send(NodeId to, MergeMessage message) => _host.Send(to, message.Encode());
 
@@ -323,30 +381,35 @@ public sealed class IndexMerge
 
         public bool IsActive { get; set; }
 
+        /// <summary>True if something new was announced since it began.</summary>
+        public bool IsWantedAgain { get; set; }
+
         /// <summary>When it began.</summary>
         public Instant Since { get; private set; }
 
-        /// <summary>When the next run begins, or this one is given up and begun anew.</summary>
+        /// <summary>When the next run begins, or what was not answered is asked again.</summary>
         public Instant Due { get; set; }
 
-        public Queue<MergeRange> ToCompare { get; } = new();
+        /// <summary>How long it waits for progress.</summary>
+        public TimeSpan Patience { get; set; }
 
-        public HashSet<MergeRange> Compared { get; } = [];
+        /// <summary>Ranges not asked about yet, each from a tag on.</summary>
+        public Stack<(MergeRange Range, Tag After)> ToCompare { get; } = new();
+
+        /// <summary>Ranges asked about, each from a tag on.</summary>
+        public SortedDictionary<MergeRange, Tag> Compared { get; } = [];
 
         public Queue<Tag> ToFetch { get; } = new();
 
-        public HashSet<Tag> Fetching { get; } = [];
+        public SortedSet<Tag> Fetching { get; } = [];
 
-        public void Reset(ulong number, Instant now, Instant due)
+        public void Begin(ulong number, Instant now)
         {
             Number = number;
             IsActive = true;
+            IsWantedAgain = false;
             Since = now;
-            Due = due;
-            ToCompare.Clear();
-            Compared.Clear();
-            ToFetch.Clear();
-            Fetching.Clear();
+            ToCompare.Push((MergeRange.Root, default));
         }
     }
 }

@@ -7,7 +7,7 @@ namespace Carillon.Protocols.IndexMerge;
 /// <summary>Types of index merge's messages; the second byte of each.</summary>
 public enum MergeMessageType : byte
 {
-    /// <summary>"My digest of this range is": asks for a comparison.</summary>
+    /// <summary>"My digest of this range is": asks for a comparison, or for the items behind a tag.</summary>
     Compare = 1,
 
     /// <summary>The digests are equal.</summary>
@@ -16,7 +16,7 @@ public enum MergeMessageType : byte
     /// <summary>They differ: the digests of the range's parts that have items.</summary>
     Parts = 3,
 
-    /// <summary>They differ in a leaf: its items, in order, from a tag on.</summary>
+    /// <summary>They differ in a leaf, or in a range of few items: its items, in order, behind the tag that was asked for.</summary>
     Items = 4,
 
     /// <summary>Asks for the records of tags.</summary>
@@ -27,12 +27,22 @@ public enum MergeMessageType : byte
 
     /// <summary>A record that was asked for is not kept here any more.</summary>
     Gone = 7,
+
+    /// <summary>Records that were asked for and did not fit the answer: they are to be asked for again.</summary>
+    Later = 8,
 }
 
-/// <summary>
-/// Any message of index merge. Frame: <c>u8 version = 1 │ u8 type │ u64 run │ u8 level │ u64 slot │ fields</c>. Compare: <c>digest</c>. Parts: <c>u32 count │ (u64 slot, digest)</c>, one
-/// level below. Items: <c>bool more │ u32 count │ (tag, u8 outcome, text key)</c>. Fetch, Gone: <c>u32 count │ tags</c>. Record: <c>blob submission</c>.
-/// </summary>
+/// <summary>Any message of index merge.</summary>
+/// <remarks>
+/// <code>
+/// u8 version = 1 │ u8 type │ u64 run │ u8 level │ u64 slot │ then, by type:
+/// Compare            u64 count, u128 sum of the digest │ tag after
+/// Parts              u32 count │ (u64 slot, digest) each, one level below
+/// Items              tag after │ bool more │ u32 count │ (tag, u8 outcome, text key, tag successor) each
+/// Fetch, Gone, Later u32 count │ tags
+/// Record             blob submission
+/// </code>
+/// </remarks>
 public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange Range)
 {
     /// <summary>The most items of one message.</summary>
@@ -40,11 +50,20 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
 
     private const byte Version = 1;
 
+    // A stamp, an empty name, a nonce.
+    private const int LeastTagSize = 17;
+
+    // Two tags, an outcome, an empty text.
+    private const int LeastItemSize = (2 * LeastTagSize) + 1 + 2;
+
     public MergeDigest Digest { get; init; }
 
     public ImmutableArray<(MergeRange Range, MergeDigest Digest)> Parts { get; init; } = [];
 
-    /// <summary>True if the leaf has more items behind these; they follow in another message.</summary>
+    /// <summary>The tag behind which items are asked for, or begin; none for the first.</summary>
+    public Tag After { get; init; }
+
+    /// <summary>True if there may be more items behind these, to be asked for.</summary>
     public bool More { get; init; }
 
     public ImmutableArray<MergeItem> Items { get; init; } = [];
@@ -55,10 +74,11 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
 
     private int Size => 2 + 8 + 1 + 8 + Type switch
     {
-        MergeMessageType.Compare => MergeDigest.Size,
+        MergeMessageType.Compare => MergeDigest.Size + WireSize.Tag(After),
         MergeMessageType.Parts => 4 + (Parts.Length * (8 + MergeDigest.Size)),
-        MergeMessageType.Items => 5 + Items.Sum(i => WireSize.Tag(i.Tag) + 1 + WireSize.Text(i.Key)),
-        MergeMessageType.Fetch or MergeMessageType.Gone => 4 + Tags.Sum(WireSize.Tag),
+        MergeMessageType.Items => WireSize.Tag(After) + 5
+            + Items.Sum(i => WireSize.Tag(i.Tag) + 1 + WireSize.Text(i.Key) + WireSize.Tag(i.Successor)),
+        MergeMessageType.Fetch or MergeMessageType.Gone or MergeMessageType.Later => 4 + Tags.Sum(WireSize.Tag),
         MergeMessageType.Record => WireSize.Blob(Record.Length),
         _ => 0,
     };
@@ -77,6 +97,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
         {
             case MergeMessageType.Compare:
                 Digest.Write(ref writer);
+                writer.Tag(After);
                 break;
             case MergeMessageType.Parts:
                 writer.U32((uint)Parts.Length);
@@ -90,7 +111,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
             case MergeMessageType.Items:
                 WriteItems(ref writer);
                 break;
-            case MergeMessageType.Fetch or MergeMessageType.Gone:
+            case MergeMessageType.Fetch or MergeMessageType.Gone or MergeMessageType.Later:
                 writer.U32((uint)Tags.Length);
                 foreach (Tag tag in Tags)
                 {
@@ -116,7 +137,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
         ulong run = reader.U64();
         bool inTree = MergeRange.TryCreate(reader.U8(), reader.U64(), out MergeRange range);
         message = new MergeMessage(type, run, range);
-        if (reader.Failed || version != Version || !inTree || type is < MergeMessageType.Compare or > MergeMessageType.Gone)
+        if (reader.Failed || version != Version || !inTree || type is < MergeMessageType.Compare or > MergeMessageType.Later)
         {
             return false;
         }
@@ -124,15 +145,15 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
         switch (type)
         {
             case MergeMessageType.Compare:
-                message = message with { Digest = MergeDigest.Read(ref reader) };
+                message = message with { Digest = MergeDigest.Read(ref reader), After = reader.Tag() };
                 break;
             case MergeMessageType.Parts:
                 message = message with { Parts = ReadParts(ref reader, range) };
                 break;
             case MergeMessageType.Items:
-                message = message with { More = reader.Bool(), Items = ReadItems(ref reader) };
+                message = message with { After = reader.Tag(), More = reader.Bool(), Items = ReadItems(ref reader) };
                 break;
-            case MergeMessageType.Fetch or MergeMessageType.Gone:
+            case MergeMessageType.Fetch or MergeMessageType.Gone or MergeMessageType.Later:
                 message = message with { Tags = ReadTags(ref reader) };
                 break;
             case MergeMessageType.Record:
@@ -145,6 +166,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
 
     private void WriteItems(ref WireWriter writer)
     {
+        writer.Tag(After);
         writer.Bool(More);
         writer.U32((uint)Items.Length);
         foreach (MergeItem item in Items)
@@ -152,6 +174,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
             writer.Tag(item.Tag);
             writer.U8((byte)item.Outcome);
             writer.Text(item.Key);
+            writer.Tag(item.Successor);
         }
     }
 
@@ -174,11 +197,11 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
 
     private static ImmutableArray<MergeItem> ReadItems(ref WireReader reader)
     {
-        int count = reader.Count(MaxItems, 20);
+        int count = reader.Count(MaxItems, LeastItemSize);
         var items = ImmutableArray.CreateBuilder<MergeItem>(count);
         for (int i = 0; i < count; i++)
         {
-            var item = new MergeItem(reader.Tag(), (TagOutcome)reader.U8(), reader.Text(Submission.MaxKeyBytes));
+            var item = new MergeItem(reader.Tag(), (TagOutcome)reader.U8(), reader.Text(Submission.MaxKeyBytes), reader.Tag());
             if (item.Outcome is not (TagOutcome.Accepted or TagOutcome.Rejected) || item.Tag.IsNone)
             {
                 reader.Fail();
@@ -192,7 +215,7 @@ public sealed record MergeMessage(MergeMessageType Type, ulong Run, MergeRange R
 
     private static ImmutableArray<Tag> ReadTags(ref WireReader reader)
     {
-        int count = reader.Count(MaxItems, 17);
+        int count = reader.Count(MaxItems, LeastTagSize);
         var tags = ImmutableArray.CreateBuilder<Tag>(count);
         for (int i = 0; i < count; i++)
         {

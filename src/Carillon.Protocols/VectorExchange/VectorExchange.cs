@@ -137,11 +137,11 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>A peer holds an open tag as rejected (index merge).</summary>
-    public void LearnedRejected(Tag tag, Moment now)
+    public void LearnedRejected(Tag tag, Tag successor, Moment now)
     {
         if (_book.Find(tag) is { IsOpen: true })
         {
-            Bury(tag, default, default, now);
+            Bury(tag, successor, default, now);
         }
     }
 

@@ -35,6 +35,7 @@ public sealed class Catalog : IDisposable
     private readonly ChunkTable _chunks;
     private readonly DigestTable _digests;
     private readonly Action<Tag> _removeRejected;
+    private readonly Action<Tag> _removeSurplusRejected;
     private readonly List<VersionRow> _rows = [];
     private CatalogFacts _facts;
     private Timestamp _horizon;
@@ -47,7 +48,7 @@ public sealed class Catalog : IDisposable
         _database = database;
         _begin = database.Prepare("BEGIN IMMEDIATE");
         _commit = database.Prepare("COMMIT");
-        _writeFacts = database.Prepare("UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6");
+        _writeFacts = database.Prepare("UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7");
         _versions = new VersionTable(database);
         _tags = new TagTable(database);
         _records = new RecordTable(database);
@@ -55,6 +56,11 @@ public sealed class Catalog : IDisposable
         _chunks = new ChunkTable(database);
         _digests = new DigestTable(database);
         _removeRejected = tag => _digests.Remove(tag, TagOutcome.Rejected);
+        _removeSurplusRejected = tag =>
+        {
+            _facts.Floor = Timestamp.Max(_facts.Floor, tag.Uid.Stamp);
+            _digests.Remove(tag, TagOutcome.Rejected);
+        };
         _facts = CatalogFacts.Read(database.Prepare(CatalogFacts.Select));
     }
 
@@ -141,7 +147,7 @@ public sealed class Catalog : IDisposable
             _versions.WriteCounts();
             _facts.Position = Math.Max(_facts.Position, batch.Position);
             _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
-                .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Run();
+                .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value).Run();
             _commit.Run();
         }
         catch
@@ -312,7 +318,7 @@ public sealed class Catalog : IDisposable
 
         if (_facts.Rejected > _options.RejectedCount)
         {
-            _facts.Rejected -= _keys.ForgetRejected(Max, (int)(_facts.Rejected - _options.RejectedCount), _removeRejected);
+            _facts.Rejected -= _keys.ForgetRejected(Max, (int)(_facts.Rejected - _options.RejectedCount), _removeSurplusRejected);
         }
 
         if (_facts.Keys > _options.KeyCount)
@@ -322,13 +328,15 @@ public sealed class Catalog : IDisposable
 
         if (_facts.Trimmed > _options.TrimmedCount)
         {
-            _facts.Trimmed -= _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
+            (int count, Timestamp greatest) = _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
+            _facts.Trimmed -= count;
+            _facts.Floor = Timestamp.Max(_facts.Floor, greatest);
         }
 
         if (_isForgetting)
         {
             int keys = _keys.ForgetRecent(horizon, limit);
-            int trimmed = horizon == default ? 0 : _tags.Forget(horizon, limit);
+            (int trimmed, _) = _tags.Forget(horizon, limit);
             _facts.Keys -= keys;
             _facts.Trimmed -= trimmed;
             _isForgetting = keys == limit || trimmed == limit;

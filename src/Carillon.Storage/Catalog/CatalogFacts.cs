@@ -20,11 +20,17 @@ internal struct CatalogFacts
     /// <summary>Rows of <c>trimmed</c>.</summary>
     public long Trimmed;
 
+    /// <summary>
+    /// The greatest stamp of a tag whose outcome was forgotten before its time, because too many are remembered. A server that held a tag
+    /// as accepted must not say later that it never heard of it, so it has to know from where on its memory is whole.
+    /// </summary>
+    public Timestamp Floor;
+
     /// <summary>The id of the next record.</summary>
     public long Record;
 
     /// <summary>What <see cref="Read"/> expects of its statement.</summary>
-    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record FROM facts";
+    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record, floor FROM facts";
 
     /// <summary>
     /// The least stamp of which keys and rejections are remembered. It follows the greatest stamp in whole minutes, so that outcomes
@@ -37,6 +43,9 @@ internal struct CatalogFacts
         return Timestamp.At(new WallTime(milliseconds));
     }
 
+    /// <summary>Outcomes of all decided tags with this stamp or a later one are remembered.</summary>
+    public readonly Timestamp OutcomesSince(TimeSpan ttl) => Timestamp.Max(Horizon(Latest, ttl), Floor.Value == 0 ? Floor : Floor.Next);
+
     /// <summary>Reads the row.</summary>
     public static CatalogFacts Read(SqliteStatement select)
     {
@@ -48,7 +57,7 @@ internal struct CatalogFacts
         var facts = new CatalogFacts
         {
             Position = (ulong)select.Number(0), Latest = new Timestamp((ulong)select.Number(1)), Keys = select.Number(2),
-            Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5),
+            Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5), Floor = new Timestamp((ulong)select.Number(6)),
         };
         select.Reset();
         return facts;

@@ -15,8 +15,9 @@ internal static class CatalogSchema
     private const string Tables = """
         CREATE TABLE facts(
           id INTEGER PRIMARY KEY CHECK(id = 1), position INTEGER NOT NULL, latest INTEGER NOT NULL, keys INTEGER NOT NULL,
-          rejected INTEGER NOT NULL, trimmed INTEGER NOT NULL, record INTEGER NOT NULL, durable INTEGER NOT NULL);
-        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0);
+          rejected INTEGER NOT NULL, trimmed INTEGER NOT NULL, record INTEGER NOT NULL, floor INTEGER NOT NULL,
+          durable INTEGER NOT NULL);
+        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0);
         CREATE TABLE records(id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, record BLOB NOT NULL);
         CREATE TABLE tags(tag BLOB PRIMARY KEY, record INTEGER NOT NULL, kept INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE versions(

@@ -10,7 +10,7 @@ internal sealed class MergeIndexReader(SqliteDatabase database) : IDisposable
     private readonly SqliteStatement _digest = database.Prepare("SELECT count, low, high FROM digests WHERE id = ?1");
     private readonly SqliteStatement _parts = database.Prepare("SELECT id, count, low, high FROM digests WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
     private readonly SqliteStatement _accepted = database.Prepare("SELECT tag FROM tags WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
-    private readonly SqliteStatement _rejected = database.Prepare("SELECT tag, key FROM rejected WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
+    private readonly SqliteStatement _rejected = database.Prepare("SELECT tag, key, successor FROM rejected WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
     private readonly List<MergeItem> _rejectedItems = [];
 
     public MergeDigest DigestOf(MergeRange range)
@@ -68,7 +68,7 @@ internal sealed class MergeIndexReader(SqliteDatabase database) : IDisposable
                 items.Add(_rejectedItems[rejected++]);
             }
 
-            items.Add(new MergeItem(tag, TagOutcome.Accepted, ""));
+            items.Add(new MergeItem(tag, TagOutcome.Accepted, "", default));
         }
 
         while (rejected < _rejectedItems.Count)
@@ -98,7 +98,8 @@ internal sealed class MergeIndexReader(SqliteDatabase database) : IDisposable
         _rejected.Bind(1, above).Bind(2, below).Bind(3, limit);
         while (_rejected.Step())
         {
-            _rejectedItems.Add(new MergeItem(TagKey.Read(_rejected.Bytes(0)), TagOutcome.Rejected, _rejected.Text(1)));
+            Tag successor = _rejected.Bytes(2).Length > 0 ? TagKey.Read(_rejected.Bytes(2)) : default;
+            _rejectedItems.Add(new MergeItem(TagKey.Read(_rejected.Bytes(0)), TagOutcome.Rejected, _rejected.Text(1), successor));
         }
     }
 }

@@ -12,7 +12,7 @@ internal sealed class SqliteStatement(SqliteDatabase database, sqlite3_stmt hand
         return this;
     }
 
-    /// <summary>Binds bytes, of which there must be some; they are copied.</summary>
+    /// <summary>Binds bytes; they are copied. None at all are a blob of length zero.</summary>
     public SqliteStatement Bind(int parameter, ReadOnlySpan<byte> value)
     {
         database.Check(raw.sqlite3_bind_blob(handle, parameter, value));

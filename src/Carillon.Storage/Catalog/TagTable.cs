@@ -14,8 +14,9 @@ internal sealed class TagTable(SqliteDatabase database)
     private readonly SqliteStatement _insertRecord = database.Prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
     private readonly SqliteStatement _deleteRecord = database.Prepare("DELETE FROM records WHERE id = ?1");
     private readonly SqliteStatement _remember = database.Prepare("INSERT INTO trimmed VALUES(?1, ?2) ON CONFLICT(tag) DO NOTHING");
-    private readonly SqliteStatement _forget = database.Prepare(
-        "DELETE FROM trimmed WHERE tag IN (SELECT tag FROM trimmed WHERE at <= ?1 ORDER BY at LIMIT ?2)");
+    private readonly SqliteStatement _longestTrimmed = database.Prepare("SELECT tag FROM trimmed WHERE at < ?1 ORDER BY at, tag LIMIT ?2");
+    private readonly SqliteStatement _forget = database.Prepare("DELETE FROM trimmed WHERE tag = ?1");
+    private readonly List<Tag> _forgotten = [];
 
     /// <summary>True for a tag of which a version is kept.</summary>
     public bool Contains(Tag tag)
@@ -85,10 +86,24 @@ internal sealed class TagTable(SqliteDatabase database)
         return database.Changes > 0;
     }
 
-    /// <summary>Forgets trimmed tags, the longest trimmed first, up to a stamp of trimming. Gives their number.</summary>
-    public int Forget(Timestamp until, int limit)
+    /// <summary>Forgets trimmed tags, the longest trimmed first, below a stamp of trimming. Gives their number and their greatest stamp.</summary>
+    public (int Count, Timestamp Greatest) Forget(Timestamp before, int limit)
     {
-        _forget.Bind(1, (long)until.Value).Bind(2, limit).Run();
-        return database.Changes;
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        Timestamp greatest = default;
+        _forgotten.Clear();
+        _longestTrimmed.Bind(1, (long)before.Value).Bind(2, limit);
+        while (_longestTrimmed.Step())
+        {
+            _forgotten.Add(TagKey.Read(_longestTrimmed.Bytes(0)));
+        }
+
+        foreach (Tag tag in _forgotten)
+        {
+            greatest = Timestamp.Max(greatest, tag.Uid.Stamp);
+            _forget.Bind(1, TagKey.Of(tag, key)).Run();
+        }
+
+        return (_forgotten.Count, greatest);
     }
 }

@@ -224,6 +224,46 @@ public sealed class CatalogTests : IDisposable
     }
 
     [Fact]
+    public void Outcomes_forgotten_for_their_number_are_below_the_stamp_that_memory_is_whole_from()
+    {
+        using var memory = new CatalogMemory();
+        using Catalog catalog = Catalog.Open(CatalogLocation.InMemory(memory), new CatalogOptions { TrimmedCount = 3, RejectedCount = 2 });
+        using CatalogReader reader = catalog.OpenReader();
+        Assert.Equal(default, reader.OutcomesSince);
+
+        // All five below 10 are trimmed once 10 is there, and two of them are too many to remember.
+        int[] order = [3, 10, 1, 2, 4, 5];
+        foreach (int stamp in order)
+        {
+            catalog.Apply(new CatalogBatch(1, [Submission(Tag(stamp), Put("a", versions: 1))], []));
+        }
+
+        Assert.Equal(TagOutcome.Unknown, reader.Outcome(Tag(2)));
+        Assert.Equal(TagOutcome.Accepted, reader.Outcome(Tag(3)));
+        Assert.Equal(Tag(2).Uid.Stamp.Next, reader.OutcomesSince);
+
+        catalog.Apply(new CatalogBatch(1, [], [.. Enumerable.Range(20, 4).Select(i => new RejectedTag(Tag(i), $"{i}", Tag(i + 50)))]));
+        Assert.Equal(TagOutcome.Unknown, reader.Outcome(Tag(21)));
+        Assert.Equal(TagOutcome.Rejected, reader.Outcome(Tag(22)));
+        Assert.Equal(Tag(72), reader.SuccessorOf(Tag(22)));
+        Assert.Equal(Tag(21).Uid.Stamp.Next, reader.OutcomesSince);
+    }
+
+    [Fact]
+    public void Listings_of_rejected_tags_name_their_successors()
+    {
+        Reject(new RejectedTag(Tag(10), "key", Tag(20)), new RejectedTag(Tag(11), ""));
+        Apply(Submission(Tag(20), "key", Put("a")));
+
+        Assert.Equal(
+            [
+                new MergeItem(Tag(10), TagOutcome.Rejected, "key", Tag(20)), new MergeItem(Tag(11), TagOutcome.Rejected, "", default),
+                new MergeItem(Tag(20), TagOutcome.Accepted, "", default),
+            ],
+            _reader.ItemsIn(MergeRange.Root, default, 10));
+    }
+
+    [Fact]
     public void Buckets_are_records_of_the_system_bucket()
     {
         var settings = new BucketSettings { Versions = 3, Replicas = 5 };
