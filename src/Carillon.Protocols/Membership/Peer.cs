@@ -116,6 +116,7 @@ internal sealed class Peer(ServerRecord record, int index, int bit, Instant now)
     /// <summary>Sets the greatest incarnation; what was known of an earlier one is void.</summary>
     public void Become(Incarnation incarnation)
     {
+        Invariant.That(incarnation > Incarnation);
         Incarnation = incarnation;
         LastNumber = 0;
         RequestsTaken.Clear();

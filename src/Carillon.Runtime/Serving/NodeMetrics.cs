@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Carillon.Node;
+using Carillon.Protocols.Membership;
 using Carillon.Runtime.Tunnels;
 
 namespace Carillon.Runtime.Serving;
@@ -34,6 +35,43 @@ internal static class NodeMetrics
             () => tunnel.Peers.Select(p => new Measurement<double>(
                 tunnel.RoundTrip(p.Name)?.TotalSeconds ?? 0, new KeyValuePair<string, object?>("peer", p.Name.Name))),
             "s", "Last round trip of a tunnel's ping");
+        PublishMembership(node, meter);
+    }
+
+    // VE-62: skew is measured and exported.
+    private static void PublishMembership(ServerNode node, Meter meter)
+    {
+        Count(meter, "carillon.heartbeats.sent", "Heartbeats made here", () => node.Members.Counters.HeartbeatsSent);
+        Count(meter, "carillon.heartbeats.received", "Heartbeats taken", () => node.Members.Counters.HeartbeatsReceived);
+        Count(meter, "carillon.members.suspicions", "Servers suspected", () => node.Members.Counters.Suspicions);
+        Count(meter, "carillon.members.refutations", "Suspicions that were wrong", () => node.Members.Counters.Refutations);
+        Count(meter, "carillon.members.failures", "Servers failed", () => node.Members.Counters.Failures);
+        Count(meter, "carillon.members.lower_incarnations", "Messages of former lives", () => node.Members.Counters.LowerIncarnations);
+        Count(meter, "carillon.members.unknown_disks", "Messages of disks not configured", () => node.Members.Counters.UnknownDisks);
+        Count(meter, "carillon.members.malformed", "Membership messages that could not be read", () => node.Members.Counters.Malformed);
+        Count(meter, "carillon.members.own_pauses", "Times that this server did not run", () => node.Members.Counters.OwnPauses);
+        meter.CreateObservableGauge(
+            "carillon.members.connected_voters", () => node.Members.ConnectedVoters.Count, description: "Entry servers that count");
+        meter.CreateObservableGauge(
+            "carillon.clock.offset", () => Each(node, member => member.Clock?.Offset.TotalSeconds), "s", "How far its clock is ahead");
+        meter.CreateObservableGauge(
+            "carillon.clock.bound", () => Each(node, member => member.Clock?.Bound.TotalSeconds), "s", "How far that may be wrong");
+        meter.CreateObservableGauge(
+            "carillon.clock.quarantined", () => Each(node, member => member.Quarantined ? 1 : 0), description: "1 if the clock is off");
+        meter.CreateObservableGauge(
+            "carillon.members.roundtrip", () => Each(node, member => member.RoundTrip?.TotalSeconds), "s", "Round trip of heartbeats");
+    }
+
+    // What was not measured yet is left out.
+    private static IEnumerable<Measurement<double>> Each(ServerNode node, Func<MemberStatus, double?> read)
+    {
+        foreach (MemberStatus member in node.Members.Status())
+        {
+            if (read(member) is { } value)
+            {
+                yield return new Measurement<double>(value, new KeyValuePair<string, object?>("server", member.Name.Name));
+            }
+        }
     }
 
     private static void Count(Meter meter, string name, string description, Func<long> read) =>
