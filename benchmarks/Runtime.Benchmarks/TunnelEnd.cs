@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Runtime;
@@ -36,6 +37,13 @@ internal sealed class TunnelEnd : ITunnelHandler, IEventLoopHandler<Work>, IAsyn
 
     /// <summary>Called for each chunk.</summary>
     public Action<int> OnChunk { get; set; } = _ => { };
+
+    /// <summary>A server's certificate, for a comparison with bare TLS.</summary>
+    public static X509Certificate2 MakeCertificate()
+    {
+        using ClusterAuthority authority = ClusterAuthority.Create("benchmark", DateTimeOffset.UtcNow);
+        return authority.Issue(NodeId.Parse("a"), DateTimeOffset.UtcNow);
+    }
 
     /// <summary>Two ends with a tunnel between them: a dials, b listens.</summary>
     public static async Task<(TunnelEnd A, TunnelEnd B)> PairAsync()

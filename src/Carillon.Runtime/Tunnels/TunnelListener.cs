@@ -88,6 +88,7 @@ internal sealed class TunnelListener
             sockets.UnsafePreferInlineScheduling = true; // nothing here blocks, and each change of threads costs a message some 10 µs
         });
         builder.WebHost.ConfigureKestrel(ConfigureServer);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>(); // last, or Kestrel's own counts
         WebApplication server = builder.Build();
         server.Run(ServeAsync);
         return server;
@@ -101,6 +102,7 @@ internal sealed class TunnelListener
         server.Limits.MaxRequestBodySize = null;
         server.Limits.MinRequestBodyDataRate = null;
         server.Limits.MinResponseDataRate = null;
+        server.Limits.MaxResponseBufferSize = ResponseOutput.SliceBytes;
         server.Limits.KeepAliveTimeout = options.ConnectTimeout;
         server.Limits.Http2.InitialStreamWindowSize = options.StreamWindowBytes;
         server.Limits.Http2.InitialConnectionWindowSize = options.StreamWindowBytes * (options.Kinds.Count + 1); // none can starve another

@@ -93,8 +93,8 @@ internal sealed class RequestOutput : HttpContent, ITunnelOutput
 /// <summary>The listener's half: a response body.</summary>
 internal sealed class ResponseOutput(HttpResponse response) : ITunnelOutput
 {
-    // A write is copied into the server's buffers whole, so it is made in slices that these hold.
-    private const int SliceBytes = 64 << 10;
+    /// <summary>A write is copied into the server's buffers whole, so it is made in slices that these hold; large enough that copying and encrypting overlap.</summary>
+    public const int SliceBytes = 256 << 10;
 
     /// <inheritdoc/>
     public async ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, bool flush)
