@@ -14,7 +14,6 @@ using Carillon.Runtime.Security;
 using Carillon.Runtime.Serving;
 using Carillon.Storage.Catalogs;
 using Microsoft.Extensions.Logging.Abstractions;
-using Xunit;
 
 namespace Carillon.Runtime.Tests;
 
