@@ -50,6 +50,12 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Held);
             }
 
+            if (known.State == TagState.Accepted)
+            {
+                TakeAgreedRecord(known, submission, now);
+                return Refusal(tag, PushVerdict.Held);
+            }
+
             if (known.Promised > 0)
             {
                 return Refusal(tag, PushVerdict.Resolving);
@@ -489,9 +495,7 @@ public sealed partial class VectorExchange
         ballot.FetchAt = Instant.Never;
         if (agreed || ballot.State == TagState.Accepted)
         {
-            _book.SetSubmission(ballot, submission);
-            ballot.State = TagState.Open;
-            Decide(ballot, TagState.Accepted, default, now);
+            TakeAgreedRecord(ballot, submission, now);
         }
         else if (_host.CanAppend(submission.Encoded.Length + 1, urgent: true))
         {
@@ -499,6 +503,14 @@ public sealed partial class VectorExchange
         }
 
         return true;
+    }
+
+    /// <summary>The record of a tag that was known to be agreed without it.</summary>
+    private void TakeAgreedRecord(Ballot ballot, Submission submission, Moment now)
+    {
+        _book.SetSubmission(ballot, submission);
+        ballot.State = TagState.Open;
+        Decide(ballot, TagState.Accepted, default, now);
     }
 
     private void SendVector(Ballot ballot, int to, bool again)

@@ -95,7 +95,7 @@ public sealed partial class VectorExchange
 
         if (IsFenced(attempt.Key, now))
         {
-            Reject(attempt, RejectionReason.KeyFenced, "the key was given up: a quorum refuses it");
+            FinishFence(attempt, now);
             return true;
         }
 
@@ -114,6 +114,33 @@ public sealed partial class VectorExchange
         }
 
         return false;
+    }
+
+    /// <summary>
+    /// This server's own fence says nothing about the others: the inquiry that it was made for may have ended without a quorum, and the key have been
+    /// accepted since. So the fence is finished first, or what it meets is told.
+    /// </summary>
+    private void FinishFence(Attempt attempt, Moment now)
+    {
+        attempt.Phase = AttemptPhase.Following;
+        InquireKey(attempt.Key, fence: true, now.Now + _options.ReadTimeout, now, (answer, _) =>
+        {
+            switch (answer.State)
+            {
+                case TagState.Accepted:
+                    EndByAcceptedKey(attempt, answer.Tag, answer.Fingerprint);
+                    break;
+                case TagState.Fenced:
+                    Reject(attempt, RejectionReason.KeyFenced, "the key was given up: a quorum refuses it");
+                    break;
+                case TagState.Open:
+                    Finish(attempt, new SubmitOutcome.Unknown(answer.Tag));
+                    break;
+                default:
+                    Reject(attempt, RejectionReason.NoQuorum, "the key is being given up by an inquiry, and no quorum could be asked");
+                    break;
+            }
+        });
     }
 
     private void EndByAcceptedKey(Attempt attempt, Tag accepted, Digest fingerprint)
