@@ -205,7 +205,7 @@ internal sealed class SeedRun : IDisposable
             () => Voters().All(server => server.Node!.OpenSubmissions == 0),
             DecisionBound,
             "A6",
-            () => $"submissions stay open after healing: {string.Join(", ", Voters().Select(server => $"{server.Name} has {server.Node!.OpenSubmissions}"))}");
+            () => $"submissions stay open after healing: {string.Join(", ", Voters().Where(server => server.Node!.OpenSubmissions > 0).Select(DescribeOpen))}");
         foreach (SimulatedServer server in Voters())
         {
             PutThrough(server);
@@ -213,6 +213,13 @@ internal sealed class SeedRun : IDisposable
 
         ShowAll();
         ReadAll();
+    }
+
+    private string DescribeOpen(SimulatedServer server)
+    {
+        IEnumerable<ObjectName> names = _workload.Names.Append(new ObjectName(ObjectName.SystemBucket, Workload.RacedBucket));
+        string known = string.Join("; ", names.Select(name => (Name: name, Open: server.Node!.DescribeOpen(name))).Where(o => o.Open.Length > 0).Select(o => $"{o.Name}: {o.Open}"));
+        return $"{server.Name} has {server.Node!.OpenSubmissions} ({(known.Length > 0 ? known : "without a record")})";
     }
 
     // The first tries may still meet a server that has just learned of the others.

@@ -122,6 +122,9 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
+    public string DescribeOpen(ObjectName name) => string.Join(
+        ", ", node.Exchange.OpenOf(name).Select(open => $"{open.Tag} {open.State} promised {open.Round} bits {open.Bits.Bits:b}"));
+
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);
 
     public void Dispose() => node.Dispose();

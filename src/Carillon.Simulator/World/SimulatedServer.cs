@@ -89,13 +89,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         Invariant.That(State == ServerState.Down);
         int life = ++_life;
         _stopReason = null;
-        _lanes = new StorageLanes(_world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) =>
-        {
-            if (life == _life)
-            {
-                Input((node, now) => node.Complete(work, failure, now));
-            }
-        });
+        Action<string>? trace = _world.Trace is { } line ? what => line($"{Name} {what}") : null;
+        _lanes = new StorageLanes(_world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) => Completed(life, work, failure), trace);
         var start = new NodeStart(Name, Disk, Catalog, _random.Fork(), Clock.At(_world.Queue.Now));
         try
         {
@@ -301,6 +296,14 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         (_node as IDisposable)?.Dispose();
         Catalog.Dispose();
+    }
+
+    private void Completed(int life, StorageWork work, StorageException? failure)
+    {
+        if (life == _life)
+        {
+            Input((node, now) => node.Complete(work, failure, now));
+        }
     }
 
     private void ReadLater(Action<INodeUnderTest, Moment> read)

@@ -8,7 +8,8 @@ namespace Carillon.Simulator.World;
 /// The flusher threads of one process: works of a lane run one after the other. Bytes are put and made durable at two instants, so that a
 /// crash may fall before, between and behind; a process that ends takes its waiting works with it.
 /// </summary>
-internal sealed class StorageLanes(EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork, StorageException?> done)
+internal sealed class StorageLanes(
+    EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork, StorageException?> done, Action<string>? trace)
 {
     private readonly Queue<StorageWork>[] _waiting = [.. Enum.GetValues<StorageLane>().Select(_ => new Queue<StorageWork>())];
     private readonly bool[] _busy = new bool[Enum.GetValues<StorageLane>().Length];
@@ -60,6 +61,7 @@ internal sealed class StorageLanes(EventQueue queue, RandomSource random, DiskSp
 
     private void Finish(int lane, StorageWork work, StorageException? failure)
     {
+        trace?.Invoke($"{work.GetType().Name} of {work.Bytes} bytes is {(failure is null ? "durable" : $"refused: {failure.Message}")}");
         done(work, failure);
         _busy[lane] = false;
         if (!_ended)
