@@ -54,6 +54,7 @@ public sealed class CarillonClient : IDisposable
         var call = new WriteCall<PutAnswer>(_transport, key, ClientJson.Default.PutAnswer)
         {
             Replayable = source.Replayable,
+            Direct = source.Bytes is { } small ? DirectRequest.Of(path, key, small, options) : null,
             Build = (server, guard, token) => BuildPutAsync(server, path, source, options, key, guard, token),
         };
         WriteResult<PutAnswer> result = await call.RunAsync(cancellation);

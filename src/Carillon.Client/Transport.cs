@@ -19,6 +19,7 @@ internal sealed class Transport : IDisposable
     private readonly string? _authorization;
     private readonly Uri[] _servers;
     private readonly string[] _bases;
+    private readonly DirectPool?[] _direct;
     private volatile int _preferred;
 
     public Transport(CarillonClientOptions options)
@@ -28,6 +29,7 @@ internal sealed class Transport : IDisposable
         _bases = [.. _servers.Select(s => s.GetLeftPart(UriPartial.Authority))];
         _authorization = options.Token is { Length: > 0 } token ? "Bearer " + token : null;
         _invoker = new HttpMessageInvoker(CreateHandler(options));
+        _direct = [.. _servers.Select(s => s.Scheme == Uri.UriSchemeHttp ? new DirectPool(s, _authorization, options.ConnectTimeout) : null)];
     }
 
     public CarillonClientOptions Options { get; }
@@ -101,29 +103,46 @@ internal sealed class Transport : IDisposable
     /// <summary>The problem that an answer other than 2xx tells; what is no problem document becomes one by its status.</summary>
     public async Task<Problem> ReadProblemAsync(HttpResponseMessage response, int server, CancellationToken cancellation)
     {
+        string mediaType = response.Content.Headers.ContentType?.MediaType ?? "";
+        if (response.RequestMessage?.Method == HttpMethod.Head || !IsJson(mediaType))
+        {
+            // A HEAD has no body to explain itself in, but for these headers.
+            Problem told = new() { Code = Header(response, "Carillon-Problem"), RequestId = Header(response, "Carillon-Request-Id") };
+            return Complete(told, (int)response.StatusCode, server);
+        }
+
+        try
+        {
+            byte[] body = await ReadWholeAsync(response, cancellation);
+            return ProblemOf(new RawAnswer((int)response.StatusCode, mediaType, body), server);
+        }
+        catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
+        {
+            return Complete(new Problem { Detail = "its explanation could not be read: " + fault.Message }, (int)response.StatusCode, server);
+        }
+    }
+
+    /// <summary>The same for an answer that is here whole.</summary>
+    public Problem ProblemOf(RawAnswer answer, int server)
+    {
         Problem problem = new();
-        if (response.RequestMessage?.Method != HttpMethod.Head
-            && response.Content.Headers.ContentType?.MediaType is "application/problem+json" or "application/json")
+        if (IsJson(answer.MediaType))
         {
             try
             {
-                problem = Parse(await ReadWholeAsync(response, cancellation), ClientJson.Default.Problem);
+                problem = Parse(answer.Body.Span, ClientJson.Default.Problem);
             }
-            catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
+            catch (InvalidDataException fault)
             {
-                problem = new Problem
-                {
-                    Detail = $"status {(int)response.StatusCode}, and its explanation could not be read: {fault.Message}",
-                };
+                problem = new Problem { Detail = "its explanation could not be read: " + fault.Message };
             }
         }
 
-        string code = problem.Code.Length > 0 ? problem.Code : CodeOf((int)response.StatusCode);
-        string title = problem.Title.Length > 0
-            ? problem.Title
-            : string.Create(CultureInfo.InvariantCulture, $"the server answered {(int)response.StatusCode} {response.ReasonPhrase}");
-        return problem with { Status = (int)response.StatusCode, Server = _servers[server], Code = code, Title = title };
+        return Complete(problem, answer.Status, server);
     }
+
+    /// <summary>The direct connections to a server; null where it takes more than they can, as TLS.</summary>
+    public DirectPool? Direct(int server) => _direct[server];
 
     /// <summary>True if the request can't have left this machine.</summary>
     public static bool NeverSent(Exception fault, StallGuard guard) => fault switch
@@ -152,7 +171,29 @@ internal sealed class Transport : IDisposable
         return Problem.Own(code, detail) with { Server = _servers[server], Retryable = true };
     }
 
-    public void Dispose() => _invoker.Dispose();
+    public void Dispose()
+    {
+        _invoker.Dispose();
+        foreach (DirectPool? pool in _direct)
+        {
+            pool?.Dispose();
+        }
+    }
+
+    private Problem Complete(Problem problem, int status, int server) => problem with
+    {
+        Status = status,
+        Server = _servers[server],
+        Code = problem.Code.Length > 0 ? problem.Code : CodeOf(status),
+        Title = problem.Title.Length > 0
+            ? problem.Title
+            : string.Create(CultureInfo.InvariantCulture, $"the server answered {status} {(HttpStatusCode)status}"),
+    };
+
+    private static bool IsJson(string mediaType) => mediaType is "application/problem+json" or "application/json";
+
+    private static string Header(HttpResponseMessage response, string name) =>
+        response.Headers.NonValidated.TryGetValues(name, out var values) ? values.ToString() : "";
 
     private static string Innermost(Exception fault)
     {

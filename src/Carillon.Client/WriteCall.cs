@@ -17,6 +17,9 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
     /// <summary>False if the body can be sent only once.</summary>
     public bool Replayable { get; init; } = true;
 
+    /// <summary>The request in its direct form, if it has one.</summary>
+    public DirectRequest? Direct { get; init; }
+
     /// <summary>
     /// Makes the request for one server; disposed after the attempt. May throw a <see cref="CarillonException"/> for the
     /// caller's own faults.
@@ -40,7 +43,9 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
             bool last = i == transport.ServerCount - 1;
             int server = (first + i) % transport.ServerCount;
             using var guard = new StallGuard(last || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
-            bool again = await AttemptAsync(server, guard, cancellation);
+            bool again = Direct is { } direct && transport.Direct(server) is { } pool
+                ? await DirectAttemptAsync(pool, direct, server, guard, cancellation)
+                : await AttemptAsync(server, guard, cancellation);
             progress = guard.LastProgress ?? progress;
             if (!again)
             {
@@ -81,14 +86,44 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
         }
         catch (Exception fault) when (Transport.IsTransportFault(fault))
         {
-            AttemptEnd end = Transport.NeverSent(fault, guard) ? AttemptEnd.NeverSent : AttemptEnd.Lost;
-            Problem problem = cancellation.IsCancellationRequested
-                ? Problem.Own("interrupted", "interrupted before the answer")
-                : transport.ProblemOf(fault, server, guard);
-            _ledger.Add(end, problem);
+            AddFault(fault, server, guard, cancellation);
         }
 
         return Replayable || body is not { Started: true };
+    }
+
+    private async ValueTask<bool> DirectAttemptAsync(
+        DirectPool pool, DirectRequest request, int server, StallGuard guard, CancellationToken cancellation)
+    {
+        try
+        {
+            (T? answer, Problem? problem) = await pool.SendAsync(
+                request,
+                raw => raw.IsSuccess ? (Transport.Parse(raw.Body.Span, type), null) : ((T?)null, transport.ProblemOf(raw, server)),
+                guard.Token);
+            if (answer is not null)
+            {
+                Accept(answer, server, null);
+                return false;
+            }
+
+            _ledger.Add(AttemptLedger.EndOf(problem!), problem);
+        }
+        catch (Exception fault) when (Transport.IsTransportFault(fault))
+        {
+            AddFault(fault, server, guard, cancellation);
+        }
+
+        return true;
+    }
+
+    private void AddFault(Exception fault, int server, StallGuard guard, CancellationToken cancellation)
+    {
+        AttemptEnd end = Transport.NeverSent(fault, guard) ? AttemptEnd.NeverSent : AttemptEnd.Lost;
+        Problem problem = cancellation.IsCancellationRequested
+            ? Problem.Own("interrupted", "interrupted before the answer")
+            : transport.ProblemOf(fault, server, guard);
+        _ledger.Add(end, problem);
     }
 
     private void Accept(T answer, int server, SourceContent? body)
