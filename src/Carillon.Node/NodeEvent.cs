@@ -26,6 +26,9 @@ public enum NodeEventKind
     /// <summary>This server does not vote, and why.</summary>
     NotVoting,
 
+    /// <summary>A lost catalog was rebuilt, and the server votes again.</summary>
+    Rebuilt,
+
     /// <summary>A store met damage or refused work.</summary>
     StorageTrouble,
 

@@ -101,6 +101,7 @@ public sealed partial class ServerNode
         {
             _snapshotDue = false;
             WriteSnapshot();
+            EndRebuild();
         }
     }
 

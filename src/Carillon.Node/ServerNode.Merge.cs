@@ -48,7 +48,11 @@ public sealed partial class ServerNode : IIndexMergeHost
 
     bool IIndexMergeHost.IsBusy => _accepted.Count + _rejected.Count >= 4 * _options.ApplyBatch;
 
-    void IIndexMergeHost.Merged(NodeId peer, Instant since) => _mergedWith[peer] = since;
+    void IIndexMergeHost.Merged(NodeId peer, Instant since)
+    {
+        _mergedWith[peer] = since;
+        RebuildMerged(peer, since);
+    }
 
     private void OpenMerge() => _merge = new IndexMerge(_options.Merge, _random.Fork(), Reader, this);
 

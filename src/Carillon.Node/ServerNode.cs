@@ -62,6 +62,7 @@ public sealed partial class ServerNode : IDisposable
         JudgeDisk(stores, record);
         OpenChunks(stores.Device);
         OpenMerge();
+        OpenRebuild();
         Exchange.Start(now);
         Members.SetVotes(MayVote, now);
     }
@@ -97,7 +98,7 @@ public sealed partial class ServerNode : IDisposable
 
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline => Instant.Min(
-        Instant.Min(Exchange.NextDeadline, _membershipDeadline), Instant.Min(_snapshotDeadline, Instant.Min(ChunksDeadline, MergeDeadline)));
+        Instant.Min(Exchange.NextDeadline, _membershipDeadline), Instant.Min(_snapshotDeadline, Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
 
     internal SegmentLog Log { get; }
 
@@ -126,6 +127,7 @@ public sealed partial class ServerNode : IDisposable
         Exchange.Advance(now);
         AdvanceChunks(now);
         AdvanceMerge(now);
+        AdvanceRebuild(now);
         if (now.Now >= _snapshotDeadline)
         {
             _snapshotDeadline = Instant.Never;
@@ -229,6 +231,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceiveChunks(from, payload);
             case Protocol.Merge:
                 return ReceiveMerge(from, payload);
+            case Protocol.Node:
+                return ReceiveOwn(from, payload);
             default:
                 return true;
         }

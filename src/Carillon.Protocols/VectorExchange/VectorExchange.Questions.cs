@@ -48,6 +48,9 @@ public sealed partial class VectorExchange
         [.. _book.Of(name).OrderByDescending(b => b.Tag)
             .Select(b => (b.Tag, b.State, b.Promised, new VoterSet(b.YesBits), b.Submission!))];
 
+    /// <summary>Tags that are not decided here, in order.</summary>
+    public IEnumerable<Tag> OpenTagList() => _book.InOrder().Where(b => b.IsOpen).Select(b => b.Tag);
+
     /// <summary>True if an open submission names something in the bucket.</summary>
     public bool HasOpenNames(string bucket) => _book.NamesIn(bucket);
 
