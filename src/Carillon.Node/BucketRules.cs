@@ -70,7 +70,8 @@ internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> ex
     private bool IsRemoved(string bucket)
     {
         var record = new ObjectName(ObjectName.SystemBucket, bucket);
-        IReadOnlyList<(Tag Tag, TagState State, uint Round, Protocols.Cluster.VoterSet Bits, Submission Submission)> open = exchange().OpenOf(record);
+        IReadOnlyList<(Tag Tag, TagState State, uint Round, Protocols.Cluster.VoterSet Bits, Submission Submission)> open =
+            exchange().OpenOf(record);
         Uid applied = catalog.GreatestUid(record);
         if (open.Count > 0 && open[0].Tag.Uid > applied)
         {

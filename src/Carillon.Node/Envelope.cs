@@ -41,7 +41,8 @@ public static class Envelope
         writer.Bytes(payload);
     }
 
-    /// <summary>Takes the next entry off a message; false at its end, or where it can't be read (then the rest is dropped and <paramref name="bad"/> is true).</summary>
+    /// <summary>Takes the next entry off a message; false at its end, or where it can't be read (then the rest is dropped and
+    /// <paramref name="bad"/> is true).</summary>
     public static bool TryTake(ref ReadOnlySpan<byte> message, out Protocol protocol, out ReadOnlySpan<byte> payload, out bool bad)
     {
         protocol = default;

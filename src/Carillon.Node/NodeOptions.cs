@@ -25,10 +25,12 @@ public sealed record NodeOptions
 
     public IndexMergeOptions Merge { get; init; } = new();
 
-    /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be overlooked.</summary>
+    /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be
+    /// overlooked.</summary>
     public TimeSpan CollectFresh { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>Log bytes after which open state is copied forward and the log is cut. Too low: more work while busy; too high: a longer start and more disk.</summary>
+    /// <summary>Log bytes after which open state is copied forward and the log is cut. Too low: more work while busy; too high: a longer
+    /// start and more disk.</summary>
     public long SnapshotBytes { get; init; } = 24L << 20;
 
     /// <summary>Most submissions that one transaction of the catalog applies.</summary>

@@ -3,7 +3,8 @@ using Carillon.Protocols;
 namespace Carillon.Node;
 
 /// <summary>
-/// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as one
+/// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as
+/// one
 /// tunnel message. The place where persist-before-send is kept.
 /// </summary>
 internal sealed class Postbox(IWorld world)
@@ -31,7 +32,8 @@ internal sealed class Postbox(IWorld world)
     public void Release(ulong durable)
     {
         // Gates are handed out in the log's order but for a few re-sent promises, which at worst wait a little longer than they need.
-        while (_gated.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next) && next.After <= durable)
+        while (_gated.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next)
+            && next.After <= durable)
         {
             _gated.Dequeue();
             Ready(next.Peer, next.Kind, next.Protocol, next.Payload);

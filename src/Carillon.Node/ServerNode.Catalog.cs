@@ -10,7 +10,8 @@ namespace Carillon.Node;
 /// <content>The catalog: what is agreed is applied in batches, one transaction at a time; while one runs the next fills.</content>
 public sealed partial class ServerNode
 {
-    /// <summary>A quiet time after which the log is cut although it is short, so that a server at rest starts fast and holds little.</summary>
+    /// <summary>A quiet time after which the log is cut although it is short, so that a server at rest starts fast and holds
+    /// little.</summary>
     private static readonly TimeSpan QuietTime = TimeSpan.FromSeconds(10);
 
     private readonly List<Submission> _accepted = [];
@@ -105,7 +106,8 @@ public sealed partial class ServerNode
         }
     }
 
-    /// <summary>A catalog that failed is not trusted again in this life: the log keeps everything, and the server neither votes nor accepts.</summary>
+    /// <summary>A catalog that failed is not trusted again in this life: the log keeps everything, and the server neither votes nor
+    /// accepts.</summary>
     private void CatalogFailed(StorageException failure)
     {
         _catalogFailed = true;

@@ -32,7 +32,8 @@ public sealed partial class ServerNode
             return;
         }
 
-        WithBuckets([.. request.Operations.Select(o => o.Target.Bucket).Where(b => b != ObjectName.SystemBucket).Distinct(StringComparer.Ordinal)], 0, fault =>
+        WithBuckets([.. request.Operations.Select(o => o.Target.Bucket).Where(b => b != ObjectName.SystemBucket).Distinct(
+            StringComparer.Ordinal)], 0, fault =>
         {
             if (fault is null)
             {
@@ -102,7 +103,8 @@ public sealed partial class ServerNode
         {
             Operation operation = submission.Operations.First(o => o.Target == name);
             versions.Add(new ExplainedVersion(
-                tag.Uid, tag, operation.Kind, state == TagState.Open ? "open" : "agreed", round, Vector(bits), HoldersOf(operation.Manifest)));
+                tag.Uid, tag, operation.Kind, state == TagState.Open ? "open" : "agreed",
+                round, Vector(bits), HoldersOf(operation.Manifest)));
         }
 
         foreach (VersionEntry kept in Reader.Versions(name))
@@ -116,7 +118,8 @@ public sealed partial class ServerNode
         return versions.ToImmutable();
     }
 
-    /// <summary>A bucket's settings: as applied here, else as a quorum knows them. Null settings and no fault: there is no such bucket.</summary>
+    /// <summary>A bucket's settings: as applied here, else as a quorum knows them. Null settings and no fault: there is no such
+    /// bucket.</summary>
     public void FindBucket(string bucket, Moment now, Action<BucketSettings?, ReadOutcome.Unavailable?> answer)
     {
         _now = now;
@@ -145,7 +148,8 @@ public sealed partial class ServerNode
 
     private ImmutableArray<(NodeId Server, bool Bit)> VectorOf(Tag tag) => Vector(Exchange.BitsOf(tag));
 
-    private ImmutableArray<(NodeId Server, bool Bit)> Vector(VoterSet bits) => [.. Configuration.Voters.Select((v, i) => (v, bits.Contains(i)))];
+    private ImmutableArray<(NodeId Server, bool Bit)> Vector(VoterSet bits) =>
+        [.. Configuration.Voters.Select((v, i) => (v, bits.Contains(i)))];
 
     private ImmutableArray<(ChunkId Chunk, ImmutableArray<NodeId> Holders)> HoldersOf(ObjectManifest? manifest) =>
         manifest is null ? [] : [.. manifest.Chunks.Take(MaxExplainedChunks).Select(c => (c.Id, KnownHolders(c.Id)))];
@@ -171,7 +175,8 @@ public sealed partial class ServerNode
             }
             else if (unavailable is not null)
             {
-                then(new SubmitOutcome.Rejected(RejectionReason.NoQuorum, $"bucket '{buckets[next]}' is not known here, and no quorum could be asked: {unavailable.Why}"));
+                then(new SubmitOutcome.Rejected(RejectionReason.NoQuorum,
+                    $"bucket '{buckets[next]}' is not known here, and no quorum could be asked: {unavailable.Why}"));
             }
             else
             {

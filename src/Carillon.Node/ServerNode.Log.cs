@@ -11,7 +11,8 @@ namespace Carillon.Node;
 /// <content>The segment log: replay, group commit, snapshot and cut.</content>
 public sealed partial class ServerNode
 {
-    /// <summary>The node's own record: <c>u8 32 │ node │ disk 16 │ u64 incarnation</c>. docs/formats/log-records.md lists all owners' types.</summary>
+    /// <summary>The node's own record: <c>u8 32 │ node │ disk 16 │ u64 incarnation</c>. docs/formats/log-records.md lists all owners'
+    /// types.</summary>
     private const byte IncarnationRecordType = 32;
 
     private readonly Dictionary<NodeId, IncarnationRecord> _incarnations = [];
@@ -108,7 +109,8 @@ public sealed partial class ServerNode
         DrainMembership();
     }
 
-    /// <summary>The catalog has just been made durable: what is still open is copied forward, and the log before it is cut once that is durable.</summary>
+    /// <summary>The catalog has just been made durable: what is still open is copied forward, and the log before it is cut once that is
+    /// durable.</summary>
     private void WriteSnapshot()
     {
         if (!Log.Health.IsWritable || _snapshot is not null)

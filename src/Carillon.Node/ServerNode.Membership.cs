@@ -53,7 +53,9 @@ public sealed partial class ServerNode
                 if (Members.HasQuorum != _hadQuorum)
                 {
                     _hadQuorum = Members.HasQuorum;
-                    Tell(_hadQuorum ? NodeEventKind.PeerConnected : NodeEventKind.PeerFailed, default, _hadQuorum ? "a quorum is connected" : "no quorum is connected");
+                    Tell(_hadQuorum ? NodeEventKind.PeerConnected : NodeEventKind.PeerFailed, default, _hadQuorum
+                        ? "a quorum is connected"
+                        : "no quorum is connected");
                 }
 
                 break;
@@ -61,17 +63,22 @@ public sealed partial class ServerNode
                 Tell(NodeEventKind.PeerConnected, change.Server, $"incarnation {change.Incarnation}");
                 break;
             case MembershipEventKind.Failed or MembershipEventKind.Disconnected:
-                Tell(NodeEventKind.PeerFailed, change.Server, change.Kind == MembershipEventKind.Failed ? "not heard, and not found by others" : "its tunnel is down");
+                Tell(NodeEventKind.PeerFailed, change.Server, change.Kind == MembershipEventKind.Failed
+                    ? "not heard, and not found by others" : "its tunnel is down");
                 break;
             case MembershipEventKind.Restarted:
                 Tell(NodeEventKind.PeerRestarted, change.Server, $"incarnation {change.Incarnation}");
                 PeerRestarted(change.Server);
                 break;
             case MembershipEventKind.Quarantined or MembershipEventKind.QuarantineLifted:
-                Tell(NodeEventKind.ClockQuarantine, change.Server, change.Kind == MembershipEventKind.Quarantined ? "its clock is off" : "its clock is good again");
+                Tell(NodeEventKind.ClockQuarantine, change.Server, change.Kind == MembershipEventKind.Quarantined
+                    ? "its clock is off"
+                    : "its clock is good again");
                 break;
             case MembershipEventKind.UnknownDisk or MembershipEventKind.BehindRecord:
-                Tell(NodeEventKind.NotVoting, change.Server, change.Kind == MembershipEventKind.UnknownDisk ? "unknown disk" : "restored backup");
+                Tell(NodeEventKind.NotVoting, change.Server, change.Kind == MembershipEventKind.UnknownDisk
+                    ? "unknown disk"
+                    : "restored backup");
                 break;
         }
     }

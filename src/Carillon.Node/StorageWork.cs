@@ -2,7 +2,8 @@ using Carillon.Storage;
 
 namespace Carillon.Node;
 
-/// <summary>Which of a node's disks' queues a piece of work belongs to; works of one lane run one after the other, lanes side by side.</summary>
+/// <summary>Which of a node's disks' queues a piece of work belongs to; works of one lane run one after the other, lanes side by
+/// side.</summary>
 public enum StorageLane
 {
     /// <summary>The segment log: what acknowledgements wait for.</summary>
@@ -20,7 +21,8 @@ public enum StorageLane
 
 /// <summary>
 /// Blocking work on a store that the node hands to its driver: a flusher thread runs <see cref="Write"/> and then <see cref="Flush"/>; the
-/// simulator runs them at two instants, so that a crash may fall between. Then the driver gives it back by <see cref="ServerNode.Complete"/>.
+/// simulator runs them at two instants, so that a crash may fall between. Then the driver gives it back by
+/// <see cref="ServerNode.Complete"/>.
 /// </summary>
 public abstract class StorageWork
 {

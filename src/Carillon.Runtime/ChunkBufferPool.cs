@@ -16,7 +16,8 @@ public sealed class ChunkBufferPool(long maxBytes)
     private const int LargestExponent = 26;
 
     private readonly Lock _gate = new();
-    private readonly Stack<byte[]>[] _free = [.. Enumerable.Range(0, LargestExponent - SmallestExponent + 1).Select(_ => new Stack<byte[]>())];
+    private readonly Stack<byte[]>[] _free =
+        [.. Enumerable.Range(0, LargestExponent - SmallestExponent + 1).Select(_ => new Stack<byte[]>())];
     private readonly LinkedList<Waiter> _line = [];
     private long _inUse;
     private long _kept;

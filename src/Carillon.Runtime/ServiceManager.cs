@@ -45,7 +45,8 @@ public sealed class ServiceManager : IDisposable
         }
 
         bool watched = variable("WATCHDOG_PID") is not { } pid || pid == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
-        return long.TryParse(variable("WATCHDOG_USEC"), NumberStyles.None, CultureInfo.InvariantCulture, out long microseconds) && microseconds > 0 && watched
+        return long.TryParse(variable("WATCHDOG_USEC"), NumberStyles.None, CultureInfo.InvariantCulture, out long microseconds)
+            && microseconds > 0 && watched
             ? new ServiceManager(socket, TimeSpan.FromMicroseconds(microseconds) / 2)
             : new ServiceManager(socket, null);
     }

@@ -65,7 +65,8 @@ internal static class Campaign
             if (again.Digest != result.Digest)
             {
                 var failure = new SimulationFailedException(
-                    FailureKind.Crash, "determinism", $"two runs of the seed end with the digests {result.Digest:x16} and {again.Digest:x16}");
+                    FailureKind.Crash, "determinism",
+                        $"two runs of the seed end with the digests {result.Digest:x16} and {again.Digest:x16}");
                 return result with { Failure = failure };
             }
         }
@@ -136,7 +137,9 @@ internal static class Campaign
     private static Process StartPart(ulong first, int count, CampaignTotals totals)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, UseShellExecute = false };
-        string? assembly = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Assembly.GetEntryAssembly()!.Location : null;
+        string? assembly = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
+            ? Assembly.GetEntryAssembly()!.Location
+            : null;
         if (assembly is not null)
         {
             start.ArgumentList.Add(assembly);

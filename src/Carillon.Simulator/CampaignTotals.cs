@@ -109,8 +109,10 @@ internal sealed class CampaignTotals
         text.Append(CultureInfo.InvariantCulture, $"{Seeds} seeds ({Repeated} of them twice): ");
         text.Append(ExitCode == 0 ? "clean" : string.Create(
             CultureInfo.InvariantCulture, $"{Crashes} crashed, {SafetyFailures} broke a guarantee, {LivenessFailures} did not get on (seeds {string.Join(' ', FailedSeeds.Order())})"));
-        text.Append(CultureInfo.InvariantCulture, $"; {VirtualSeconds / 3600:F1} virtual hours, {Events} events, {Operations} operations, {Successes} of them done, ");
-        text.Append(CultureInfo.InvariantCulture, $"{WithoutVerdict} runs without a verdict, {DurabilityChecks} durable images looked at; {Faults.Sum()} faults:");
+        text.Append(CultureInfo.InvariantCulture,
+            $"; {VirtualSeconds / 3600:F1} virtual hours, {Events} events, {Operations} operations, {Successes} of them done, ");
+        text.Append(CultureInfo.InvariantCulture,
+            $"{WithoutVerdict} runs without a verdict, {DurabilityChecks} durable images looked at; {Faults.Sum()} faults:");
         foreach (FaultKind kind in Enum.GetValues<FaultKind>())
         {
             text.Append(CultureInfo.InvariantCulture, $" {kind} {Faults[(int)kind]}");

@@ -77,7 +77,8 @@ internal sealed record CommandLine
     private static CommandLine? Apply(CommandLine line, string option, string value) => option switch
     {
         "--seeds" when Number(value) is { } seeds => line with { Seeds = seeds },
-        "--first" when ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong first) => line with { First = first },
+        "--first" when ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong first) =>
+            line with { First = first },
         "--jobs" when Number(value) is { } jobs => line with { Jobs = jobs },
         "--bug" => line with { Bug = value },
         "--trace" => line with { Trace = true },

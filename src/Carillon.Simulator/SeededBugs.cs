@@ -2,7 +2,8 @@ using Carillon.Protocols;
 
 namespace Carillon.Simulator;
 
-/// <summary>The deliberate bugs (<see cref="SeededBug"/>) that are compiled in by <c>-p:SeededBugs=true</c>; docs/reliability.md says what each breaks.</summary>
+/// <summary>The deliberate bugs (<see cref="SeededBug"/>) that are compiled in by <c>-p:SeededBugs=true</c>; docs/reliability.md says what
+/// each breaks.</summary>
 internal static class SeededBugs
 {
     /// <summary>All of them, in order; a test compares them with the source.</summary>

@@ -38,7 +38,8 @@ internal sealed class WireTap(UidChecker uids, VectorTrafficChecker traffic, Act
         }
 
         traffic.OnMessage(payload);
-        if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record) && Submission.TryRead(record, out Submission submission))
+        if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
+            && Submission.TryRead(record, out Submission submission))
         {
             uids.OnSubmission(submission);
             trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
@@ -56,7 +57,8 @@ internal sealed class WireTap(UidChecker uids, VectorTrafficChecker traffic, Act
         return type switch
         {
             MessageType.PushAnswer when PushAnswer.TryRead(ref reader, out PushAnswer m) => m.ToString(),
-            MessageType.Vector when Vector.TryRead(ref reader, out Vector m) => $"Vector {m.Tag} round {m.Round} {m.Value} bits {m.Bits:b} {(m.Again ? "again" : "")}",
+            MessageType.Vector when Vector.TryRead(ref reader, out Vector m) =>
+                $"Vector {m.Tag} round {m.Round} {m.Value} bits {m.Bits:b} {(m.Again ? "again" : "")}",
             MessageType.Ask when Ask.TryRead(ref reader, out Ask m) => m.ToString(),
             MessageType.Promise when Promise.TryRead(ref reader, out Promise m) => m.ToString(),
             MessageType.Decided when Decided.TryRead(ref reader, out Decided m) => m.ToString(),

@@ -13,7 +13,8 @@ public enum StorageFault
     Failed,
 }
 
-/// <summary>What a device says when it can't do what it was asked. The stores translate it; it never passes an interface of Node's.</summary>
+/// <summary>What a device says when it can't do what it was asked. The stores translate it; it never passes an interface of
+/// Node's.</summary>
 public sealed class StorageException : Exception
 {
     public StorageException(StorageFault fault, string message, Exception? inner = null) : base(message, inner) => Fault = fault;
@@ -74,6 +75,7 @@ public interface IStorageFile : IDisposable
     /// <summary>Cuts or extends (with zeros) the file.</summary>
     void SetLength(long length);
 
-    /// <summary>Makes everything written so far durable. After a failure nothing written since the last success may be relied upon.</summary>
+    /// <summary>Makes everything written so far durable. After a failure nothing written since the last success may be relied
+    /// upon.</summary>
     void Flush();
 }

@@ -9,7 +9,8 @@ public sealed partial class DocumentTests
     private static readonly HashSet<string> NotOurs = new(StringComparer.Ordinal)
     {
         // The framework's and the packages'.
-        "AesGcm", "SocketsHttpHandler", "SqliteConnection", "TimeSpan", "ArrayPool", "HttpClient", "FileStream", "RandomAccess", "BannedApi",
+        "AesGcm", "SocketsHttpHandler", "SqliteConnection", "TimeSpan", "ArrayPool", "HttpClient", "FileStream", "RandomAccess",
+            "BannedApi",
         "StringComparison", "NativeLibrary", "DateTime", "FsCheck",
         // Words of the service manager, of HTTP and of files.
         "ExecStart", "TimeoutStopSec", "LimitNOFILE", "WatchdogSec", "StateDirectory", "NotifyAccess",

@@ -1,9 +1,11 @@
 namespace Conventions.Tests;
 
-/// <summary>The repository as text: what these tests read. Nothing is compiled, so they say what is wrong even while the code does not build.</summary>
+/// <summary>The repository as text: what these tests read. Nothing is compiled, so they say what is wrong even while the code does not
+/// build.</summary>
 internal static class Repository
 {
-    private static readonly string[] OwnExtensions = [".cs", ".md", ".csproj", ".props", ".slnx", ".json", ".txt", ".sh", ".sql", ".service"];
+    private static readonly string[] OwnExtensions =
+        [".cs", ".md", ".csproj", ".props", ".slnx", ".json", ".txt", ".sh", ".sql", ".service"];
 
     public static string Root { get; } = FindRoot();
 

@@ -6,6 +6,7 @@ public sealed class SizeTests
     private const int FileLines = 800;
     private const int MethodLines = 70;
     private const int Columns = 140;
+    private const int LongString = 50;
 
     [Fact]
     public void File_of_source_has_at_most_800_lines() =>
@@ -24,14 +25,41 @@ public sealed class SizeTests
             select $"{source.Path}:{method.Line}: {method.Name} has {method.Length} lines",
             $"A method has at most {MethodLines} lines.");
 
+    /// <summary>A text for people, or one SQL statement, stays in one piece so that it can be searched for: a long string does not count.</summary>
     [Fact]
-    public void Line_of_source_has_at_most_140_columns() =>
+    public void Line_of_source_has_at_most_140_columns_beside_a_long_string() =>
         Repository.NoneOf(
             from source in Repository.Sources
+            let code = source.Code.Split('\n')
             from line in source.Lines.Index()
-            where line.Item.Length > Columns
+            where line.Item.Length > Columns && WithoutLongString(line.Item, code[line.Index]) > Columns
             select $"{source.Path}:{line.Index + 1}: {line.Item.Length} columns",
             $"A line has at most {Columns} columns.");
+
+    private static int WithoutLongString(string line, string code)
+    {
+        if (line.TrimStart().StartsWith("//", StringComparison.Ordinal))
+        {
+            return line.Length;
+        }
+
+        string kept = code.Trim();
+        int blank = kept.Split(' ').Length == 1 ? line.Length - kept.Length : LongestBlank(kept);
+        return blank >= LongString ? line.Length - blank : line.Length;
+    }
+
+    private static int LongestBlank(string code)
+    {
+        int longest = 0;
+        int run = 0;
+        foreach (char c in code)
+        {
+            run = c == ' ' ? run + 1 : 0;
+            longest = Math.Max(longest, run);
+        }
+
+        return longest;
+    }
 
     /// <summary>Otherwise a parser that finds nothing would pass the tests above.</summary>
     [Fact]

@@ -140,8 +140,8 @@ internal sealed partial class SourceFile
     [GeneratedRegex(@"^namespace ([\w.]+);", RegexOptions.Multiline)]
     private static partial Regex NamespaceLine();
 
-
-    [GeneratedRegex(@"(?:^|\s)(?:(class|struct|interface|enum|record)(?:\s+struct|\s+class)?|delegate\s+[\w.<>?\[\]]+)\s+(?!struct\b|class\b)(\w+)")]
+    [GeneratedRegex(
+        @"(?:^|\s)(?:(class|struct|interface|enum|record)(?:\s+struct|\s+class)?|delegate\s+[\w.<>?\[\]]+)\s+(?!struct\b|class\b)(\w+)")]
     private static partial Regex TypeHead();
 
     [GeneratedRegex(@"^[^=(]*?(\w+)\s*(?:<[^(=]*>)?\s*\(")]

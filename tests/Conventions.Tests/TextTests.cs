@@ -23,7 +23,8 @@ public sealed partial class TextTests
             from source in Repository.Sources
             from line in source.Code.Split('\n').Index()
             let indent = line.Item.Length - line.Item.TrimStart(' ').Length
-            where line.Item.TrimStart(' ').Length > 0 && indent % 4 != 0 && source.Lines[line.Index].TrimStart(' ')[0] == line.Item.TrimStart(' ')[0]
+            where line.Item.TrimStart(' ').Length > 0 && indent % 4 != 0
+                && source.Lines[line.Index].TrimStart(' ')[0] == line.Item.TrimStart(' ')[0]
             where !source.Lines[line.Index].TrimStart().StartsWith('"')
             select $"{source.Path}:{line.Index + 1}: {indent} blanks",
             "Four blanks a level.");
@@ -56,7 +57,8 @@ public sealed partial class TextTests
             select $"{file}:{line.Index + 1}: {line.Item.Trim()}",
             "No paths of a particular machine.");
 
-    /// <summary>A wait of fixed length is too long on a quick machine and too short on a slow one; waiting without end for a cancellation is none.</summary>
+    /// <summary>A wait of fixed length is too long on a quick machine and too short on a slow one; waiting without end for a cancellation
+    /// is none.</summary>
     [Fact]
     public void No_test_sleeps() =>
         Repository.NoneOf(

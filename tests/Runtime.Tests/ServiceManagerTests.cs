@@ -13,7 +13,8 @@ public sealed class ServiceManagerTests
         Assert.SkipUnless(OperatingSystem.IsLinux(), "NOTIFY_SOCKET is Linux's");
         using TemporaryDirectory directory = new();
         string path = directory.At("notify");
-        using Socket listening = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Wait.Bound.TotalMilliseconds };
+        using Socket listening =
+            new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = (int)Wait.Bound.TotalMilliseconds };
         listening.Bind(new UnixDomainSocketEndPoint(isAbstract ? '\0' + path : path));
         using ServiceManager manager = ServiceManager.From(name => name switch
         {

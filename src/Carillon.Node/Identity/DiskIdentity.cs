@@ -21,10 +21,12 @@ public sealed class WrongDiskException : Exception
 }
 
 /// <summary>
-/// What a data directory says of itself: whose it is, which disk, and how often it was started. The incarnation is raised and flushed before a server
+/// What a data directory says of itself: whose it is, which disk, and how often it was started. The incarnation is raised and flushed
+/// before a server
 /// says a word, so that it is never used twice. Kept in two files that are written in turn, so that a torn write leaves the other.
 /// </summary>
-/// <remarks><c>u32 magic "CRID" │ u8 version = 1 │ text cluster │ node │ disk 16 │ u64 incarnation │ bool catalog is being rebuilt │ u32 crc32c of all before</c></remarks>
+/// <remarks><c>u32 magic "CRID" │ u8 version = 1 │ text cluster │ node │ disk 16 │ u64 incarnation │ bool catalog is being rebuilt │ u32
+/// crc32c of all before</c></remarks>
 public sealed class DiskIdentity
 {
     private const string Folder = "identity";
@@ -116,7 +118,8 @@ public sealed class DiskIdentity
         byte version = reader.U8();
         if (magic == Magic && version > Version)
         {
-            throw new WrongDiskException($"The data directory was written by a newer release (identity format {version}); this one reads up to {Version}.");
+            throw new WrongDiskException(
+                $"The data directory was written by a newer release (identity format {version}); this one reads up to {Version}.");
         }
 
         string foundCluster = reader.Text(128);

@@ -7,7 +7,8 @@ namespace Carillon.Node.Requests;
 /// <summary>A client's submission as the gateway hands it to the node.</summary>
 /// <param name="Operations">What to do, each name once.</param>
 /// <param name="Key">The idempotency key.</param>
-/// <param name="Upload">The tag under which the operations' chunks were stored (see <c>BeginUpload</c>), or none where all is inline.</param>
+/// <param name="Upload">The tag under which the operations' chunks were stored (see <c>BeginUpload</c>), or none where all is
+/// inline.</param>
 public sealed record SubmitRequest(ImmutableArray<Operation> Operations, string Key, Tag Upload);
 
 /// <summary>One version or open submission of a name, for <c>explain</c>.</summary>

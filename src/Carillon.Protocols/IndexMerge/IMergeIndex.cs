@@ -37,7 +37,8 @@ public interface IMergeIndex
     /// <summary>The parts of a range that have items, with their digests, in order; none for a leaf.</summary>
     ImmutableArray<(MergeRange Range, MergeDigest Digest)> PartsOf(MergeRange range);
 
-    /// <summary>At most <paramref name="limit"/> items of a range above <paramref name="after"/> (default: from the first), in order of their tags.</summary>
+    /// <summary>At most <paramref name="limit"/> items of a range above <paramref name="after"/> (default: from the first), in order of
+    /// their tags.</summary>
     ImmutableArray<MergeItem> ItemsIn(MergeRange range, Tag after, int limit);
 
     /// <summary>What is known of a tag, trimmed ones included while they are remembered.</summary>

@@ -3,7 +3,8 @@ namespace Carillon.Protocols.IndexMerge;
 /// <summary>How index merge behaves.</summary>
 public sealed record IndexMergeOptions
 {
-    /// <summary>Time between two comparisons with the same peer. Too low: traffic at rest; too high: what a server missed comes that late.</summary>
+    /// <summary>Time between two comparisons with the same peer. Too low: traffic at rest; too high: what a server missed comes that
+    /// late.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Longest random wait after a peer is connected, so that not all compare at once.</summary>

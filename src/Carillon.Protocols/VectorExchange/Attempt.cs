@@ -27,7 +27,8 @@ internal enum AttemptPhase
 }
 
 /// <summary>One client's submission, through as many tags as it needs.</summary>
-internal sealed class Attempt(ulong id, ImmutableArray<Operation> operations, string key, Tag upload, Instant started, Action<SubmitOutcome> answer)
+internal sealed class Attempt(
+    ulong id, ImmutableArray<Operation> operations, string key, Tag upload, Instant started, Action<SubmitOutcome> answer)
 {
     private Action<SubmitOutcome>? _answer = answer;
 

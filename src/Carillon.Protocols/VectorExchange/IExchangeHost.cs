@@ -8,12 +8,15 @@ namespace Carillon.Protocols.VectorExchange;
 public readonly record struct AppliedOutcome(TagState State, Tag Successor);
 
 /// <summary>
-/// What vector exchange asks of the node around it. Every call is synchronous and returns at once. Records go to the log in the order of the
-/// calls; the node calls <see cref="VectorExchange.Persisted"/> as they become durable, and lets a message leave only after the position it names.
+/// What vector exchange asks of the node around it. Every call is synchronous and returns at once. Records go to the log in the order of
+/// the
+/// calls; the node calls <see cref="VectorExchange.Persisted"/> as they become durable, and lets a message leave only after the position it
+/// names.
 /// </summary>
 public interface IExchangeHost
 {
-    /// <summary>True if this server takes part in agreement: its disk is the configured one and undamaged, and it is not stopping.</summary>
+    /// <summary>True if this server takes part in agreement: its disk is the configured one and undamaged, and it is not
+    /// stopping.</summary>
     bool MayVote { get; }
 
     /// <summary>True while the own clock is within <c>clock.maxSkew</c> of the median of a connected quorum's.</summary>
@@ -34,7 +37,8 @@ public interface IExchangeHost
     /// <summary>Position up to which everything is durable.</summary>
     ulong Durable { get; }
 
-    /// <summary>Sends a message once everything up to <paramref name="after"/> is durable (0: at once). False: it could not be queued.</summary>
+    /// <summary>Sends a message once everything up to <paramref name="after"/> is durable (0: at once). False: it could not be
+    /// queued.</summary>
     bool Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after);
 
     /// <summary>The greatest tag applied for a name, version or tombstone; none if there is none.</summary>

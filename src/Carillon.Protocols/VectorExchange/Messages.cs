@@ -124,7 +124,8 @@ public enum TagState : byte
     Fenced = 5,
 }
 
-/// <summary>A message of this protocol: <c>u8 version = 1 │ u8 type │ fields</c>. A reader passes over what a newer writer added behind.</summary>
+/// <summary>A message of this protocol: <c>u8 version = 1 │ u8 type │ fields</c>. A reader passes over what a newer writer added
+/// behind.</summary>
 public interface IMessage
 {
     /// <summary>Bytes of version, type and fields.</summary>
@@ -190,7 +191,8 @@ public readonly record struct Push(WallTime Clock, ulong Configuration, ReadOnly
 }
 
 /// <summary><c>tag │ u8 verdict │ uid greatest here │ tag other │ u8 other's state │ digest other's fingerprint</c>.</summary>
-public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Greatest, Tag Other, TagState OtherState, Digest Fingerprint) : IMessage
+public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Greatest, Tag Other, TagState OtherState, Digest Fingerprint)
+    : IMessage
 {
     public int Size => 2 + WireSize.Tag(Tag) + 1 + WireSize.Uid(Greatest) + WireSize.Tag(Other) + 1 + Digest.Size;
 
@@ -207,13 +209,15 @@ public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Great
 
     public static bool TryRead(ref WireReader reader, out PushAnswer message)
     {
-        message = new PushAnswer(reader.Tag(), (PushVerdict)reader.U8(), reader.Uid(), reader.Tag(), (TagState)reader.U8(), reader.Digest());
+        message = new PushAnswer(
+            reader.Tag(), (PushVerdict)reader.U8(), reader.Uid(), reader.Tag(), (TagState)reader.U8(), reader.Digest());
         return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Rejected && message.OtherState <= TagState.Fenced;
     }
 }
 
 /// <summary>
-/// <c>tag │ digest of the submission │ u64 configuration │ u32 round │ bool value │ u64 bits │ bool again</c>. The sender's own bit counts; the
+/// <c>tag │ digest of the submission │ u64 configuration │ u32 round │ bool value │ u64 bits │ bool again</c>. The sender's own bit counts;
+/// the
 /// others' are relayed, and only make the receiver ask (VE-79). <c>again</c> asks for an answer.
 /// </summary>
 public readonly record struct Vector(Tag Tag, Digest Hash, ulong Configuration, uint Round, bool Value, ulong Bits, bool Again) : IMessage
@@ -276,7 +280,8 @@ public readonly record struct TagMessage(MessageType Type, Tag Tag) : IMessage
     }
 }
 
-/// <summary><c>tag │ u64 configuration │ u32 round │ text bucket │ text name</c>; the name is the submission's first where the asker has it, else empty.</summary>
+/// <summary><c>tag │ u64 configuration │ u32 round │ text bucket │ text name</c>; the name is the submission's first where the asker has
+/// it, else empty.</summary>
 public readonly record struct Ask(Tag Tag, ulong Configuration, uint Round, ObjectName First) : IMessage
 {
     public int Size => 2 + WireSize.Tag(Tag) + 8 + 4 + WireSize.Text(First.Bucket) + WireSize.Text(First.Name);
@@ -409,7 +414,8 @@ public readonly record struct HeldTag(Tag Tag, ulong YesBits);
 /// <summary><c>u64 question │ tag greatest agreed here │ u32 count │ held tags above it, greatest first</c>.</summary>
 public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableArray<HeldTag> Held) : IMessage
 {
-    /// <summary>The most held tags that an answer names: the greatest ones; a name with more open submissions is answered when some are decided.</summary>
+    /// <summary>The most held tags that an answer names: the greatest ones; a name with more open submissions is answered when some are
+    /// decided.</summary>
     public const int MaxHeld = 256;
 
     public int Size

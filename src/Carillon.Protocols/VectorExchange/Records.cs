@@ -2,7 +2,8 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.VectorExchange;
 
-/// <summary>Types of the log records that vector exchange writes; the first byte of each. docs/formats/log-records.md lists all owners' types.</summary>
+/// <summary>Types of the log records that vector exchange writes; the first byte of each. docs/formats/log-records.md lists all owners'
+/// types.</summary>
 public enum RecordType : byte
 {
     /// <summary>A submission is held (the seed's first readiness bit): <c>blob submission</c>.</summary>

@@ -55,6 +55,7 @@ public abstract record SubmitOutcome
     /// <summary>Never will be accepted.</summary>
     public sealed record Rejected(RejectionReason Reason, string Detail) : SubmitOutcome;
 
-    /// <summary>The exchange did not end in its time (step 216, "probable failure"); ask about the tag or the key later, at any server.</summary>
+    /// <summary>The exchange did not end in its time (step 216, "probable failure"); ask about the tag or the key later, at any
+    /// server.</summary>
     public sealed record Unknown(Tag Tag) : SubmitOutcome;
 }

@@ -37,13 +37,15 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the answer *rejected* ◆.
+    /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the
+    /// answer *rejected* ◆.
     /// The state is Accepted, Fenced, Open (not decided in time) or Unknown (no quorum answered).
     /// </summary>
     public void Show(string key, Moment now, Action<KeyAnswer> answer) =>
         InquireKey(key, fence: true, now.Now + _options.ReadTimeout, now, (a, _) => answer(a));
 
-    /// <summary>Open tags of a name, greatest first, for <c>explain</c>: tag, what is known, the greatest round, the yes bits, the record if held.</summary>
+    /// <summary>Open tags of a name, greatest first, for <c>explain</c>: tag, what is known, the greatest round, the yes bits, the record
+    /// if held.</summary>
     public IReadOnlyList<(Tag Tag, TagState State, uint Round, VoterSet Bits, Submission Submission)> OpenOf(ObjectName name) =>
         [.. _book.Of(name).OrderByDescending(b => b.Tag)
             .Select(b => (b.Tag, b.State, b.Promised, new VoterSet(b.YesBits), b.Submission!))];
@@ -84,7 +86,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>The greatest tag that is agreed or applied here, and every greater one that is held ◆, with its bits of every round.</summary>
+    /// <summary>The greatest tag that is agreed or applied here, and every greater one that is held ◆, with its bits of every
+    /// round.</summary>
     private ReadAnswer AnswerRead(ulong question, ObjectName name)
     {
         Tag agreed = _host.GreatestApplied(name);
@@ -103,7 +106,8 @@ public sealed partial class VectorExchange
 
         return new ReadAnswer(
             question, agreed,
-            [.. _book.Of(name).Where(b => b.IsOpen && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(b => new HeldTag(b.Tag, b.YesBits))]);
+            [.. _book.Of(name).Where(b => b.IsOpen && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(
+                b => new HeldTag(b.Tag, b.YesBits))]);
     }
 
     private void OnReadAnswer(int from, ReadAnswer answer, Moment now)
@@ -134,7 +138,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>From the greatest tag down: the first that is agreed counts; one that can't have been accepted yet is passed over; any other must be helped first.</summary>
+    /// <summary>From the greatest tag down: the first that is agreed counts; one that can't have been accepted yet is passed over; any
+    /// other must be helped first.</summary>
     private void Judge(QuorumRead read, Moment now)
     {
         var unheard = new VoterSet(AllOthers.With(_bit).Bits & ~read.Heard.Bits);
@@ -254,7 +259,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>A server that holds an open or accepted tag of the key answers with it; another one fences the key, durably, if asked to.</summary>
+    /// <summary>A server that holds an open or accepted tag of the key answers with it; another one fences the key, durably, if asked
+    /// to.</summary>
     private void ConsiderKey(string key, bool fence, Moment now, out KeyAnswer answer, out ulong after)
     {
         after = 0;

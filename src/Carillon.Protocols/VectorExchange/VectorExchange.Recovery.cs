@@ -11,7 +11,8 @@ public sealed partial class VectorExchange
     public static bool Owns(ReadOnlySpan<byte> record) =>
         record.Length > 0 && record[0] is >= (byte)RecordType.Pending and <= (byte)RecordType.Forgotten;
 
-    /// <summary>Replays one record, in the log's order, before <see cref="Start"/>. False: it can't be read, which the caller treats as damage.</summary>
+    /// <summary>Replays one record, in the log's order, before <see cref="Start"/>. False: it can't be read, which the caller treats as
+    /// damage.</summary>
     public bool Restore(ReadOnlySpan<byte> record, ulong position, Moment now)
     {
         var reader = new WireReader(record);
@@ -98,7 +99,8 @@ public sealed partial class VectorExchange
 
             if (ballot.OwnBit is { } bit)
             {
-                append(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, bit.Round, bit.Value, ballot.TallyOf(bit.Round, bit.Value).Bits.Bits));
+                append(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, bit.Round, bit.Value,
+                    ballot.TallyOf(bit.Round, bit.Value).Bits.Bits));
             }
 
             if (ballot.State == TagState.Accepted)

@@ -6,13 +6,15 @@ namespace Carillon.Protocols.VectorExchange;
 /// <content>Resolution by rounds ◆, aborts, and the memory of what was decided *no*.</content>
 public sealed partial class VectorExchange
 {
-    /// <summary>Rejected tags that somebody must still be told of: dropped once all have acknowledged durably ◆ (or a server's return revives the tag).</summary>
+    /// <summary>Rejected tags that somebody must still be told of: dropped once all have acknowledged durably ◆ (or a server's return
+    /// revives the tag).</summary>
     private readonly SortedDictionary<Tag, (Tag Successor, VoterSet Untold)> _graves = [];
 
     private VoterSet AcceptorOf(Tag tag) =>
         _configuration.BitOf(tag.Uid.Server) is var bit and >= 0 ? default(VoterSet).With(bit).Without(_bit) : default;
 
-    /// <summary>Somebody here is held up by an open tag: a round is taken, soon if its accepting server is away, later if it is at work.</summary>
+    /// <summary>Somebody here is held up by an open tag: a round is taken, soon if its accepting server is away, later if it is at
+    /// work.</summary>
     private void Contest(Ballot ballot, Moment now)
     {
         if (ballot.Contested || !ballot.IsOpen)
@@ -45,7 +47,8 @@ public sealed partial class VectorExchange
         ballot.Promised = round;
         ballot.PromisedAt = Persist(Records.Promised(ballot.Tag, round));
         ballot.RoundsTaken++;
-        ballot.RoundNotBefore = now.Now + (_options.RetryInterval * 2) + _random.Below(_options.RoundBackoff * Math.Min(ballot.RoundsTaken, 8));
+        ballot.RoundNotBefore = now.Now + (_options.RetryInterval * 2)
+            + _random.Below(_options.RoundBackoff * Math.Min(ballot.RoundsTaken, 8));
         Schedule(ballot, ballot.RoundNotBefore);
         Figures.RoundsTaken++;
         _host.RoundTaken(ballot.Tag, round);
@@ -316,7 +319,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>A tag is rejected for good: recorded, its record dropped, those who must know told until they acknowledge. Returns the record's position.</summary>
+    /// <summary>A tag is rejected for good: recorded, its record dropped, those who must know told until they acknowledge. Returns the
+    /// record's position.</summary>
     private ulong Bury(Tag tag, Tag successor, VoterSet toTell, Moment now)
     {
         toTell = toTell.Without(_bit);
@@ -350,7 +354,8 @@ public sealed partial class VectorExchange
         if (attempt is { HasAnswered: false, Phase: AttemptPhase.Pushing or AttemptPhase.Exchanging })
         {
             attempt.Phase = AttemptPhase.Reserving;
-            WhenDurable(position, _ => Reject(attempt, RejectionReason.Resolved, "the submission was given up by a resolution round; try again"));
+            WhenDurable(position, _ =>
+                Reject(attempt, RejectionReason.Resolved, "the submission was given up by a resolution round; try again"));
         }
 
         Settle(tag, TagState.Rejected, successor, now);

@@ -3,10 +3,12 @@ namespace Carillon.Protocols.VectorExchange;
 /// <summary>How vector exchange behaves; the defaults are the design's.</summary>
 public sealed record VectorExchangeOptions
 {
-    /// <summary>True: each server is asked whether it is there before a submission goes on (step 202, "active"); false: membership's word is taken.</summary>
+    /// <summary>True: each server is asked whether it is there before a submission goes on (step 202, "active"); false: membership's word
+    /// is taken.</summary>
     public bool ActiveConnectivity { get; init; }
 
-    /// <summary>Longest wait for a push quorum, beside the size's share. Too low: slow disks reject; too high: clients wait for the dead.</summary>
+    /// <summary>Longest wait for a push quorum, beside the size's share. Too low: slow disks reject; too high: clients wait for the
+    /// dead.</summary>
     public TimeSpan PushTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Bytes per second that a push may be slow as; adds size / rate to the timeout.</summary>
@@ -15,7 +17,8 @@ public sealed record VectorExchangeOptions
     /// <summary>After this without consensus the client is told "outcome unknown" (step 216); the exchange goes on.</summary>
     public TimeSpan ExchangeTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>First wait before an unfinished vector is passed on again. Too low: traffic; too high: a lost message costs that long.</summary>
+    /// <summary>First wait before an unfinished vector is passed on again. Too low: traffic; too high: a lost message costs that
+    /// long.</summary>
     public TimeSpan ResendFirst { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>Longest wait between two of them; the wait doubles from first to last.</summary>

@@ -46,7 +46,8 @@ public sealed class DatagramChannel : IAsyncDisposable
     /// <param name="loggers">Where to log.</param>
     /// <exception cref="ArgumentException">The options have faults.</exception>
     public DatagramChannel(
-        DatagramOptions options, ServerIdentity self, ClusterKeys keys, ClusterConfiguration configuration, IDatagramHandler handler, ILoggerFactory loggers)
+        DatagramOptions options, ServerIdentity self, ClusterKeys keys, ClusterConfiguration configuration, IDatagramHandler handler,
+            ILoggerFactory loggers)
     {
         if (options.Validate() is { Count: > 0 } faults)
         {
@@ -162,7 +163,8 @@ public sealed class DatagramChannel : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
 
-    private IEnumerable<ServerRecord> PeersOf(ClusterConfiguration configuration) => configuration.Servers.Where(server => server.Name != _self);
+    private IEnumerable<ServerRecord> PeersOf(ClusterConfiguration configuration) =>
+        configuration.Servers.Where(server => server.Name != _self);
 
     private Socket Open(IPEndPoint endPoint, bool shared)
     {
@@ -188,7 +190,8 @@ public sealed class DatagramChannel : IAsyncDisposable
 
                 socket.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.MulticastTimeToLive, _options.GroupTimeToLive);
                 socket.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.MulticastLoopback, true);
-                socket.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.MulticastInterface, _options.Listen.Address.GetAddressBytes());
+                socket.SetSocketOption(
+                    SocketOptionLevel.IP, SocketOptionName.MulticastInterface, _options.Listen.Address.GetAddressBytes());
             }
 
             socket.Bind(endPoint);
@@ -207,7 +210,8 @@ public sealed class DatagramChannel : IAsyncDisposable
         try
         {
             socket = Open(OperatingSystem.IsWindows() ? new IPEndPoint(_options.Listen.Address, group.Port) : group, shared: true);
-            socket.SetSocketOption(SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(group.Address, _options.Listen.Address));
+            socket.SetSocketOption(
+                SocketOptionLevel.IP, SocketOptionName.AddMembership, new MulticastOption(group.Address, _options.Listen.Address));
             return socket;
         }
         catch (SocketException failure)

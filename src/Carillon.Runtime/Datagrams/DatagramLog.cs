@@ -24,10 +24,12 @@ internal static partial class DatagramLog
 /// <summary>Figures of the datagrams.</summary>
 internal static class DatagramMetrics
 {
-    public static readonly Counter<long> Sent = CarillonMeter.Instance.CreateCounter<long>("carillon.datagram.sent", description: "Datagrams sent");
+    public static readonly Counter<long> Sent =
+        CarillonMeter.Instance.CreateCounter<long>("carillon.datagram.sent", description: "Datagrams sent");
 
     public static readonly Counter<long> Errors =
-        CarillonMeter.Instance.CreateCounter<long>("carillon.datagram.errors", description: "Datagrams that the system did not take, or errors it told of");
+        CarillonMeter.Instance.CreateCounter<long>(
+            "carillon.datagram.errors", description: "Datagrams that the system did not take, or errors it told of");
 
     public static readonly Counter<long> Received =
         CarillonMeter.Instance.CreateCounter<long>("carillon.datagram.received", description: "Datagrams received, by what became of them");

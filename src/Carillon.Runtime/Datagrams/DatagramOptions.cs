@@ -8,22 +8,28 @@ namespace Carillon.Runtime.Datagrams;
 /// <summary>Sockets and bounds of the datagrams of one server.</summary>
 public sealed record DatagramOptions
 {
-    /// <summary>Port of multicast groups, the same at all servers: they may differ in their own ports, as on one machine they must.</summary>
+    /// <summary>Port of multicast groups, the same at all servers: they may differ in their own ports, as on one machine they
+    /// must.</summary>
     public const int DefaultGroupPort = 7413;
 
-    /// <summary>Where datagrams to this server alone arrive; port 0 takes a free one. The group is joined on this address's interface.</summary>
+    /// <summary>Where datagrams to this server alone arrive; port 0 takes a free one. The group is joined on this address's
+    /// interface.</summary>
     public required IPEndPoint Listen { get; init; }
 
-    /// <summary>The multicast group, or null for none. It must be IPv4, and administratively scoped if it is not to leave the site (RFC 2365).</summary>
+    /// <summary>The multicast group, or null for none. It must be IPv4, and administratively scoped if it is not to leave the site (RFC
+    /// 2365).</summary>
     public IPEndPoint? Group { get; init; }
 
-    /// <summary>Routers that a multicast datagram may pass. 1 keeps it in its network. Too high: other sites' servers are bothered.</summary>
+    /// <summary>Routers that a multicast datagram may pass. 1 keeps it in its network. Too high: other sites' servers are
+    /// bothered.</summary>
     public int GroupTimeToLive { get; init; } = 1;
 
-    /// <summary>Bytes that the kernel is asked to hold for a socket in each direction; it may give less (net.core.rmem_max). Too low: bursts are lost.</summary>
+    /// <summary>Bytes that the kernel is asked to hold for a socket in each direction; it may give less (net.core.rmem_max). Too low:
+    /// bursts are lost.</summary>
     public int SocketBufferBytes { get; init; } = 4 << 20;
 
-    /// <summary>The group of a cluster: one of 239.192.0.0/16 by the cluster's name, so that clusters of one network do not hear each other.</summary>
+    /// <summary>The group of a cluster: one of 239.192.0.0/16 by the cluster's name, so that clusters of one network do not hear each
+    /// other.</summary>
     public static IPEndPoint GroupOf(string cluster)
     {
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes("carillon multicast group\n" + cluster));

@@ -73,7 +73,8 @@ public sealed class EventLoop<TWork>
         }
     }
 
-    /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the loop's own.</summary>
+    /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the
+    /// loop's own.</summary>
     public async ValueTask<bool> PostAsync(TWork work, CancellationToken cancellation = default)
     {
         Invariant.That(!IsCurrent, "the event loop never waits for room in its own queue");
@@ -248,7 +249,8 @@ public sealed class EventLoop<TWork>
 /// <summary>Figures of event loops, by name.</summary>
 internal static class LoopMetrics
 {
-    public static readonly Counter<long> Items = CarillonMeter.Instance.CreateCounter<long>("carillon.loop.items", description: "Items handled");
+    public static readonly Counter<long> Items =
+        CarillonMeter.Instance.CreateCounter<long>("carillon.loop.items", description: "Items handled");
 
     public static readonly Counter<long> Batches =
         CarillonMeter.Instance.CreateCounter<long>("carillon.loop.batches", description: "Batches, each followed by its outputs");

@@ -12,7 +12,8 @@ public sealed record EventLoopOptions
     /// </summary>
     public int QueueLimit { get; init; } = 8192;
 
-    /// <summary>Items handled before outputs leave. Too low: flushes and writes are shared by few. Too high: the first item's answer waits for the last.</summary>
+    /// <summary>Items handled before outputs leave. Too low: flushes and writes are shared by few. Too high: the first item's answer waits
+    /// for the last.</summary>
     public int BatchLimit { get; init; } = 256;
 
     /// <summary>All faults of these options; empty if there is none.</summary>

@@ -2,7 +2,8 @@ using Carillon.Protocols;
 
 namespace Carillon.Runtime.Loop;
 
-/// <summary>What an <see cref="EventLoop{TWork}"/> drives. Every call comes from the loop's one thread, so an implementation needs no locks.</summary>
+/// <summary>What an <see cref="EventLoop{TWork}"/> drives. Every call comes from the loop's one thread, so an implementation needs no
+/// locks.</summary>
 /// <typeparam name="TWork">One queued item; a struct, so that queueing it allocates nothing.</typeparam>
 public interface IEventLoopHandler<TWork>
     where TWork : struct
@@ -17,6 +18,7 @@ public interface IEventLoopHandler<TWork>
     /// <returns>When to be called again though nothing was posted; <see cref="Instant.Never"/> for no deadline.</returns>
     Instant Settle(Moment moment);
 
-    /// <summary>The loop ended by an exception before this item was handled: gives back what it holds and answers who waits for it.</summary>
+    /// <summary>The loop ended by an exception before this item was handled: gives back what it holds and answers who waits for
+    /// it.</summary>
     void Abandon(in TWork work);
 }

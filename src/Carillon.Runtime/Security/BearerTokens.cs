@@ -47,7 +47,8 @@ public sealed class BearerTokens
     /// <summary>These tokens without the one of that name.</summary>
     public BearerTokens Without(string name) => new(_entries.RemoveAll(entry => entry.Name == name));
 
-    /// <summary>The name of a token that somebody shows, or null. It takes the same time whichever it is and how much of it is right.</summary>
+    /// <summary>The name of a token that somebody shows, or null. It takes the same time whichever it is and how much of it is
+    /// right.</summary>
     public string? Find(string presented)
     {
         if (presented.Length is 0 or > MaxPresented)
@@ -70,7 +71,8 @@ public sealed class BearerTokens
 
     /// <summary>Writes a line per token (name, space, 64 hexadecimal digits), mode 0600.</summary>
     public void Save(string directory) =>
-        SecretFile.Write(Path.Combine(directory, File), string.Concat(_entries.Select(entry => $"{entry.Name} {Convert.ToHexStringLower(entry.Hash)}\n")));
+        SecretFile.Write(Path.Combine(directory, File),
+            string.Concat(_entries.Select(entry => $"{entry.Name} {Convert.ToHexStringLower(entry.Hash)}\n")));
 
     /// <summary>Reads what <see cref="Save"/> wrote.</summary>
     /// <exception cref="SecurityFileException">Missing, open to others, or damaged.</exception>
@@ -81,7 +83,8 @@ public sealed class BearerTokens
         foreach (string line in SecretFile.Read(path).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
             byte[] hash = new byte[SHA256.HashSizeInBytes];
-            if (line.Split(' ') is not [var name, { Length: SHA256.HashSizeInBytes * 2 } digits] || !IsName(name) || entries.Count == MaxTokens
+            if (line.Split(' ') is not [var name, { Length: SHA256.HashSizeInBytes * 2 } digits] || !IsName(name)
+                || entries.Count == MaxTokens
                 || Convert.FromHexString(digits, hash, out _, out _) != System.Buffers.OperationStatus.Done)
             {
                 throw new SecurityFileException($"{path} is damaged: each line is a name and 64 hexadecimal digits.");

@@ -21,7 +21,8 @@ public sealed record CertificateName(string Cluster, string Role, NodeId Name)
 
     private const string Scheme = "carillon";
 
-    /// <summary>1-63 characters of a-z, 0-9, '-' and '.', the first a letter or digit: fit for a URI, a path and a multicast group's seed.</summary>
+    /// <summary>1-63 characters of a-z, 0-9, '-' and '.', the first a letter or digit: fit for a URI, a path and a multicast group's
+    /// seed.</summary>
     public static bool IsClusterName(string name) =>
         name.Length is > 0 and <= MaxClusterLength && char.IsAsciiLetterOrDigit(name[0])
         && name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
@@ -33,7 +34,8 @@ public sealed record CertificateName(string Cluster, string Role, NodeId Name)
     public static CertificateName? Parse(string text)
     {
         string[] parts = text.Split(':');
-        return parts is [Scheme, var cluster, { Length: > 0 } role, var name] && IsClusterName(cluster) && NodeId.TryParse(name, out NodeId id)
+        return parts is [Scheme, var cluster, { Length: > 0 } role, var name] && IsClusterName(cluster)
+            && NodeId.TryParse(name, out NodeId id)
             ? new CertificateName(cluster, role, id)
             : null;
     }

@@ -46,13 +46,16 @@ public sealed class ClusterAuthority : IDisposable
     {
         if (!CertificateName.IsClusterName(cluster))
         {
-            throw new ArgumentException($"'{cluster}' is not a cluster name: use 1-{CertificateName.MaxClusterLength} of a-z 0-9 - .", nameof(cluster));
+            throw new ArgumentException(
+                $"'{cluster}' is not a cluster name: use 1-{CertificateName.MaxClusterLength} of a-z 0-9 - .", nameof(cluster));
         }
 
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new($"CN=Carillon authority of {cluster}", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, 0, critical: true));
-        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
+        request.CertificateExtensions.Add(
+            new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: true, 0, critical: true));
+        request.CertificateExtensions.Add(
+            new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, critical: true));
         request.CertificateExtensions.Add(new X509SubjectKeyIdentifierExtension(request.PublicKey, critical: false));
         return new ClusterAuthority(cluster, request.CreateSelfSigned(now - Backdated, now + Lifetime));
     }
@@ -66,10 +69,13 @@ public sealed class ClusterAuthority : IDisposable
     {
         using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new($"CN={name.Name}", key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: false, hasPathLengthConstraint: false, 0, critical: true));
+        request.CertificateExtensions.Add(
+            new X509BasicConstraintsExtension(certificateAuthority: false, hasPathLengthConstraint: false, 0, critical: true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, critical: true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(ServerAuthentication), new Oid(ClientAuthentication)], critical: false));
-        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(_certificate, includeKeyIdentifier: true, includeIssuerAndSerial: false));
+        request.CertificateExtensions.Add(
+            new X509EnhancedKeyUsageExtension([new Oid(ServerAuthentication), new Oid(ClientAuthentication)], critical: false));
+        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(
+            _certificate, includeKeyIdentifier: true, includeIssuerAndSerial: false));
         SubjectAlternativeNameBuilder names = new();
         names.AddUri(new Uri(name.ToString()));
         request.CertificateExtensions.Add(names.Build());
@@ -116,7 +122,8 @@ internal static class CertificateFiles
         }
         catch (Exception failure) when (failure is CryptographicException or ArgumentException)
         {
-            throw new SecurityFileException($"{certificateFile} and {keyFile} are not a certificate and its key in PEM form: {failure.Message}", failure);
+            throw new SecurityFileException(
+                $"{certificateFile} and {keyFile} are not a certificate and its key in PEM form: {failure.Message}", failure);
         }
     }
 

@@ -41,7 +41,8 @@ public sealed class ClusterKeys
 
     /// <summary>A line per key, the sealing one first: its epoch, a space, 64 hexadecimal digits.</summary>
     internal string ToText() =>
-        string.Concat(_keys.Select(key => string.Create(CultureInfo.InvariantCulture, $"{key.Epoch} {Convert.ToHexStringLower(key.Secret)}\n")));
+        string.Concat(_keys.Select(
+            key => string.Create(CultureInfo.InvariantCulture, $"{key.Epoch} {Convert.ToHexStringLower(key.Secret)}\n")));
 
     /// <summary>Reads that form, or says no.</summary>
     internal static ClusterKeys? Parse(string text)
@@ -51,7 +52,8 @@ public sealed class ClusterKeys
         {
             byte[] secret = new byte[ClusterKey.SecretSize];
             if (line.Split(' ') is not [var number, { Length: ClusterKey.SecretSize * 2 } digits]
-                || !uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint epoch) || keys.Exists(key => key.Epoch == epoch)
+                || !uint.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out uint epoch)
+                    || keys.Exists(key => key.Epoch == epoch)
                 || Convert.FromHexString(digits, secret, out _, out _) != OperationStatus.Done)
             {
                 return null;

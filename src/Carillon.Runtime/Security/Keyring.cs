@@ -31,7 +31,8 @@ public sealed class Keyring : IDisposable
         Authority = authority;
         Certificate = certificate;
         Keys = keys;
-        _name = CertificateName.Of(certificate) ?? throw new SecurityFileException("This server's certificate names no server of a Carillon cluster.");
+        _name = CertificateName.Of(certificate) ?? throw new SecurityFileException(
+            "This server's certificate names no server of a Carillon cluster.");
         if (_name.Role != CertificateName.Server)
         {
             throw new SecurityFileException($"This server's certificate is one of a {_name.Role}, not of a server.");
@@ -151,7 +152,8 @@ public sealed class Keyring : IDisposable
         }
 
         X509ChainStatusFlags status = chain.ChainStatus.Aggregate(X509ChainStatusFlags.NoError, (all, one) => all | one.Status);
-        if ((status & (X509ChainStatusFlags.PartialChain | X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.NotSignatureValid)) != X509ChainStatusFlags.NoError)
+        if ((status & (X509ChainStatusFlags.PartialChain | X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.NotSignatureValid))
+            != X509ChainStatusFlags.NoError)
         {
             return "its certificate is not signed by this cluster's authority";
         }

@@ -32,7 +32,8 @@ public static class SecretFile
     }
 
     /// <summary>Reads a text, and refuses a file that others than its owner may read or write.</summary>
-    /// <exception cref="SecurityFileException">It is missing, open to others, too large or unreadable; the message says what to do.</exception>
+    /// <exception cref="SecurityFileException">It is missing, open to others, too large or unreadable; the message says what to
+    /// do.</exception>
     public static string Read(string path)
     {
         try

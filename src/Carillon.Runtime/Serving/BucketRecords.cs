@@ -6,7 +6,8 @@ using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
 
-/// <summary>Submissions about buckets: each bucket is an object of the bucket <c>.system</c>, named by it, whose content is its settings.</summary>
+/// <summary>Submissions about buckets: each bucket is an object of the bucket <c>.system</c>, named by it, whose content is its
+/// settings.</summary>
 internal static class BucketRecords
 {
     public static SubmitRequest Put(string bucket, BucketSettings settings, bool replace, string key)

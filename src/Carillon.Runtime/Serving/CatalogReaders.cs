@@ -3,7 +3,8 @@ using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
 
-/// <summary>A few catalog readers for the gateway's threads; each is used by one thread at a time, and made when all others are busy.</summary>
+/// <summary>A few catalog readers for the gateway's threads; each is used by one thread at a time, and made when all others are
+/// busy.</summary>
 internal sealed class CatalogReaders(Func<CatalogReader> open) : IDisposable
 {
     // More than this many are not kept: each has a page cache.

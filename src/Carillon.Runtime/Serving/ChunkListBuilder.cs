@@ -4,7 +4,8 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Runtime.Serving;
 
-/// <summary>Collects an object's chunk references; where they are too many for the manifest, in parts that become chunks themselves.</summary>
+/// <summary>Collects an object's chunk references; where they are too many for the manifest, in parts that become chunks
+/// themselves.</summary>
 internal sealed class ChunkListBuilder
 {
     // References of one part: a 1 MiB chunk's worth, whatever the bucket's chunk size is.

@@ -78,7 +78,8 @@ internal sealed class EntryServer : IEntryServer, IDisposable
             : await Ask<ReadOutcome>((node, now, answer) => node.Read(name, now, answer));
     }
 
-    public async Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
+    public async Task WriteContentAsync(
+        ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
     {
         Interlocked.Increment(ref _downloads);
         try
@@ -145,7 +146,8 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     internal async Task<T> Ask<T>(Action<ServerNode, Moment, Action<T>> call)
     {
         var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        LoopWork work = LoopWork.Call((node, now) => call(node, now, answer => result.TrySetResult(answer)), defect => result.TrySetException(defect));
+        LoopWork work = LoopWork.Call(
+            (node, now) => call(node, now, answer => result.TrySetResult(answer)), defect => result.TrySetException(defect));
         if (!_world.Loop.TryPost(work) && !await _world.Loop.PostAsync(work))
         {
             throw new OperationCanceledException("The server is stopping.");

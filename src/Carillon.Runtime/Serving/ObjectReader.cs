@@ -9,7 +9,8 @@ using Carillon.Protocols.Wire;
 namespace Carillon.Runtime.Serving;
 
 /// <summary>
-/// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte of it
+/// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte
+/// of it
 /// leaves. The next chunk is fetched while one is written.
 /// </summary>
 internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBufferPool buffers)
@@ -51,12 +52,14 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
         {
             if (ahead is not null)
             {
-                _ = ahead.ContinueWith(static t => t.Result.Release(), cancellation, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                _ = ahead.ContinueWith(
+                    static t => t.Result.Release(), cancellation, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
             }
         }
     }
 
-    private async Task WritePieceAsync(Task<ChunkBuffer> fetched, (ChunkReference Chunk, int From, int Count) piece, PipeWriter output, CancellationToken cancellation)
+    private async Task WritePieceAsync(
+        Task<ChunkBuffer> fetched, (ChunkReference Chunk, int From, int Count) piece, PipeWriter output, CancellationToken cancellation)
     {
         ChunkBuffer stored = await fetched;
         try
@@ -105,7 +108,8 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
 
     /// <summary>The chunks that a range touches, with the run of each.</summary>
     private async IAsyncEnumerable<(ChunkReference Chunk, int From, int Count)> PiecesAsync(
-        ObjectManifest manifest, long offset, long length, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+        ObjectManifest manifest, long offset, long length,
+            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
     {
         long end = offset + length;
         long at = 0;

@@ -12,8 +12,10 @@ using Carillon.Storage.Catalogs;
 namespace Carillon.Runtime.Serving;
 
 /// <summary>
-/// Turns a body into a manifest: small content is kept in it, larger is cut into chunks that are hashed, compressed where asked and worth it, and
-/// stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once, so memory does
+/// Turns a body into a manifest: small content is kept in it, larger is cut into chunks that are hashed, compressed where asked and worth
+/// it, and
+/// stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once, so
+/// memory does
 /// not grow with the body, and a slow replica slows the sender down.
 /// </summary>
 internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers, ClusterConfiguration configuration)
@@ -35,7 +37,8 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
         }
         catch (TimeoutException unavailable)
         {
-            return new StoreOutcome.Refused(RejectionReason.NoQuorum, $"bucket '{bucket}' is not known here, and no quorum could be asked: {unavailable.Message}");
+            return new StoreOutcome.Refused(
+                RejectionReason.NoQuorum, $"bucket '{bucket}' is not known here, and no quorum could be asked: {unavailable.Message}");
         }
 
         if (settings is null)
@@ -71,10 +74,13 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
         Tag tag = upload;
         if (tag.IsNone)
         {
-            (Tag? begun, RejectionReason fault) = await server.Ask<(Tag? Tag, RejectionReason Fault)>((node, now, answer) => node.BeginUpload(now, (t, f) => answer((t, f))));
+            (Tag? begun, RejectionReason fault) =
+                await server.Ask<(Tag? Tag, RejectionReason Fault)>((node, now, answer) => node.BeginUpload(now, (t, f) => answer((t, f))));
             if (begun is not { } opened)
             {
-                return new StoreOutcome.Refused(fault, fault == RejectionReason.NoQuorum ? "too few entry servers are connected" : "no upload can be begun here at present");
+                return new StoreOutcome.Refused(fault, fault == RejectionReason.NoQuorum
+                    ? "too few entry servers are connected"
+                    : "no upload can be begun here at present");
             }
 
             tag = opened;
@@ -152,7 +158,8 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
     }
 
     /// <summary>A run of references becomes a chunk itself (a list longer than 64 KiB is stored as chunks).</summary>
-    private async Task StoreListPartAsync(ChunkListBuilder references, UploadRun run, BucketSettings settings, CancellationToken cancellation)
+    private async Task StoreListPartAsync(
+        ChunkListBuilder references, UploadRun run, BucketSettings settings, CancellationToken cancellation)
     {
         byte[] part = references.TakePart();
         if (part.Length == 0)
@@ -167,7 +174,8 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
         await run.PutAsync(reference, stored, Window);
     }
 
-    private async Task<(ChunkReference Reference, ChunkBuffer Stored)> SealAsync(PooledChunk buffer, int filled, Compression compression, CancellationToken cancellation)
+    private async Task<(ChunkReference Reference, ChunkBuffer Stored)> SealAsync(
+        PooledChunk buffer, int filled, Compression compression, CancellationToken cancellation)
     {
         if (compression != Compression.None)
         {
@@ -190,7 +198,9 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
         while (filled < into.Length)
         {
             ReadResult read = await body.ReadAsync(cancellation);
-            ReadOnlySequence<byte> take = read.Buffer.Length <= into.Length - filled ? read.Buffer : read.Buffer.Slice(0, into.Length - filled);
+            ReadOnlySequence<byte> take = read.Buffer.Length <= into.Length - filled
+                ? read.Buffer
+                : read.Buffer.Slice(0, into.Length - filled);
             take.CopyTo(into.Span[filled..]);
             filled += (int)take.Length;
             body.AdvanceTo(take.End);

@@ -11,7 +11,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Runtime.Serving;
 
 /// <summary>
-/// The world that a node of a real server lives in: tunnels, datagrams, storage lanes, and the event loop that drives it. The node is attached
+/// The world that a node of a real server lives in: tunnels, datagrams, storage lanes, and the event loop that drives it. The node is
+/// attached
 /// after the world is made, and before anything runs.
 /// </summary>
 internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHandler, IDatagramHandler, IDisposable
@@ -57,7 +58,8 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     void IWorld.Run(StorageWork work) => _lanes.Run(work);
 
-    bool IWorld.SendChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkBuffer body) => _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, body);
+    bool IWorld.SendChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkBuffer body) =>
+        _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, body);
 
     bool IWorld.SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkId chunk) =>
         _node.Chunks.TryLocate(chunk, out ChunkLocation location)
@@ -77,7 +79,8 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     {
         switch (occurrence.Kind)
         {
-            case NodeEventKind.StorageTrouble or NodeEventKind.NotVoting or NodeEventKind.BadMessage or NodeEventKind.ChunkDamaged or NodeEventKind.ClockQuarantine:
+            case NodeEventKind.StorageTrouble or NodeEventKind.NotVoting or NodeEventKind.BadMessage or NodeEventKind.ChunkDamaged
+                or NodeEventKind.ClockQuarantine:
                 ServerLog.Trouble(_logger, occurrence.Kind, occurrence.Peer.Name, occurrence.Detail);
                 break;
             default:
@@ -86,7 +89,8 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
         }
     }
 
-    /// <summary>Reads a stored chunk into a buffer of the pool and verifies it; null, and the node told, where it is not what its name says.</summary>
+    /// <summary>Reads a stored chunk into a buffer of the pool and verifies it; null, and the node told, where it is not what its name
+    /// says.</summary>
     public async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location)
     {
         using PooledChunk buffer = await _buffers.RentAsync((int)location.Length);

@@ -25,10 +25,12 @@ namespace Carillon.Runtime.Serving;
 /// <param name="Loop">The event loop's settings.</param>
 /// <param name="WallOffset">Added to the wall clock; for tests of clocks only.</param>
 public sealed record ServerHostOptions(
-    ClusterConfiguration Configuration, NodeId Name, string DataFolder, Keyring Keyring, IPAddress Listen, NodeOptions Node, EventLoopOptions Loop,
+    ClusterConfiguration Configuration, NodeId Name, string DataFolder, Keyring Keyring, IPAddress Listen, NodeOptions Node,
+        EventLoopOptions Loop,
     TimeSpan WallOffset = default);
 
-/// <summary>One running server, without its HTTP interface: stores, node, event loop, tunnels, datagrams; started and stopped in one way.</summary>
+/// <summary>One running server, without its HTTP interface: stores, node, event loop, tunnels, datagrams; started and stopped in one
+/// way.</summary>
 public sealed class ServerHost : IAsyncDisposable
 {
     /// <summary>Memory that chunks on their way may take in all.</summary>
@@ -65,9 +67,11 @@ public sealed class ServerHost : IAsyncDisposable
         ServerRecord record = options.Configuration.Find(options.Name)!;
         var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, options.Configuration.Version);
         _tunnel = new Tunnel(
-            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers, loggers);
+            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers,
+                loggers);
         _datagrams = new DatagramChannel(
-            new DatagramOptions { Listen = new IPEndPoint(options.Listen, record.DatagramPort), Group = DatagramOptions.GroupOf(options.Configuration.Cluster) },
+            new DatagramOptions { Listen = new IPEndPoint(options.Listen, record.DatagramPort),
+                Group = DatagramOptions.GroupOf(options.Configuration.Cluster) },
             _node.Self, options.Keyring.Keys, options.Configuration, _world, loggers);
         _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);
@@ -99,7 +103,8 @@ public sealed class ServerHost : IAsyncDisposable
         }
     }
 
-    /// <summary>An orderly stop: submissions on their way are finished, then everything ends. The gateway has stopped taking requests before.</summary>
+    /// <summary>An orderly stop: submissions on their way are finished, then everything ends. The gateway has stopped taking requests
+    /// before.</summary>
     public async Task StopAsync()
     {
         if (Interlocked.Exchange(ref _stopped, 1) != 0)
@@ -133,7 +138,8 @@ public sealed class ServerHost : IAsyncDisposable
         }
         catch (IOException inUse)
         {
-            throw new IOException($"The data directory {folder} is in use by another process: stop that one, or name another directory.", inUse);
+            throw new IOException(
+                $"The data directory {folder} is in use by another process: stop that one, or name another directory.", inUse);
         }
     }
 
@@ -144,14 +150,17 @@ public sealed class ServerHost : IAsyncDisposable
         _world.Loop.Start();
         _tunnel.Configure(
             options.Configuration.Version,
-            [.. options.Configuration.Servers.Where(s => s.Name != options.Name).Select(s => new TunnelTarget(s.Name, s.Host, s.TunnelPort))]);
+            [.. options.Configuration.Servers.Where(s => s.Name != options.Name).Select(
+                s => new TunnelTarget(s.Name, s.Host, s.TunnelPort))]);
         _reporting = ReportLoadAsync();
         ServerRecord record = options.Configuration.Find(options.Name)!;
         ServerLog.Up(
-            _logger, options.Name.Name, _node.Self.Incarnation.Value, options.Configuration.Cluster, $"{record.Host}:{record.HttpPort}", _tunnel.EndPoint.ToString());
+            _logger, options.Name.Name, _node.Self.Incarnation.Value, options.Configuration.Cluster, $"{record.Host}:{record.HttpPort}",
+                _tunnel.EndPoint.ToString());
     }
 
-    /// <summary>Opens the catalog; one that is damaged is put aside, and made anew from the other servers while this one does not vote.</summary>
+    /// <summary>Opens the catalog; one that is damaged is put aside, and made anew from the other servers while this one does not
+    /// vote.</summary>
     private NodeStores OpenStores(ServerHostOptions options)
     {
         string path = Path.Combine(options.DataFolder, "catalog.db");

@@ -5,7 +5,8 @@ namespace Carillon.Runtime.Serving;
 /// <summary>What a server logs of itself.</summary>
 internal static partial class ServerLog
 {
-    [LoggerMessage(1, LogLevel.Information, "Server {Name} incarnation {Incarnation} of cluster '{Cluster}' is up: HTTP {Http}, tunnel {Tunnel}")]
+    [LoggerMessage(1, LogLevel.Information,
+        "Server {Name} incarnation {Incarnation} of cluster '{Cluster}' is up: HTTP {Http}, tunnel {Tunnel}")]
     public static partial void Up(ILogger logger, string name, ulong incarnation, string cluster, string http, string tunnel);
 
     [LoggerMessage(2, LogLevel.Information, "{Kind}: {Peer} {Detail}")]
@@ -23,6 +24,7 @@ internal static partial class ServerLog
     [LoggerMessage(6, LogLevel.Information, "Stopped")]
     public static partial void Stopped(ILogger logger);
 
-    [LoggerMessage(7, LogLevel.Warning, "The catalog could not be used and is made anew from the other servers; the old file is kept as {Kept}: {Reason}")]
+    [LoggerMessage(7, LogLevel.Warning,
+        "The catalog could not be used and is made anew from the other servers; the old file is kept as {Kept}: {Reason}")]
     public static partial void CatalogLost(ILogger logger, string kept, string reason);
 }

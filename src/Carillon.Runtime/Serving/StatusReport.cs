@@ -16,7 +16,9 @@ internal static class StatusReport
         ImmutableArray<MemberStatus> members = node.Members.Status();
         foreach (ServerRecord record in configuration.Servers)
         {
-            servers.Add(record.Name == node.Self.Name ? OfSelf(node, record) : OfPeer(record, members.FirstOrDefault(m => m.Name == record.Name)));
+            servers.Add(record.Name == node.Self.Name
+                ? OfSelf(node, record)
+                : OfPeer(record, members.FirstOrDefault(m => m.Name == record.Name)));
         }
 
         return new ClusterStatus(
@@ -59,13 +61,15 @@ internal static class StatusReport
         };
         LoadReport load = member.Load ?? default;
         return new ServerStatus(
-            record.Name, state, member.Incarnation.Value, Roles(record), member.Votes, member.RoundTrip?.TotalMilliseconds, member.Clock?.Offset.TotalMilliseconds,
+            record.Name, state, member.Incarnation.Value, Roles(record), member.Votes, member.RoundTrip?.TotalMilliseconds,
+                member.Clock?.Offset.TotalMilliseconds,
             (int)load.Downloads, (int)load.DiskQueue, (long)load.FreeBytes, address, note);
     }
 
     private static string Quarantine(ServerNode node, NodeId self) =>
         "this server's clock is off: " + string.Join(
-            ", ", node.Members.SkewReport().Where(s => s.Server == self).Select(s => FormattableString.Invariant($"{s.Offset.TotalSeconds:F1} s against {s.Against}")));
+            ", ", node.Members.SkewReport().Where(s => s.Server == self).Select(
+                s => FormattableString.Invariant($"{s.Offset.TotalSeconds:F1} s against {s.Against}")));
 
     private static ImmutableArray<string> Roles(ServerRecord record) =>
         [.. new[] { record.Entry ? "entry" : "", record.Storage ? "storage" : "" }.Where(r => r.Length > 0)];

@@ -18,12 +18,14 @@ internal sealed class UploadRun(EntryServer server, BucketSettings settings, Clu
     /// <summary>Why the upload failed, once it has.</summary>
     public StoreOutcome.Refused? Failure { get; private set; }
 
-    /// <summary>Starts a chunk's put; waits while more than <paramref name="window"/> are on their way. The buffer's release is the node's.</summary>
+    /// <summary>Starts a chunk's put; waits while more than <paramref name="window"/> are on their way. The buffer's release is the
+    /// node's.</summary>
     public async Task PutAsync(ChunkReference reference, ChunkBuffer stored, int window)
     {
         int minimum = settings.Minimum ?? configuration.Quorum.Size;
         int replicas = Math.Max(settings.Replicas, minimum);
-        _onTheirWay.Enqueue(server.Ask<ChunkPutOutcome>((node, now, answer) => node.PutChunk(Tag, reference.Id, stored, replicas, minimum, now, answer)));
+        _onTheirWay.Enqueue(server.Ask<ChunkPutOutcome>(
+            (node, now, answer) => node.PutChunk(Tag, reference.Id, stored, replicas, minimum, now, answer)));
         while (_onTheirWay.Count >= window)
         {
             await TakeAsync();

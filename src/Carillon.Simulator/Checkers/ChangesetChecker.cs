@@ -5,7 +5,8 @@ using Carillon.Storage.Catalogs;
 
 namespace Carillon.Simulator.Checkers;
 
-/// <summary>A changeset is never seen half: a page that shows one of its names with its UID shows none of the others with a lower one.</summary>
+/// <summary>A changeset is never seen half: a page that shows one of its names with its UID shows none of the others with a lower
+/// one.</summary>
 internal static class ChangesetChecker
 {
     /// <summary>Goes over all pages.</summary>
@@ -57,7 +58,8 @@ internal static class ChangesetChecker
                         "changeset", $"{where} shows {entry.Target} of {write}, and {operation.Target} still at {shown}");
                 }
 
-                if (operation.Kind == OperationKind.Put && !greatest.ContainsKey(operation.Target) && !WasDeletedLater(evidence, operation.Target, write))
+                if (operation.Kind == OperationKind.Put && !greatest.ContainsKey(operation.Target)
+                    && !WasDeletedLater(evidence, operation.Target, write))
                 {
                     throw Violation.Of("changeset", $"{where} shows {entry.Target} of {write}, and {operation.Target} not at all");
                 }
@@ -66,5 +68,6 @@ internal static class ChangesetChecker
     }
 
     private static bool WasDeletedLater(Evidence evidence, ObjectName name, KeyedWrite after) => evidence.Writes.Exists(
-        write => write.Key != after.Key && write.Operations.Any(operation => operation.Target == name && operation.Kind == OperationKind.Delete));
+        write => write.Key != after.Key
+            && write.Operations.Any(operation => operation.Target == name && operation.Kind == OperationKind.Delete));
 }

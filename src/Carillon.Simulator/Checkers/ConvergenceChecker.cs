@@ -12,12 +12,14 @@ internal static class ConvergenceChecker
     {
         foreach (ServerImage image in images)
         {
-            if (!image.RacedExists && image.Raced.FirstOrDefault(version => version is { IsCurrent: true, Kind: OperationKind.Put }) is { } orphan)
+            if (!image.RacedExists
+                && image.Raced.FirstOrDefault(version => version is { IsCurrent: true, Kind: OperationKind.Put }) is { } orphan)
             {
                 throw Violation.Of("bucket", $"at {image.Server} the removed bucket has {orphan.Target}");
             }
 
-            if (image.Digest != images[0].Digest || !Facts(image.Versions).SequenceEqual(Facts(images[0].Versions)) || !Facts(image.Raced).SequenceEqual(Facts(images[0].Raced))
+            if (image.Digest != images[0].Digest || !Facts(image.Versions).SequenceEqual(Facts(images[0].Versions))
+                || !Facts(image.Raced).SequenceEqual(Facts(images[0].Raced))
                 || image.RacedExists != images[0].RacedExists)
             {
                 throw Violation.TooSlow("convergence", Difference(images[0], image));
@@ -25,7 +27,8 @@ internal static class ConvergenceChecker
         }
     }
 
-    private static IEnumerable<(ObjectName Target, Tag Tag, OperationKind Kind, Digest Sha256, bool IsCurrent)> Facts(IEnumerable<ListedVersion> versions) =>
+    private static IEnumerable<(ObjectName Target, Tag Tag, OperationKind Kind, Digest Sha256, bool IsCurrent)> Facts(
+        IEnumerable<ListedVersion> versions) =>
         versions.Select(version => (version.Target, version.Tag, version.Kind, version.Sha256, version.IsCurrent));
 
     private static string Difference(ServerImage a, ServerImage b)
@@ -36,7 +39,9 @@ internal static class ConvergenceChecker
         string OnlyIn(HashSet<(ObjectName Target, Uid Uid)> one, HashSet<(ObjectName Target, Uid Uid)> other, NodeId who)
         {
             var only = one.Except(other).Order().ToList();
-            return only.Count == 0 ? "" : $"; only {who} has {only[0].Target} {only[0].Uid}{(only.Count > 1 ? $" and {only.Count - 1} more" : "")}";
+            return only.Count == 0
+                ? ""
+                : $"; only {who} has {only[0].Target} {only[0].Uid}{(only.Count > 1 ? $" and {only.Count - 1} more" : "")}";
         }
 
         return both + OnlyIn(inA, inB, a.Server) + OnlyIn(inB, inA, b.Server);

@@ -41,7 +41,8 @@ public sealed record HistoryEntry
     public required string Name { get; init; }
 
     /// <summary>
-    /// The value written, or read; null for "absent" (and for a delete). Any text that stands for the content: writers that use a value once
+    /// The value written, or read; null for "absent" (and for a delete). Any text that stands for the content: writers that use a value
+    /// once
     /// make the check both stronger and faster.
     /// </summary>
     public string? Value { get; init; }

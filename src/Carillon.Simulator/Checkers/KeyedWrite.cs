@@ -4,9 +4,11 @@ using Carillon.Simulator.Workloads;
 
 namespace Carillon.Simulator.Checkers;
 
-/// <summary>All writes of one idempotency key, which are one write: it may take effect once, from the first call on, and was done at the latest when the first "accepted" came.</summary>
+/// <summary>All writes of one idempotency key, which are one write: it may take effect once, from the first call on, and was done at the
+/// latest when the first "accepted" came.</summary>
 internal sealed record KeyedWrite(
-    string Key, string Client, ImmutableArray<PlannedOperation> Operations, LibraryVerdict Verdict, Tag Tag, Instant Invoked, Instant? Returned)
+    string Key, string Client, ImmutableArray<PlannedOperation> Operations, LibraryVerdict Verdict, Tag Tag, Instant Invoked,
+        Instant? Returned)
 {
     /// <summary>Joins a run's writes by key, in order of their first call.</summary>
     public static ImmutableArray<KeyedWrite> Join(IEnumerable<WriteRecord> writes)

@@ -43,7 +43,8 @@ public sealed record LinearizabilityVerdict(
             case LinearizabilityResult.Undecided:
                 return $"no verdict: the search for '{Name}' reached its limit";
             default:
-                text.Append(System.Globalization.CultureInfo.InvariantCulture, $"'{Name}' is not linearizable: {Line(Stuck!)} fits nowhere after");
+                text.Append(System.Globalization.CultureInfo.InvariantCulture,
+                    $"'{Name}' is not linearizable: {Line(Stuck!)} fits nowhere after");
                 break;
         }
 

@@ -8,8 +8,10 @@ namespace Carillon.Simulator.Checkers;
 /// memory of the configurations that were tried. A configuration is the set of operations done and the value; it is remembered by 128 bits.
 /// </summary>
 /// <remarks>
-/// Three reductions keep it fast, none changes the answer. A get that fits is done at once and never undone by itself, since it changes nothing.
-/// A write of unknown outcome whose value nobody read is left out: if an order with it exists, so does one without. A write of unknown outcome
+/// Three reductions keep it fast, none changes the answer. A get that fits is done at once and never undone by itself, since it changes
+/// nothing.
+/// A write of unknown outcome whose value nobody read is left out: if an order with it exists, so does one without. A write of unknown
+/// outcome
 /// whose value was read, and written by no other, was done when the first of those gets returned.
 /// </remarks>
 internal sealed class RegisterSearch
@@ -159,7 +161,8 @@ internal sealed class RegisterSearch
         }
     }
 
-    // Calls (even places) and returns (odd ones) in order of time; at one instant calls come first, so that what touches counts as overlapping.
+    // Calls (even places) and returns (odd ones) in order of time; at one instant calls come first, so that what touches counts as
+    // overlapping.
     private (int[] Next, int[] Previous) Link()
     {
         var places = new List<(long Time, bool IsReturn, int Place)>();

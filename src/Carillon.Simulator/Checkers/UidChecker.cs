@@ -5,7 +5,8 @@ using Carillon.Simulator.Workloads;
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// No UID is used twice, and later writes of a name have greater ones: one that was answered before another was asked for has the lower UID,
+/// No UID is used twice, and later writes of a name have greater ones: one that was answered before another was asked for has the lower
+/// UID,
 /// however wrong the clocks are.
 /// </summary>
 internal sealed class UidChecker
@@ -15,7 +16,8 @@ internal sealed class UidChecker
     /// <summary>A submission travels between servers.</summary>
     public void OnSubmission(Submission submission)
     {
-        if (!_seen.TryAdd(submission.Tag.Uid, (submission.Tag, submission.Hash)) && _seen[submission.Tag.Uid] != (submission.Tag, submission.Hash))
+        if (!_seen.TryAdd(submission.Tag.Uid, (submission.Tag, submission.Hash))
+            && _seen[submission.Tag.Uid] != (submission.Tag, submission.Hash))
         {
             throw Violation.Of(
                 "uid", $"{submission.Tag.Uid} is used twice: by {_seen[submission.Tag.Uid].Tag} and {submission.Tag} (key {submission.Key})");

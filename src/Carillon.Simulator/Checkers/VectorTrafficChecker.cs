@@ -13,7 +13,8 @@ internal sealed class VectorTrafficChecker(int servers)
     public void OnMessage(ReadOnlySpan<byte> bytes)
     {
         var reader = new WireReader(bytes);
-        if (MessageCodec.TryReadHead(ref reader, out MessageType type) && type == MessageType.Vector && Vector.TryRead(ref reader, out Vector vector))
+        if (MessageCodec.TryReadHead(ref reader, out MessageType type) && type == MessageType.Vector
+            && Vector.TryRead(ref reader, out Vector vector))
         {
             _vectors[vector.Tag] = _vectors.GetValueOrDefault(vector.Tag) + 1;
         }

@@ -3,7 +3,8 @@ using Carillon.Simulator.World;
 
 namespace Carillon.Simulator.Faults;
 
-/// <summary>Lets faults strike at random times, and takes them back: each after its own while, and all of them when the run turns to liveness.</summary>
+/// <summary>Lets faults strike at random times, and takes them back: each after its own while, and all of them when the run turns to
+/// liveness.</summary>
 internal sealed class FaultInjector
 {
     private readonly SimulatedWorld _world;
@@ -91,8 +92,10 @@ internal sealed class FaultInjector
             FaultKind.SlowLink => _network.SlowDown(Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
             FaultKind.MulticastLoss => _network.LoseMulticast(Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
             FaultKind.Garbage => _network.SendGarbage(server),
-            FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow => _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
-            FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite => _damageable.Contains(server.Place) && _disks.Damage(kind, server),
+            FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow =>
+                _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
+            FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite =>
+                _damageable.Contains(server.Place) && _disks.Damage(kind, server),
             FaultKind.ClockJump => _clocks.Jump(server),
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),

@@ -5,7 +5,8 @@ using Carillon.Protocols;
 namespace Carillon.Simulator.Faults;
 
 /// <summary>
-/// How often each kind of fault strikes, per second of true time and for the whole cluster, and how hard; drawn per seed, so that a kind that
+/// How often each kind of fault strikes, per second of true time and for the whole cluster, and how hard; drawn per seed, so that a kind
+/// that
 /// strikes at all does so between once and a dozen times in the run.
 /// </summary>
 internal sealed record FaultOptions
@@ -24,7 +25,8 @@ internal sealed record FaultOptions
     /// <summary>The longest partition.</summary>
     public TimeSpan PartitionMost { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Servers whose disks may be damaged for good: never so many that the rest is less than a quorum or holds no good copy.</summary>
+    /// <summary>Servers whose disks may be damaged for good: never so many that the rest is less than a quorum or holds no good
+    /// copy.</summary>
     public int DamageableDisks { get; init; }
 
     /// <summary>True: a minority stays down while the healed quorum must get on.</summary>

@@ -25,7 +25,8 @@ internal sealed class Connection(SimulatedWorld world, RandomSource random, Work
     public bool Healed { get; set; }
 
     /// <summary>
-    /// Asks one server. <paramref name="request"/> is run at the server and calls back there; <paramref name="done"/> is called once, at the client.
+    /// Asks one server. <paramref name="request"/> is run at the server and calls back there; <paramref name="done"/> is called once, at
+    /// the client.
     /// </summary>
     public void Ask<T>(
         SimulatedServer server, TimeSpan timeout, Action<INodeUnderTest, Moment, Action<T>> request, Action<AnswerEnd, T?> done)

@@ -186,7 +186,8 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
 
         if (random.Chance(0.3))
         {
-            Write([new PlannedOperation(OperationKind.Delete, new ObjectName(bucket, FormattableString.Invariant($"raced-{random.Below(2)}")), null, default, [])]);
+            Write([new PlannedOperation(
+                OperationKind.Delete, new ObjectName(bucket, FormattableString.Invariant($"raced-{random.Below(2)}")), null, default, [])]);
             return;
         }
 

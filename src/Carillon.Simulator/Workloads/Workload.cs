@@ -91,7 +91,8 @@ internal sealed class Workload
     }
 
     /// <summary>Runs a write.</summary>
-    public void Write(WriteRecord record, RandomSource random, Action done) => Write(record, random, random.Below(_world.Servers.Count), done);
+    public void Write(WriteRecord record, RandomSource random, Action done) =>
+        Write(record, random, random.Below(_world.Servers.Count), done);
 
     private void Write(WriteRecord record, RandomSource random, int place, Action done)
     {

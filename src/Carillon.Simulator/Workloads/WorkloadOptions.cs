@@ -38,7 +38,8 @@ internal sealed record WorkloadOptions
     /// <summary>Relative frequency of each action.</summary>
     public ActionMix Mix { get; init; } = new();
 
-    /// <summary>Draws a workload that takes about as long as the safety phase, in a few runs much less: then clients are at work all the time.</summary>
+    /// <summary>Draws a workload that takes about as long as the safety phase, in a few runs much less: then clients are at work all the
+    /// time.</summary>
     public static WorkloadOptions Draw(RandomSource random, TimeSpan duration)
     {
         bool hot = random.Chance(0.4);
@@ -90,7 +91,8 @@ internal sealed record ActionMix
     /// <summary>Draws a mix: something of most, now and then none of one.</summary>
     public static ActionMix Draw(RandomSource random) => new()
     {
-        Put = 5 + random.Below(10), Delete = random.Below(5), Changeset = random.Below(5), Get = 5 + random.Below(10), List = random.Below(4),
+        Put = 5 + random.Below(10), Delete = random.Below(5), Changeset = random.Below(5), Get = 5 + random.Below(10),
+            List = random.Below(4),
         Show = random.Below(3), Bucket = random.Chance(0.3) ? 1 + random.Below(3) : 0,
     };
 

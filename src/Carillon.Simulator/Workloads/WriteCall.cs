@@ -7,12 +7,15 @@ using Carillon.Simulator.World;
 namespace Carillon.Simulator.Workloads;
 
 /// <summary>
-/// One write as the client library does it: servers are tried in turn under one key, and their answers folded as "What rejected means" says:
-/// rejected only if every attempt that left was answered so, or one answer fenced the key; one that was lost makes it unknown for good, unless
+/// One write as the client library does it: servers are tried in turn under one key, and their answers folded as "What rejected means"
+/// says:
+/// rejected only if every attempt that left was answered so, or one answer fenced the key; one that was lost makes it unknown for good,
+/// unless
 /// another says accepted. An unknown one may be asked about afterwards.
 /// </summary>
 internal sealed class WriteCall(
-    SimulatedWorld world, Connection connection, RandomSource random, WorkloadOptions options, Evidence evidence, WriteRecord record, int place, Action done)
+    SimulatedWorld world, Connection connection, RandomSource random, WorkloadOptions options, Evidence evidence, WriteRecord record,
+        int place, Action done)
 {
     private const int MaxQuestions = 12;
 
@@ -123,7 +126,8 @@ internal sealed class WriteCall(
                 break;
             case (AnswerEnd.Answered, SubmitOutcome.Rejected { Reason: RejectionReason.KeyMismatch } mismatch):
                 throw new SimulationFailedException(
-                    FailureKind.Safety, "A5", $"{record} was answered 'key mismatch' ({mismatch.Detail}), but the key was never used for anything else");
+                    FailureKind.Safety, "A5",
+                        $"{record} was answered 'key mismatch' ({mismatch.Detail}), but the key was never used for anything else");
             case (AnswerEnd.Answered, SubmitOutcome.Rejected) or (AnswerEnd.NeverSent, _):
                 Rest();
                 break;

@@ -9,7 +9,8 @@ using Carillon.Storage.Log;
 
 namespace Carillon.Simulator.World;
 
-/// <summary>Reads a server's stores back from a copy of its durable image; the catalog only where the log does not have what is asked for.</summary>
+/// <summary>Reads a server's stores back from a copy of its durable image; the catalog only where the log does not have what is asked
+/// for.</summary>
 internal sealed class DurableImage : IDurableImage
 {
     private readonly NodeOptions _options;

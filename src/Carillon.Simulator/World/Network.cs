@@ -97,7 +97,8 @@ internal sealed class Network
 
     /// <summary>True if the sender's end believes that the tunnel is up.</summary>
     public bool IsOpen(NodeId from, NodeId to) =>
-        _places.TryGetValue(to, out int target) && _tunnels[_places[from], target] is { } tunnel && tunnel.Told[tunnel.EndOf(_places[from])] != 0;
+        _places.TryGetValue(to, out int target) && _tunnels[_places[from], target] is { } tunnel
+            && tunnel.Told[tunnel.EndOf(_places[from])] != 0;
 
     /// <summary>Sends a datagram to one server.</summary>
     public void SendDatagram(NodeId from, NodeId to, ReadOnlyMemory<byte> bytes)
@@ -186,7 +187,8 @@ internal sealed class Network
         }
     }
 
-    /// <summary>A server's process ended; its peers are told at once (its machine resets the connections) or after a timeout (it is dark).</summary>
+    /// <summary>A server's process ended; its peers are told at once (its machine resets the connections) or after a timeout (it is
+    /// dark).</summary>
     public void Stopped(int place, bool dark)
     {
         for (int other = 0; other < _ends.Count; other++)
@@ -446,7 +448,8 @@ internal sealed class Network
 
             int place = end == 0 ? tunnel.Low : tunnel.High;
             int side = end;
-            TimeSpan delay = notice ?? (_random.Chance(0.7) ? _random.Below(Conditions.Latency * 2) : _random.Below(Conditions.TunnelTimeoutMost));
+            TimeSpan delay = notice ?? (
+                _random.Chance(0.7) ? _random.Below(Conditions.Latency * 2) : _random.Below(Conditions.TunnelTimeoutMost));
             _queue.After(delay, () =>
             {
                 if (tunnel.Told[side] == told)

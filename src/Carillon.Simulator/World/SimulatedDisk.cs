@@ -181,7 +181,8 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
         inode.Flush();
     }
 
-    /// <summary>A name's change that waits for its folder's flush: a creation, a deletion (no inode), or a rename (with the old name).</summary>
+    /// <summary>A name's change that waits for its folder's flush: a creation, a deletion (no inode), or a rename (with the old
+    /// name).</summary>
     private readonly record struct DirectoryChange(string? From, string Name, SimulatedInode? Inode)
     {
         public void ApplyTo(SortedDictionary<string, SimulatedInode> names)

@@ -23,7 +23,8 @@ internal enum CrashStyle
 /// One file's bytes, twice: as its writers see them (the page cache), and as the disk has them. A flush makes the second like the first; a
 /// power cut makes the first like the second, except that any of the pages in between may have reached the disk, or a part of one.
 /// </summary>
-/// <remarks>Pages are shared between the two images until one is written, and a page of zeros is no page at all, so that prepared segments cost nothing.</remarks>
+/// <remarks>Pages are shared between the two images until one is written, and a page of zeros is no page at all, so that prepared segments
+/// cost nothing.</remarks>
 internal sealed class SimulatedInode
 {
     /// <summary>What a page cache writes back at once, in bytes.</summary>
@@ -109,7 +110,8 @@ internal sealed class SimulatedInode
     }
 
     /// <summary>
-    /// A flush that fails, as Linux does it: some pages reached the disk, the others are marked clean all the same, so that the next flush says
+    /// A flush that fails, as Linux does it: some pages reached the disk, the others are marked clean all the same, so that the next flush
+    /// says
     /// "success" and the disk never gets them.
     /// </summary>
     public void FailFlush(RandomSource random)

@@ -16,7 +16,8 @@ internal enum FailureKind
 /// <summary>Ends a run: something is wrong, and this says what.</summary>
 internal sealed class SimulationFailedException : Exception
 {
-    public SimulationFailedException(FailureKind kind, string rule, string message, Exception? inner = null) : base($"{rule}: {message}", inner)
+    public SimulationFailedException(FailureKind kind, string rule, string message, Exception? inner = null)
+        : base($"{rule}: {message}", inner)
     {
         Kind = kind;
         Rule = rule;

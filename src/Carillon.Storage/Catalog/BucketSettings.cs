@@ -21,7 +21,8 @@ public sealed record BucketSettings
 
     private const int MaxJsonBytes = 4096;
 
-    /// <summary>Servers that shall hold each chunk; never under <see cref="Minimum"/>. More survives more, and costs as much more disk.</summary>
+    /// <summary>Servers that shall hold each chunk; never under <see cref="Minimum"/>. More survives more, and costs as much more
+    /// disk.</summary>
     public int Replicas { get; init; } = 3;
 
     /// <summary>Servers that must have a chunk durably before its submission goes on; null for as many as the entry quorum.</summary>
@@ -30,7 +31,8 @@ public sealed record BucketSettings
     /// <summary>Puts kept of each name, from its next put on (<see cref="ObjectManifest.VersionsKept"/>); tombstones don't count.</summary>
     public int Versions { get; init; } = 10;
 
-    /// <summary>Bytes of a chunk before compression, 4 KiB to 64 MiB. Larger: less to keep track of; smaller: more is found twice.</summary>
+    /// <summary>Bytes of a chunk before compression, 4 KiB to 64 MiB. Larger: less to keep track of; smaller: more is found
+    /// twice.</summary>
     public int ChunkSize { get; init; } = 1 << 20;
 
     /// <summary>How chunks are compressed; skipped for a chunk that does not shrink.</summary>
@@ -164,7 +166,8 @@ public sealed record BucketSettings
     }
 
     private static int Number(ref Utf8JsonReader reader, string name) =>
-        reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int value) ? value : throw new JsonException($"{name} is a whole number");
+        reader.TokenType == JsonTokenType.Number
+            && reader.TryGetInt32(out int value) ? value : throw new JsonException($"{name} is a whole number");
 
     private static string Text(ref Utf8JsonReader reader, string name) =>
         reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw new JsonException($"{name} is a text");

@@ -8,12 +8,14 @@ using Carillon.Protocols.Wire;
 namespace Carillon.Storage.Catalogs;
 
 /// <summary>
-/// The state machine of agreed submissions: bucket/name → versions (3-vector-exchange.md, "Before the feed exists"), in SQLite. What it says
+/// The state machine of agreed submissions: bucket/name → versions (3-vector-exchange.md, "Before the feed exists"), in SQLite. What it
+/// says
 /// is a function of the set of tags applied, and of nothing else: not of their order, of clocks, or of what this server went through.
 /// This is the writer, used by one thread at a time; reads go through <see cref="CatalogReader"/>s.
 /// </summary>
 /// <remarks>
-/// <see cref="Apply"/> is one transaction, and survives the process; <see cref="MakeDurable"/> makes all before it survive a power cut, and comes
+/// <see cref="Apply"/> is one transaction, and survives the process; <see cref="MakeDurable"/> makes all before it survive a power cut, and
+/// comes
 /// before the segment log is cut. After an exception other than <see cref="StorageFault.Full"/> and <see cref="StorageFault.ReadOnly"/>,
 /// which change nothing, the catalog is not to be used again.
 /// </remarks>
@@ -114,7 +116,8 @@ public sealed class Catalog : IDisposable
             return;
         }
 
-        // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which a
+        // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which
+        // a
         // checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
         _database.Execute("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; UPDATE facts SET durable = durable + 1; COMMIT; PRAGMA synchronous = NORMAL");
         _database.Checkpoint();

@@ -140,7 +140,8 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
             var target = new ObjectName(_query.Bucket, Encoding.UTF8.GetString(_name));
             (string contentType, ImmutableArray<KeyValuePair<string, string>> metadata) = ManifestHead.Read(_rows.Bytes(5));
             return new ListedVersion(
-                target, tag.Uid, tag, (OperationKind)_rows.Number(2), _rows.Number(3), Digest.Read(_rows.Bytes(4)), isCurrent, contentType, metadata);
+                target, tag.Uid, tag, (OperationKind)_rows.Number(2), _rows.Number(3), Digest.Read(_rows.Bytes(4)), isCurrent, contentType,
+                    metadata);
         }
 
         private byte[] Start()

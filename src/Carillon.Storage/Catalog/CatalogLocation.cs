@@ -9,7 +9,8 @@ public sealed class CatalogLocation
         Memory = memory;
     }
 
-    /// <summary>The database file; two more of that name with <c>-wal</c> and <c>-shm</c> behind it belong to it. <c>:memory:</c> in memory.</summary>
+    /// <summary>The database file; two more of that name with <c>-wal</c> and <c>-shm</c> behind it belong to it. <c>:memory:</c> in
+    /// memory.</summary>
     public string Path { get; }
 
     /// <summary>The simulated disk, or null.</summary>

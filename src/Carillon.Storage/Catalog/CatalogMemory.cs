@@ -14,7 +14,8 @@ public sealed class CatalogMemory : IDisposable
     /// <summary>Transactions committed since the catalog was last made durable.</summary>
     public int Commits => _commits.Count;
 
-    /// <summary>The power fails: the first <paramref name="kept"/> of <see cref="Commits"/> are on the disk, the others are lost. Dispose of the catalog first.</summary>
+    /// <summary>The power fails: the first <paramref name="kept"/> of <see cref="Commits"/> are on the disk, the others are lost. Dispose
+    /// of the catalog first.</summary>
     public void Crash(int kept)
     {
         Invariant.That(kept >= 0 && kept <= _commits.Count);

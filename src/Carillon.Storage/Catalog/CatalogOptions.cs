@@ -12,7 +12,8 @@ public sealed record CatalogOptions
     /// </summary>
     public TimeSpan OutcomeTtl { get; init; } = TimeSpan.FromHours(24);
 
-    /// <summary>The most idempotency keys remembered, the newest by UID (<c>idempotency.count</c>). Fewer than a day's submissions shorten the day.</summary>
+    /// <summary>The most idempotency keys remembered, the newest by UID (<c>idempotency.count</c>). Fewer than a day's submissions shorten
+    /// the day.</summary>
     public int KeyCount { get; init; } = 1_000_000;
 
     /// <summary>The most rejected tags remembered, the newest by UID.</summary>
@@ -21,7 +22,8 @@ public sealed record CatalogOptions
     /// <summary>The most accepted tags without a kept version that are remembered, the last trimmed ones.</summary>
     public int TrimmedCount { get; init; } = 1_000_000;
 
-    /// <summary>Page cache of the writing connection, in bytes. Too small, and names in random order are read from disk for each put.</summary>
+    /// <summary>Page cache of the writing connection, in bytes. Too small, and names in random order are read from disk for each
+    /// put.</summary>
     public long WriterCacheBytes { get; init; } = 64 << 20;
 
     /// <summary>Page cache of each reading connection, in bytes.</summary>
@@ -58,12 +60,15 @@ public sealed record CatalogOptions
     }
 }
 
-/// <summary>What one transaction of the catalog takes up. The order within a batch, and of batches, plays no part in what the catalog says then.</summary>
-/// <param name="Position">The position of the segment log up to which everything decided is in the catalog with this batch; a lower one than before is ignored.</param>
+/// <summary>What one transaction of the catalog takes up. The order within a batch, and of batches, plays no part in what the catalog says
+/// then.</summary>
+/// <param name="Position">The position of the segment log up to which everything decided is in the catalog with this batch; a lower one
+/// than before is ignored.</param>
 /// <param name="Accepted">Agreed submissions; those applied before are passed over.</param>
 /// <param name="Rejected">Tags that never will be agreed; those known are passed over.</param>
 public sealed record CatalogBatch(
-    ulong Position, System.Collections.Immutable.ImmutableArray<Submission> Accepted, System.Collections.Immutable.ImmutableArray<RejectedTag> Rejected)
+    ulong Position, System.Collections.Immutable.ImmutableArray<Submission> Accepted,
+        System.Collections.Immutable.ImmutableArray<RejectedTag> Rejected)
 {
     /// <summary>Bytes of its records.</summary>
     public int Bytes
@@ -82,7 +87,8 @@ public sealed record CatalogBatch(
 }
 
 /// <summary>
-/// A tag that never will be agreed, the idempotency key of its submission (empty where that is not known), and the fresh tag that took its place, if one did.
+/// A tag that never will be agreed, the idempotency key of its submission (empty where that is not known), and the fresh tag that took its
+/// place, if one did.
 /// The successor is a help for those who ask, not part of what is compared between servers.
 /// </summary>
 public readonly record struct RejectedTag(Protocols.Tag Tag, string Key, Protocols.Tag Successor = default);

@@ -90,7 +90,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     public Tag SuccessorOf(Tag tag)
     {
         Span<byte> key = stackalloc byte[TagKey.MaxSize];
-        Tag successor = _findSuccessor.Bind(1, TagKey.Of(tag, key)).Step() && _findSuccessor.Bytes(0).Length > 0 ? TagKey.Read(_findSuccessor.Bytes(0)) : default;
+        Tag successor = _findSuccessor.Bind(1, TagKey.Of(tag, key)).Step()
+            && _findSuccessor.Bytes(0).Length > 0 ? TagKey.Read(_findSuccessor.Bytes(0)) : default;
         _findSuccessor.Reset();
         return successor;
     }
@@ -285,7 +286,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// SHA-256 of everything that follows from the set of agreed and rejected tags: versions, records, remembered keys, counts. Reads
     /// the whole catalog: for checkers and tests.
     /// </summary>
-    public Digest ContentDigest() => ContentDigester.Compute(_database, CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl));
+    public Digest ContentDigest() =>
+        ContentDigester.Compute(_database, CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl));
 
     public void Dispose()
     {
@@ -296,7 +298,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
-            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _facts, _live, _findChunk, _chunkedLists])
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _facts, _live,
+                _findChunk, _chunkedLists])
         {
             statement.Dispose();
         }

@@ -86,7 +86,8 @@ internal static class CatalogSchema
     {
         database.Execute("BEGIN IMMEDIATE");
         database.Execute(Tables);
-        database.Execute(string.Create(CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {Version}"));
+        database.Execute(string.Create(
+            CultureInfo.InvariantCulture, $"PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {Version}"));
         database.Execute("COMMIT");
     }
 

@@ -6,7 +6,8 @@ namespace Carillon.Storage.Catalogs;
 /// <summary>The writer's statements on <c>chunks</c>: how often the manifests of kept versions list each chunk.</summary>
 internal sealed class ChunkTable(SqliteDatabase database)
 {
-    private readonly SqliteStatement _use = database.Prepare("INSERT INTO chunks VALUES(?1, 1) ON CONFLICT(id) DO UPDATE SET uses = uses + 1");
+    private readonly SqliteStatement _use =
+        database.Prepare("INSERT INTO chunks VALUES(?1, 1) ON CONFLICT(id) DO UPDATE SET uses = uses + 1");
     private readonly SqliteStatement _release = database.Prepare("UPDATE chunks SET uses = uses - 1 WHERE id = ?1");
     private readonly SqliteStatement _sweep = database.Prepare("DELETE FROM chunks WHERE id = ?1 AND uses = 0");
 

@@ -3,7 +3,8 @@ using Carillon.Protocols;
 
 namespace Carillon.Storage.Catalogs;
 
-/// <summary>One digest of all that two catalogs with the same tags have in common. Ids of records, and what is remembered of trimmed tags, are a server's own.</summary>
+/// <summary>One digest of all that two catalogs with the same tags have in common. Ids of records, and what is remembered of trimmed tags,
+/// are a server's own.</summary>
 internal static class ContentDigester
 {
     private static readonly string[] Contents =

@@ -15,7 +15,8 @@ internal sealed class DigestTable(SqliteDatabase database)
     private SortedDictionary<MergeRange, MergeDigest> _changes = [];
     private SortedDictionary<MergeRange, MergeDigest> _above = [];
 
-    /// <summary>A range's row: its level in the top byte, its slot below (a leaf's has 42 bits). The root has no row: it is the sum of level 1.</summary>
+    /// <summary>A range's row: its level in the top byte, its slot below (a leaf's has 42 bits). The root has no row: it is the sum of
+    /// level 1.</summary>
     public static long IdOf(MergeRange range) => ((long)range.Level << 56) | (long)range.Slot;
 
     /// <summary>The range of a row.</summary>

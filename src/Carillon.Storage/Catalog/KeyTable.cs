@@ -5,18 +5,21 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Storage.Catalogs;
 
 /// <summary>
-/// The writer's statements on <c>recent</c> (accepted tags whose keys are remembered), <c>rejected</c>, and <c>keys</c>, which finds both by their
+/// The writer's statements on <c>recent</c> (accepted tags whose keys are remembered), <c>rejected</c>, and <c>keys</c>, which finds both
+/// by their
 /// key. It goes by the key's text and not by a hash of it: keys that begin with the time, as our client's do, come near one another then.
 /// </summary>
 internal sealed class KeyTable(SqliteDatabase database)
 {
     private readonly SqliteStatement _insertRecent = database.Prepare("INSERT INTO recent VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
-    private readonly SqliteStatement _insertRejected = database.Prepare("INSERT INTO rejected VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _insertRejected =
+        database.Prepare("INSERT INTO rejected VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
     private readonly SqliteStatement _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
     private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(key, tag) DO NOTHING");
     private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE key = ?1 AND tag = ?2");
     private readonly SqliteStatement _oldestRecent = database.Prepare("SELECT tag, key FROM recent WHERE tag < ?1 ORDER BY tag LIMIT ?2");
-    private readonly SqliteStatement _oldestRejected = database.Prepare("SELECT tag, key FROM rejected WHERE tag < ?1 ORDER BY tag LIMIT ?2");
+    private readonly SqliteStatement _oldestRejected =
+        database.Prepare("SELECT tag, key FROM rejected WHERE tag < ?1 ORDER BY tag LIMIT ?2");
     private readonly SqliteStatement _deleteRecent = database.Prepare("DELETE FROM recent WHERE tag = ?1");
     private readonly SqliteStatement _deleteRejected = database.Prepare("DELETE FROM rejected WHERE tag = ?1");
     private readonly List<(Tag Tag, string Key)> _old = [];
@@ -46,7 +49,8 @@ internal sealed class KeyTable(SqliteDatabase database)
         Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         ReadOnlySpan<byte> tag = TagKey.Of(rejected.Tag, buffer);
         Span<byte> successor = stackalloc byte[TagKey.MaxSize];
-        _insertRejected.Bind(1, tag).BindText(2, rejected.Key).Bind(3, rejected.Successor.IsNone ? [] : TagKey.Of(rejected.Successor, successor)).Run();
+        _insertRejected.Bind(1, tag).BindText(2, rejected.Key).Bind(
+            3, rejected.Successor.IsNone ? [] : TagKey.Of(rejected.Successor, successor)).Run();
         if (database.Changes == 0)
         {
             return false;
@@ -89,7 +93,8 @@ internal sealed class KeyTable(SqliteDatabase database)
     {
         Span<byte> bound = stackalloc byte[TagKey.MaxSize];
         _old.Clear();
-        select.Bind(1, horizon.Value == ulong.MaxValue ? TagKey.UpperBound(horizon, bound) : TagKey.LowerBound(horizon, bound)).Bind(2, limit);
+        select.Bind(1, horizon.Value == ulong.MaxValue ? TagKey.UpperBound(horizon, bound) : TagKey.LowerBound(horizon, bound)).Bind(
+            2, limit);
         while (select.Step())
         {
             _old.Add((TagKey.Read(select.Bytes(0)), select.Text(1)));

@@ -3,7 +3,8 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Storage.Catalogs;
 
-/// <summary>Reads <c>records</c>, whole or the manifest of one operation. Each read checks the record's checksum: SQLite has none of its own.</summary>
+/// <summary>Reads <c>records</c>, whole or the manifest of one operation. Each read checks the record's checksum: SQLite has none of its
+/// own.</summary>
 internal sealed class RecordTable(SqliteDatabase database) : IDisposable
 {
     private readonly SqliteStatement _select = database.Prepare("SELECT checksum, record FROM records WHERE id = ?1");
@@ -39,6 +40,8 @@ internal sealed class RecordTable(SqliteDatabase database) : IDisposable
     private ReadOnlySpan<byte> Current()
     {
         ReadOnlySpan<byte> record = _select.Bytes(1);
-        return Crc32C.Of(record) == (uint)_select.Number(0) ? record : throw CatalogDamagedException.AsFault("a record is not what was written");
+        return Crc32C.Of(record) == (uint)_select.Number(0)
+            ? record
+            : throw CatalogDamagedException.AsFault("a record is not what was written");
     }
 }

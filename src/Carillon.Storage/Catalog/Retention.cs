@@ -21,7 +21,8 @@ internal static class Retention
     /// <summary>The most tombstones kept of a name.</summary>
     public const int MaxTombstones = 10;
 
-    /// <summary>How many of a name's versions, given from the newest, the rule lets stay; sets <see cref="VersionRow.IsDropped"/> on the others.</summary>
+    /// <summary>How many of a name's versions, given from the newest, the rule lets stay; sets <see cref="VersionRow.IsDropped"/> on the
+    /// others.</summary>
     public static void Apply(Span<VersionRow> newestFirst)
     {
         int room = int.MaxValue;

@@ -11,7 +11,8 @@ namespace Carillon.Storage.Catalogs;
 /// </summary>
 internal static class SqliteLibrary
 {
-    /// <summary>UPSERT, WITHOUT ROWID with descending keys and the backup interface are older; this is what the bundled library has.</summary>
+    /// <summary>UPSERT, WITHOUT ROWID with descending keys and the backup interface are older; this is what the bundled library
+    /// has.</summary>
     private const int LeastVersion = 3_035_000;
 
     private const string BundledName = "e_sqlite3";

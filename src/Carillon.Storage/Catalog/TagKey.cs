@@ -9,7 +9,8 @@ namespace Carillon.Storage.Catalogs;
 /// <code>
 /// stamp 8 (most significant first) │ server, ASCII │ 0 │ nonce 8 (most significant first)
 /// </code>
-/// The first eight bytes alone are the lower bound of a stamp's tags, and with 0xFF behind them the upper: no server's name has such a byte.
+/// The first eight bytes alone are the lower bound of a stamp's tags, and with 0xFF behind them the upper: no server's name has such a
+/// byte.
 /// </summary>
 internal static class TagKey
 {

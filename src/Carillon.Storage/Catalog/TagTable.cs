@@ -3,7 +3,8 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Storage.Catalogs;
 
-/// <summary>The writer's statements on <c>tags</c> (accepted, with a kept version), <c>records</c> (their bytes) and <c>trimmed</c> (accepted, without).</summary>
+/// <summary>The writer's statements on <c>tags</c> (accepted, with a kept version), <c>records</c> (their bytes) and <c>trimmed</c>
+/// (accepted, without).</summary>
 internal sealed class TagTable(SqliteDatabase database)
 {
     private readonly SqliteStatement _find = database.Prepare("SELECT record, kept FROM tags WHERE tag = ?1");

@@ -22,7 +22,8 @@ internal struct VersionRow
     public bool IsNew;
 }
 
-/// <summary>The writer's statements on <c>versions</c>, and on <c>names</c>, the number of each bucket's names whose current version is a put.</summary>
+/// <summary>The writer's statements on <c>versions</c>, and on <c>names</c>, the number of each bucket's names whose current version is a
+/// put.</summary>
 internal sealed class VersionTable(SqliteDatabase database)
 {
     private const int MaxStackBytes = 512;
@@ -30,7 +31,8 @@ internal sealed class VersionTable(SqliteDatabase database)
     private readonly SqliteStatement _select = database.Prepare(
         "SELECT tag, kind, keeps, form, record, start, length FROM versions WHERE bucket = ?1 AND name = ?2 ORDER BY tag DESC");
 
-    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+    private readonly SqliteStatement _insert =
+        database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
     private readonly SqliteStatement _delete = database.Prepare("DELETE FROM versions WHERE bucket = ?1 AND name = ?2 AND tag = ?3");
     private readonly SqliteStatement _count = database.Prepare(
         "INSERT INTO names VALUES(?1, ?2) ON CONFLICT(bucket) DO UPDATE SET live = live + excluded.live");

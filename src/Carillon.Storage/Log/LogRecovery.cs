@@ -247,8 +247,8 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
         }
 
         for (long at = offset + BatchHeader.Block;
-             _reader.TryFind(segment, segment.Generation, ref at, out BatchHeader later);
-             at += BatchHeader.Block)
+            _reader.TryFind(segment, segment.Generation, ref at, out BatchHeader later);
+            at += BatchHeader.Block)
         {
             if (later.Number >= _number)
             {

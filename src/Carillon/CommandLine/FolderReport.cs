@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Text.Json;
 using Carillon.Client.Folders;
 
@@ -7,6 +8,13 @@ namespace Carillon.CommandLine;
 internal static class FolderReport
 {
     private const int MaxParallel = 256;
+
+    public static Option<int> ParallelOption() => new("--parallel")
+    {
+        Description = "With -r, files under way at once",
+        HelpName = "N",
+        DefaultValueFactory = _ => 32,
+    };
 
     /// <summary>The number of files at once, checked.</summary>
     public static int Parallel(int given) => given is > 0 and <= MaxParallel

@@ -28,12 +28,7 @@ internal static class GetCommand
             DefaultValueFactory = _ => "keep",
         };
         links.AcceptOnlyFromAmong("keep", "skip");
-        var parallel = new Option<int>("--parallel")
-        {
-            Description = "With -r, files under way at once",
-            HelpName = "N",
-            DefaultValueFactory = _ => 32,
-        };
+        Option<int> parallel = FolderReport.ParallelOption();
         var command = new DocumentedCommand("get", "Get a file from any server; a broken download goes on where it stopped")
         {
             Examples =

@@ -12,10 +12,8 @@ internal static class PutCommand
     public static Command Create(CommandRunner runner)
     {
         var file = new Argument<string>("FILE") { Description = "The file to put, - for standard input, with -r a folder" };
-        var target = new Argument<string>("BUCKET/NAME")
-        {
-            Description = "Where to put it; with -r the prefix of all names, or only a bucket",
-        };
+        var target = new Argument<string>(
+            "BUCKET/NAME") { Description = "Where to put it; with -r the prefix of all names, or only a bucket" };
         var recursive = new Option<bool>("--recursive", "-r") { Description = "Put a folder: modes, times and symbolic links are kept" };
         var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version", HelpName = "UID" };
         var ifNoneMatch = new Option<bool>("--if-none-match") { Description = "Only if there is no such object" };
@@ -34,12 +32,7 @@ internal static class PutCommand
             DefaultValueFactory = _ => "keep",
         };
         links.AcceptOnlyFromAmong("keep", "skip", "follow");
-        var parallel = new Option<int>("--parallel")
-        {
-            Description = "With -r, files under way at once",
-            HelpName = "N",
-            DefaultValueFactory = _ => 32,
-        };
+        Option<int> parallel = FolderReport.ParallelOption();
         var command = new DocumentedCommand("put", "Put a file in, at any server")
         {
             Examples =

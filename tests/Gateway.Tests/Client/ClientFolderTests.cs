@@ -189,7 +189,7 @@ public sealed class ClientFolderTests : IDisposable
 
     private async Task<string> DifferenceAsync()
     {
-        var start = new ProcessStartInfo("diff", ["-r", "--no-dereference", _source, _copy]) 
+        var start = new ProcessStartInfo("diff", ["-r", "--no-dereference", _source, _copy])
         {
             RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
         };

@@ -48,7 +48,8 @@ public sealed class EventQueueTests
     public void Event_in_the_past_happens_now()
     {
         var queue = new EventQueue();
-        queue.After(TimeSpan.FromSeconds(1), () => queue.At(new Instant(5), () => Assert.Equal(new Instant(TimeSpan.TicksPerSecond), queue.Now)));
+        queue.After(TimeSpan.FromSeconds(1), () =>
+            queue.At(new Instant(5), () => Assert.Equal(new Instant(TimeSpan.TicksPerSecond), queue.Now)));
         while (queue.RunNext(new Instant(2 * TimeSpan.TicksPerSecond)))
         {
         }

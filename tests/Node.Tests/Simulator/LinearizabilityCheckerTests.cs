@@ -141,7 +141,8 @@ public sealed class LinearizabilityCheckerTests
     public void Names_are_checked_apart()
     {
         Put("a", 0, 1);
-        _history.Add(new HistoryEntry { Action = HistoryAction.Get, Name = "box/other", Value = "a", Invoked = 2, Returned = 3, Outcome = HistoryOutcome.Ok });
+        _history.Add(new HistoryEntry { Action = HistoryAction.Get, Name = "box/other", Value = "a", Invoked = 2, Returned = 3,
+            Outcome = HistoryOutcome.Ok });
         Assert.Equal("box/other", Expect(LinearizabilityResult.NotLinearizable).Name);
     }
 
@@ -199,7 +200,9 @@ public sealed class LinearizabilityCheckerTests
             bool isPut = random.Chance(0.4);
             bool unknown = isPut && random.Chance(0.1);
             value = isPut ? $"v{i}" : value;
-            Add(isPut ? HistoryAction.Put : HistoryAction.Get, value, start, unknown ? null : end, unknown ? HistoryOutcome.Unknown : HistoryOutcome.Ok);
+            Add(isPut ? HistoryAction.Put : HistoryAction.Get, value, start, unknown ? null : end, unknown
+                ? HistoryOutcome.Unknown
+                : HistoryOutcome.Ok);
         }
 
         Expect(LinearizabilityResult.Linearizable);
@@ -214,7 +217,8 @@ public sealed class LinearizabilityCheckerTests
         var text = new StringWriter();
         _history.Write(text);
         Assert.Equal(_history.Entries, History.Read(new StringReader(text.ToString())).Entries);
-        Assert.StartsWith("""{"client":"","action":"Put","name":"box/name","value":"a","invoked":0,"returned":1,"outcome":"Ok"}""", text.ToString(), StringComparison.Ordinal);
+        Assert.StartsWith("""{"client":"","action":"Put","name":"box/name","value":"a","invoked":0,"returned":1,"outcome":"Ok"}""",
+            text.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -233,7 +237,9 @@ public sealed class LinearizabilityCheckerTests
         {
             long invoked = random.Below(12);
             var action = (HistoryAction)random.Below(3);
-            HistoryOutcome outcome = random.Chance(0.75) ? HistoryOutcome.Ok : random.Chance(0.8) ? HistoryOutcome.Unknown : HistoryOutcome.Failed;
+            HistoryOutcome outcome = random.Chance(0.75) ? HistoryOutcome.Ok : random.Chance(0.8)
+                ? HistoryOutcome.Unknown
+                : HistoryOutcome.Failed;
             history.Add(new HistoryEntry
             {
                 Action = action, Name = "box/name", Invoked = invoked, Outcome = outcome,
@@ -260,7 +266,8 @@ public sealed class LinearizabilityCheckerTests
 
         foreach (HistoryEntry candidate in left)
         {
-            bool counts = candidate.Outcome == HistoryOutcome.Ok || (candidate.Outcome == HistoryOutcome.Unknown && candidate.Action != HistoryAction.Get);
+            bool counts = candidate.Outcome == HistoryOutcome.Ok
+                || (candidate.Outcome == HistoryOutcome.Unknown && candidate.Action != HistoryAction.Get);
             bool isTooEarly = left.Exists(other =>
                 !ReferenceEquals(other, candidate) && other.Outcome == HistoryOutcome.Ok && other.Returned < candidate.Invoked);
             bool fits = candidate.Action != HistoryAction.Get || candidate.Value == value;

@@ -7,7 +7,8 @@ using Core = Carillon.Protocols.VectorExchange.VectorExchange;
 namespace Carillon.Protocols.Tests.VectorExchange;
 
 /// <summary>
-/// A few cores of vector exchange on a virtual network: each message takes a while or is lost, each flush takes a while, a crash keeps what was flushed.
+/// A few cores of vector exchange on a virtual network: each message takes a while or is lost, each flush takes a while, a crash keeps what
+/// was flushed.
 /// One seed decides a run.
 /// </summary>
 internal sealed class ExchangeLab
@@ -58,7 +59,8 @@ internal sealed class ExchangeLab
 
     public LabServer this[string name] => Servers[NodeId.Parse(name)];
 
-    public Moment Moment(TimeSpan skew = default) => new(Now, new WallTime(1_700_000_000_000 + (Now.Ticks / TimeSpan.TicksPerMillisecond) + (long)skew.TotalMilliseconds));
+    public Moment Moment(TimeSpan skew = default) =>
+        new(Now, new WallTime(1_700_000_000_000 + (Now.Ticks / TimeSpan.TicksPerMillisecond) + (long)skew.TotalMilliseconds));
 
     public void At(TimeSpan delay, Action action) => _events.Enqueue(action, ((Now + delay).Ticks, _order++));
 

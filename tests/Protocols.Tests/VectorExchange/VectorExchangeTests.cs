@@ -131,7 +131,8 @@ public sealed class VectorExchangeTests
 
     private static void RunWithFaults(ulong seed, int servers)
     {
-        var lab = new ExchangeLab(servers, seed, new VectorExchangeOptions { TemporaryTtl = TimeSpan.FromSeconds(20) }) { Loss = seed % 4 * 0.1 };
+        var lab = new ExchangeLab(
+            servers, seed, new VectorExchangeOptions { TemporaryTtl = TimeSpan.FromSeconds(20) }) { Loss = seed % 4 * 0.1 };
         var random = new RandomSource(seed + 1000);
         var verdicts = new Dictionary<string, List<SubmitOutcome>>(StringComparer.Ordinal);
         for (int i = 0; i < 40; i++)

@@ -84,7 +84,8 @@ public sealed class DatagramChannelTests
                 listener.EnableMeasurementEvents(instrument);
             }
         };
-        meter.SetMeasurementEventCallback<long>((_, value, tags, _) => verdicts.AddOrUpdate((string)tags[0].Value!, value, (_, sum) => sum + value));
+        meter.SetMeasurementEventCallback<long>(
+            (_, value, tags, _) => verdicts.AddOrUpdate((string)tags[0].Value!, value, (_, sum) => sum + value));
         meter.Start();
 
         await Wait.Until(() =>
@@ -188,7 +189,8 @@ public sealed class DatagramChannelTests
         }
     }
 
-    private static ClusterConfiguration Configuration(params Member[] members) => new("demo", 1, [.. members.Select(member => member.Record)]);
+    private static ClusterConfiguration Configuration(params Member[] members) =>
+        new("demo", 1, [.. members.Select(member => member.Record)]);
 
     private sealed class Member : IDatagramHandler, IAsyncDisposable
     {
@@ -196,7 +198,8 @@ public sealed class DatagramChannelTests
         {
             Identity = new ServerIdentity(NodeId.Parse(name), new DiskId((UInt128)name[1]), new Incarnation(1));
             DatagramOptions options = new() { Listen = new IPEndPoint(IPAddress.Loopback, port), Group = group };
-            Channel = new DatagramChannel(options, Identity, keys, new ClusterConfiguration("demo", 1, ImmutableArray.Create(Record)), this, Log);
+            Channel = new DatagramChannel(
+                options, Identity, keys, new ClusterConfiguration("demo", 1, ImmutableArray.Create(Record)), this, Log);
         }
 
         public ServerIdentity Identity { get; }

@@ -49,7 +49,8 @@ public sealed class CatalogFileTests : IDisposable
         using CatalogReader reader = catalog.OpenReader();
         using CatalogReader other = catalog.OpenReader();
         Assert.Null(reader.Current(Name("a")));
-        catalog.Apply(new CatalogBatch(1, [Submission(Tag(1), Chunked("a", Protocols.Submissions.ContentForm.ChunkedList, 1, 1), Put("b"))], []));
+        catalog.Apply(new CatalogBatch(
+            1, [Submission(Tag(1), Chunked("a", Protocols.Submissions.ContentForm.ChunkedList, 1, 1), Put("b"))], []));
 
         // An enumeration that is not at its end holds no snapshot.
         using IEnumerator<VersionEntry> lists = other.ChunkedLists().GetEnumerator();
@@ -68,7 +69,8 @@ public sealed class CatalogFileTests : IDisposable
         catalog.Apply(new CatalogBatch(1, [Submission(Tag(1), Put("a", versions: 1))], [new RejectedTag(Tag(5), "key")]));
         Digest before = reader.ContentDigest();
 
-        Assert.Throws<InvariantBrokenException>(() => catalog.Apply(new CatalogBatch(2, [Submission(Tag(2), Put("a", versions: 1)), Submission(Tag(5), Put("b"))], [])));
+        Assert.Throws<InvariantBrokenException>(
+            () => catalog.Apply(new CatalogBatch(2, [Submission(Tag(2), Put("a", versions: 1)), Submission(Tag(5), Put("b"))], [])));
         Assert.Equal(before, reader.ContentDigest());
         Assert.Equal(1UL, catalog.AppliedPosition);
         Assert.Equal(1, reader.NameCount("bucket"));
@@ -107,7 +109,8 @@ public sealed class CatalogFileTests : IDisposable
     {
         using (Catalog catalog = Open())
         {
-            catalog.Apply(new CatalogBatch(1, [.. Enumerable.Range(1, 3000).Select(i => Submission(Tag(i), Put($"name-{i}", new string('x', 200))))], []));
+            catalog.Apply(new CatalogBatch(
+                1, [.. Enumerable.Range(1, 3000).Select(i => Submission(Tag(i), Put($"name-{i}", new string('x', 200))))], []));
             catalog.MakeDurable();
         }
 
@@ -179,7 +182,8 @@ public sealed class CatalogFileTests : IDisposable
     {
         using Catalog catalog = Catalog.Open(CatalogLocation.InMemory(memory), new CatalogOptions());
         using CatalogReader reader = catalog.OpenReader();
-        List<int> held = [.. reader.List(new ListQuery("bucket")).Objects.Select(o => int.Parse(o.Target.Name, System.Globalization.CultureInfo.InvariantCulture))];
+        List<int> held = [.. reader.List(new ListQuery("bucket")).Objects.Select(
+            o => int.Parse(o.Target.Name, System.Globalization.CultureInfo.InvariantCulture))];
         Assert.Equal((ulong)held.LastOrDefault(), catalog.AppliedPosition);
         return held;
     }

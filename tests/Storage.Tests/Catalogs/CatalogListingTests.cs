@@ -161,7 +161,8 @@ public sealed class CatalogListingTests : IDisposable
             result.Add(at < 0 ? $"{name} {version.Uid}" : name[..(at + query.Delimiter.Length)]);
         }
 
-        return [.. result.Distinct().OrderBy(r => r, Comparer<string>.Create((a, b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b))))];
+        return [.. result.Distinct().OrderBy(
+            r => r, Comparer<string>.Create((a, b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b))))];
     }
 
     private List<string> AllPages(ListQuery query)

@@ -8,10 +8,12 @@ using static Carillon.Storage.Tests.Catalogs.Samples;
 
 namespace Carillon.Storage.Tests.Catalogs;
 
-/// <summary>What the catalog says is a function of the set of tags, checked on random histories against other orders and against a model.</summary>
+/// <summary>What the catalog says is a function of the set of tags, checked on random histories against other orders and against a
+/// model.</summary>
 public sealed class CatalogSetTests
 {
-    private static readonly CatalogOptions Small = new() { OutcomeTtl = TimeSpan.FromHours(10), KeyCount = 40, RejectedCount = 5, TrimmedCount = 20 };
+    private static readonly CatalogOptions Small =
+        new() { OutcomeTtl = TimeSpan.FromHours(10), KeyCount = 40, RejectedCount = 5, TrimmedCount = 20 };
 
     public static TheoryData<ulong> Seeds => [.. Enumerable.Range(1, 12).Select(seed => (ulong)seed)];
 
@@ -22,7 +24,8 @@ public sealed class CatalogSetTests
         var random = new RandomSource(seed);
         ImmutableArray<Submission> history = History(random, 150);
         ImmutableArray<RejectedTag> rejected =
-            [.. history.Where(_ => random.Chance(0.1)).Select(s => Tag(s.Tag.Uid.Stamp.Milliseconds, 1, 60_000)).Select(tag => new RejectedTag(tag, $"key of {tag}"))];
+            [.. history.Where(_ => random.Chance(0.1)).Select(s => Tag(s.Tag.Uid.Stamp.Milliseconds, 1, 60_000)).Select(
+                tag => new RejectedTag(tag, $"key of {tag}"))];
         (Digest content, MergeDigest merge) = Build(new RandomSource(0), history, rejected, inOrder: true);
 
         for (int i = 0; i < 5; i++)
@@ -180,7 +183,8 @@ public sealed class CatalogSetTests
     private static List<(string Name, Tag Tag)> Listing(CatalogReader reader) =>
         [.. reader.List(new ListQuery("bucket", Limit: 10_000, Versions: true)).Objects.Select(v => (v.Target.Name, v.Tag))];
 
-    private static (Digest Content, MergeDigest Merge) Build(RandomSource random, ImmutableArray<Submission> history, ImmutableArray<RejectedTag> rejected, bool inOrder)
+    private static (Digest Content, MergeDigest Merge) Build(
+        RandomSource random, ImmutableArray<Submission> history, ImmutableArray<RejectedTag> rejected, bool inOrder)
     {
         using var memory = new CatalogMemory();
         using Catalog catalog = Catalog.Open(CatalogLocation.InMemory(memory), Small);

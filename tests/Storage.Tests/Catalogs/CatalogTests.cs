@@ -57,7 +57,8 @@ public sealed class CatalogTests : IDisposable
     [Fact]
     public void Servers_order_versions_of_one_stamp()
     {
-        Apply(Submission(Tag(10, server: 1), Put("a", "s10")), Submission(Tag(10, server: 2), Put("a", "s2")), Submission(Tag(10, server: 0), Put("a", "s1")));
+        Apply(Submission(Tag(10, server: 1), Put("a", "s10")), Submission(Tag(10, server: 2), Put("a", "s2")),
+            Submission(Tag(10, server: 0), Put("a", "s1")));
 
         Assert.Equal(["s2", "s10", "s1"], _reader.Versions(Name("a")).Select(v => v.Uid.Server.Name));
     }
@@ -169,7 +170,8 @@ public sealed class CatalogTests : IDisposable
     [Fact]
     public void Chunked_lists_are_found_among_the_rest()
     {
-        Apply([.. Enumerable.Range(1, 200).Select(i => Submission(Tag(i), i % 2 == 0 ? Chunked($"list {i}", ContentForm.ChunkedList, 1, i) : Put($"plain {i}")))]);
+        Apply([.. Enumerable.Range(1, 200).Select(
+            i => Submission(Tag(i), i % 2 == 0 ? Chunked($"list {i}", ContentForm.ChunkedList, 1, i) : Put($"plain {i}")))]);
 
         Assert.Equal(Enumerable.Range(1, 100).Select(i => $"list {2 * i}"), _reader.ChunkedLists().Select(v => v.Target.Name));
         Assert.All(_reader.ChunkedLists(), v => Assert.Equal(ContentForm.ChunkedList, v.Manifest!.Form));

@@ -21,7 +21,8 @@ internal static class Samples
         Name(name, bucket),
         new ObjectManifest
         {
-            Size = Encoding.UTF8.GetByteCount(text), Sha256 = Digest.Of(Encoding.UTF8.GetBytes(text)), Inline = Encoding.UTF8.GetBytes(text),
+            Size = Encoding.UTF8.GetByteCount(text), Sha256 = Digest.Of(Encoding.UTF8.GetBytes(text)),
+                Inline = Encoding.UTF8.GetBytes(text),
             VersionsKept = (ushort)versions,
         });
 
@@ -44,7 +45,8 @@ internal static class Samples
     public static Submission Submission(Tag tag, string key, params Operation[] operations) =>
         Protocols.Submissions.Submission.Create(tag, default, new DiskId(7), key, [.. operations]);
 
-    /// <summary>A history in which names are overwritten, deleted and changed together, by three servers, with few enough names that versions are trimmed.</summary>
+    /// <summary>A history in which names are overwritten, deleted and changed together, by three servers, with few enough names that
+    /// versions are trimmed.</summary>
     public static ImmutableArray<Submission> History(RandomSource random, int count, int names = 6)
     {
         var submissions = ImmutableArray.CreateBuilder<Submission>(count);
@@ -67,7 +69,9 @@ internal static class Samples
             yield return random.Below(4) switch
             {
                 0 => Delete($"name-{name}"),
-                1 => Chunked($"name-{name}", random.Chance(0.5) ? ContentForm.Chunks : ContentForm.ChunkedList, 1 + random.Below(4), random.Below(5), random.Below(5)),
+                1 => Chunked($"name-{name}", random.Chance(0.5)
+                    ? ContentForm.Chunks
+                    : ContentForm.ChunkedList, 1 + random.Below(4), random.Below(5), random.Below(5)),
                 _ => Put($"name-{name}", $"text {random.Next():x}", 1 + random.Below(4)),
             };
         }

@@ -11,7 +11,8 @@ namespace Carillon.Storage.Catalogs;
 /// <param name="After">Names behind this one; empty from the start.</param>
 /// <param name="Limit">Entries and prefixes of a page, 1 to 10,000.</param>
 /// <param name="Versions">True: all kept versions and tombstones, the newest of a name first; a page never ends within a name.</param>
-public sealed record ListQuery(string Bucket, string Prefix = "", string Delimiter = "", string After = "", int Limit = 1000, bool Versions = false);
+public sealed record ListQuery(
+    string Bucket, string Prefix = "", string Delimiter = "", string After = "", int Limit = 1000, bool Versions = false);
 
 /// <summary>One kept version with all that is known of it.</summary>
 /// <param name="Target">Bucket and name.</param>
@@ -35,7 +36,8 @@ public sealed record ListedVersion(
     ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, long Size, Digest Sha256, bool IsCurrent, string ContentType,
     ImmutableArray<KeyValuePair<string, string>> Metadata);
 
-/// <summary>A page of a listing. It may be short, or even empty, and still have a next one: a page looks at a bounded number of rows.</summary>
+/// <summary>A page of a listing. It may be short, or even empty, and still have a next one: a page looks at a bounded number of
+/// rows.</summary>
 /// <param name="Objects">Current versions (or all, if asked for); without tombstones unless versions were asked for.</param>
 /// <param name="Prefixes">Folded prefixes.</param>
 /// <param name="Next">Pass as <c>After</c> for the next page; empty on the last.</param>
