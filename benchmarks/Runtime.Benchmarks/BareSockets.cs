@@ -53,7 +53,8 @@ internal static class BareSockets
             SslStream secureSending = new(sending);
             SslStream secureReceiving = new(receiving);
             await Task.WhenAll(
-                secureSending.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = "x", RemoteCertificateValidationCallback = (_, _, _, _) => true }),
+                secureSending.AuthenticateAsClientAsync(
+                    new SslClientAuthenticationOptions { TargetHost = "x", RemoteCertificateValidationCallback = (_, _, _, _) => true }),
                 secureReceiving.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }));
             (sending, receiving) = (secureSending, secureReceiving);
         }

@@ -25,7 +25,8 @@ await using (listener)
         Console.Write(FormattableString.Invariant($"messages/s to listener {await MessagesAsync(dialler, b, listener, 400_000):0}, to dialler {await MessagesAsync(listener, a, dialler, 400_000):0}; "));
         Console.Write($"bulk to listener {await MeasureAsync(() => BulkAsync(dialler, b, listener, 400))}, to dialler {await MeasureAsync(() => BulkAsync(listener, a, dialler, 400))}; ");
         double[] busy = await RoundTripsDuringBulkAsync();
-        Console.WriteLine(FormattableString.Invariant($"round trip during bulk p50 {busy[busy.Length / 2]:0} us p99 {busy[busy.Length * 99 / 100]:0} us"));
+        Console.WriteLine(FormattableString.Invariant(
+            $"round trip during bulk p50 {busy[busy.Length / 2]:0} us p99 {busy[busy.Length * 99 / 100]:0} us"));
     }
 }
 

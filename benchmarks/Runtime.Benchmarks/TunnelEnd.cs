@@ -58,7 +58,8 @@ internal sealed class TunnelEnd : ITunnelHandler, IEventLoopHandler<Work>, IAsyn
             await end._tunnel.StartAsync();
         }
 
-        TunnelTarget[] targets = [.. new[] { a, b }.Select(end => new TunnelTarget(end._keyring.Name, "127.0.0.1", end._tunnel.EndPoint.Port))];
+        TunnelTarget[] targets =
+            [.. new[] { a, b }.Select(end => new TunnelTarget(end._keyring.Name, "127.0.0.1", end._tunnel.EndPoint.Port))];
         b._tunnel.Configure(1, targets);
         a._tunnel.Configure(1, targets);
         await Task.WhenAll(a._up.Task, b._up.Task).WaitAsync(TimeSpan.FromSeconds(10));

@@ -29,7 +29,8 @@ internal sealed class Transport : IDisposable
         _bases = [.. _servers.Select(s => s.GetLeftPart(UriPartial.Authority))];
         _authorization = options.Token is { Length: > 0 } token ? "Bearer " + token : null;
         _invoker = new HttpMessageInvoker(CreateHandler(options));
-        _direct = [.. _servers.Select(s => s.Scheme == Uri.UriSchemeHttp ? new DirectPool(s, _authorization, options.ConnectTimeout) : null)];
+        _direct = [.. _servers.Select(
+            s => s.Scheme == Uri.UriSchemeHttp ? new DirectPool(s, _authorization, options.ConnectTimeout) : null)];
     }
 
     public CarillonClientOptions Options { get; }
@@ -118,7 +119,8 @@ internal sealed class Transport : IDisposable
         }
         catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
         {
-            return Complete(new Problem { Detail = "its explanation could not be read: " + fault.Message }, (int)response.StatusCode, server);
+            return Complete(new Problem { Detail = "its explanation could not be read: " + fault.Message }, (int)response.StatusCode,
+                server);
         }
     }
 

@@ -3,7 +3,8 @@ using Carillon.Protocols.Replicast;
 
 namespace Carillon.Node;
 
-/// <summary>What chunk replication sees of its node. The seam that Replicast's negotiation and multicast transfer take over later.</summary>
+/// <summary>What chunk replication sees of its node. The seam that Replicast's negotiation and multicast transfer take over
+/// later.</summary>
 internal sealed class ChunkHost(ServerNode node, IWorld world) : IChunkHost
 {
     public bool MayCollect => node.MayCollect;

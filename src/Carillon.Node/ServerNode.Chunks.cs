@@ -27,7 +27,8 @@ public sealed partial class ServerNode
     public ChunkReplication Replication { get; private set; } = null!;
 
     /// <summary>
-    /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks, since what that list
+    /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks, since
+    /// what that list
     /// names is not in the catalog.
     /// </summary>
     internal bool MayCollect => MergedRecently && !Reader.ChunkedLists().Any();
@@ -38,7 +39,8 @@ public sealed partial class ServerNode
     public void PutChunk(Tag tag, ChunkId chunk, ChunkBuffer stored, int replicas, int minimum, Moment now, Action<ChunkPutOutcome> answer)
     {
         _now = now;
-        ulong put = Replication.Put(chunk, (uint)stored.Memory.Length, tag, replicas, minimum, now, result => answer(OutcomeOf(result, minimum)));
+        ulong put = Replication.Put(
+            chunk, (uint)stored.Memory.Length, tag, replicas, minimum, now, result => answer(OutcomeOf(result, minimum)));
         _putBuffers.Add(put, stored);
         Replication.StartPut(put, now);
     }
@@ -210,7 +212,8 @@ public sealed partial class ServerNode
 
     private void OpenChunks(IStorageDevice device)
     {
-        Replication = new ChunkReplication(Configuration, Self.Name, _options.Replication, _random.Fork(), Chunks, new ChunkHost(this, _world), _now);
+        Replication = new ChunkReplication(
+            Configuration, Self.Name, _options.Replication, _random.Fork(), Chunks, new ChunkHost(this, _world), _now);
         if (Chunks.Health is not ChunkStoreHealth.Good)
         {
             Tell(NodeEventKind.StorageTrouble, Self.Name, Chunks.Trouble);
@@ -264,7 +267,8 @@ public sealed partial class ServerNode
             Tell(NodeEventKind.StorageTrouble, Self.Name, $"the chunk store: {failure.Message}");
         }
 
-        while (_awaitingChunks.TryPeek(out (ChunkTicket Ticket, Action<bool> Then) next) && (failure is not null || batch.Covers(next.Ticket)))
+        while (_awaitingChunks.TryPeek(out (ChunkTicket Ticket, Action<bool> Then) next)
+            && (failure is not null || batch.Covers(next.Ticket)))
         {
             _awaitingChunks.Dequeue();
             next.Then(failure is null);
@@ -345,8 +349,10 @@ public sealed partial class ServerNode
     private static ChunkPutOutcome OutcomeOf(ChunkPutResult result, int minimum) => result switch
     {
         ChunkPutResult.Stored => default,
-        ChunkPutResult.Full => new ChunkPutOutcome(RejectionReason.Full, $"fewer than {minimum} servers have space for the content; free some, or add servers"),
-        ChunkPutResult.TimedOut => new ChunkPutOutcome(RejectionReason.PushTimeout, $"fewer than {minimum} servers stored the content in time"),
+        ChunkPutResult.Full => new ChunkPutOutcome(
+            RejectionReason.Full, $"fewer than {minimum} servers have space for the content; free some, or add servers"),
+        ChunkPutResult.TimedOut =>
+            new ChunkPutOutcome(RejectionReason.PushTimeout, $"fewer than {minimum} servers stored the content in time"),
         _ => new ChunkPutOutcome(RejectionReason.NoQuorum, $"fewer than {minimum} storage servers are connected"),
     };
 }

@@ -43,7 +43,8 @@ internal sealed class SeedRun : IDisposable
         _workload = new Workload(_world, options.Workload, random.Fork());
         _injector = new FaultInjector(_world, options.Faults, random.Fork());
         _acceptance = new AcceptanceChecker(
-            _world, random.Fork(), options.QuorumSize, options.QuorumSize, () => _world.Servers.Count(server => _injector.MayBeDamaged(server)));
+            _world, random.Fork(), options.QuorumSize, options.QuorumSize, () =>
+                _world.Servers.Count(server => _injector.MayBeDamaged(server)));
         _traffic = new VectorTrafficChecker(options.World.Servers);
         _workload.Evidence.Answered = _acceptance.OnAnswered;
         _world.Network.Tap = new WireTap(_uids, _traffic, _world.Trace).Look;
@@ -133,7 +134,8 @@ internal sealed class SeedRun : IDisposable
                     }));
                 }
 
-                return created is SubmitOutcome.Accepted && _world.Servers.TrueForAll(server => server.Node?.HasBucket(Workload.Bucket) ?? false);
+                return created is SubmitOutcome.Accepted
+                    && _world.Servers.TrueForAll(server => server.Node?.HasBucket(Workload.Bucket) ?? false);
             },
             StartBound,
             "start",
@@ -151,8 +153,10 @@ internal sealed class SeedRun : IDisposable
         int down = _options.Faults.HealsQuorumFirst ? _options.World.Servers - _options.QuorumSize : 0;
 
         // Who stays down: those that are, and then others, so that the quorum that gets on is not always the same.
-        SimulatedServer[] byNeed = [.. _world.Servers.OrderBy(server => server.State != ServerState.Down).ThenBy(server => (server.Place * 7) + (int)(_options.Seed % 5))];
-        foreach (SimulatedServer server in byNeed.Take(down).Where(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)))
+        SimulatedServer[] byNeed = [.. _world.Servers.OrderBy(server => server.State != ServerState.Down).ThenBy(
+            server => (server.Place * 7) + (int)(_options.Seed % 5))];
+        foreach (SimulatedServer server in byNeed.Take(down).Where(
+            server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)))
         {
             if (CanSpare())
             {
@@ -184,7 +188,8 @@ internal sealed class SeedRun : IDisposable
     }
 
     // True while more than a quorum of undamaged servers would be up.
-    private bool CanSpare() => _world.Servers.Count(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)) > _options.QuorumSize;
+    private bool CanSpare() =>
+        _world.Servers.Count(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)) > _options.QuorumSize;
 
     private void StartAll()
     {
@@ -218,7 +223,8 @@ internal sealed class SeedRun : IDisposable
     private string DescribeOpen(SimulatedServer server)
     {
         IEnumerable<ObjectName> names = _workload.Names.Append(new ObjectName(ObjectName.SystemBucket, Workload.RacedBucket));
-        string known = string.Join("; ", names.Select(name => (Name: name, Open: server.Node!.DescribeOpen(name))).Where(o => o.Open.Length > 0).Select(o => $"{o.Name}: {o.Open}"));
+        string known = string.Join("; ", names.Select(name => (Name: name, Open: server.Node!.DescribeOpen(name))).Where(
+            o => o.Open.Length > 0).Select(o => $"{o.Name}: {o.Open}"));
         return $"{server.Name} has {server.Node!.OpenSubmissions} ({(known.Length > 0 ? known : "without a record")})";
     }
 
@@ -260,7 +266,8 @@ internal sealed class SeedRun : IDisposable
             Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {write}");
             if (report is null or { State: SubmissionState.Pending })
             {
-                throw Violation.TooSlow("A6", $"{server.Name} can't say what became of {write}, on a healed cluster: {report?.State.ToString() ?? "no quorum"}");
+                throw Violation.TooSlow("A6",
+                    $"{server.Name} can't say what became of {write}, on a healed cluster: {report?.State.ToString() ?? "no quorum"}");
             }
         }
     }
@@ -418,7 +425,8 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    private IEnumerable<SimulatedServer> Voters() => _world.Servers.Where(server => server.State == ServerState.Running && server.Node!.Votes);
+    private IEnumerable<SimulatedServer> Voters() =>
+        _world.Servers.Where(server => server.State == ServerState.Running && server.Node!.Votes);
 
     private void Await(Func<bool> isTrue, TimeSpan bound, string rule, Func<string> otherwise)
     {
@@ -440,7 +448,8 @@ internal sealed class SeedRun : IDisposable
         HasNoVerdict = _hasNoVerdict,
         DurabilityChecks = _acceptance.Looked,
         Faults = _injector.Strikes,
-        DatagramFaults = _world.Network.Figures.DatagramsLost + _world.Network.Figures.DatagramsDoubled + _world.Network.Figures.DatagramsDelayed,
+        DatagramFaults = _world.Network.Figures.DatagramsLost + _world.Network.Figures.DatagramsDoubled
+            + _world.Network.Figures.DatagramsDelayed,
         SelfStops = _world.SelfStops,
     };
 }

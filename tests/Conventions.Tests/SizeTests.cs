@@ -25,7 +25,8 @@ public sealed class SizeTests
             select $"{source.Path}:{method.Line}: {method.Name} has {method.Length} lines",
             $"A method has at most {MethodLines} lines.");
 
-    /// <summary>A text for people, or one SQL statement, stays in one piece so that it can be searched for: a long string does not count.</summary>
+    /// <summary>A text for people, or one SQL statement, stays in one piece so that it can be searched for: a long string does not
+    /// count.</summary>
     [Fact]
     public void Line_of_source_has_at_most_140_columns_beside_a_long_string() =>
         Repository.NoneOf(

@@ -65,14 +65,16 @@ public sealed class ServerHostTests
             [
                 .. Enumerable.Range(0, 3).Select(i => new ServerRecord
                 {
-                    Name = NodeId.Parse($"s{i + 1}"), Disk = new DiskId((UInt128)(i + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = ports[i], DatagramPort = 0,
+                    Name = NodeId.Parse($"s{i + 1}"), Disk = new DiskId((UInt128)(i + 1)), Host = "127.0.0.1", HttpPort = 0,
+                        TunnelPort = ports[i], DatagramPort = 0,
                 }),
             ];
             var configuration = new ClusterConfiguration("trio", 1, records);
             foreach (ServerRecord record in records)
             {
                 var options = new ServerHostOptions(
-                    configuration, record.Name, Path.Combine(trio._folder, record.Name.Name), Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow),
+                    configuration, record.Name, Path.Combine(trio._folder, record.Name.Name),
+                        Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow),
                     IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
                 trio._hosts.Add(await ServerHost.StartAsync(options, NullLoggerFactory.Instance));
             }
@@ -88,15 +90,18 @@ public sealed class ServerHostTests
         }
 
         public async Task CreateBucketAsync(string bucket) =>
-            Assert.IsType<SubmitOutcome.Accepted>(await Servers[0].PutBucketAsync(bucket, new BucketSettings(), replace: false, Guid.NewGuid().ToString("n")));
+            Assert.IsType<SubmitOutcome.Accepted>(
+                await Servers[0].PutBucketAsync(bucket, new BucketSettings(), replace: false, Guid.NewGuid().ToString("n")));
 
         public async Task<SubmitOutcome> PutAsync(int server, string bucket, string name, byte[] content)
         {
             PipeReader body = PipeReader.Create(new MemoryStream(content));
-            StoreOutcome stored = await Servers[server].StoreAsync(bucket, body, content.Length, "", [], default, TestContext.Current.CancellationToken);
+            StoreOutcome stored = await Servers[server].StoreAsync(
+                bucket, body, content.Length, "", [], default, TestContext.Current.CancellationToken);
             StoreOutcome.Stored good = Assert.IsType<StoreOutcome.Stored>(stored);
             return await Servers[server].SubmitAsync(new SubmitRequest(
-                [new Operation(OperationKind.Put, new ObjectName(bucket, name), good.Manifest)], Guid.NewGuid().ToString("n"), good.Upload));
+                [new Operation(OperationKind.Put, new ObjectName(bucket, name), good.Manifest)], Guid.NewGuid().ToString("n"),
+                    good.Upload));
         }
 
         public async ValueTask DisposeAsync()

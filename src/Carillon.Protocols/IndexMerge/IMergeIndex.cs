@@ -18,7 +18,8 @@ public enum TagOutcome : byte
 /// <summary>One item that peers compare.</summary>
 /// <param name="Tag">The tag.</param>
 /// <param name="Outcome">Accepted, for a tag of which a version is kept; or rejected.</param>
-/// <param name="Key">The idempotency key of a rejected tag, since its record is not fetched; empty for an accepted one, or where it is not known.</param>
+/// <param name="Key">The idempotency key of a rejected tag, since its record is not fetched; empty for an accepted one, or where it is not
+/// known.</param>
 /// <param name="Successor">
 /// The fresh tag that took a rejected one's place, or none. It travels with the outcome: without it, whoever asks about the old tag would
 /// be told *rejected* although its submission may be accepted.

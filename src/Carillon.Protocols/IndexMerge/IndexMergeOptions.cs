@@ -11,7 +11,8 @@ public sealed record IndexMergeOptions
     public TimeSpan ConnectDelay { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>
-    /// After this long without an answer, doubled each time up to <see cref="Interval"/>, a question is asked again. Too low: a slow peer is asked
+    /// After this long without an answer, doubled each time up to <see cref="Interval"/>, a question is asked again. Too low: a slow peer
+    /// is asked
     /// for the same again; too high: a lost message costs that long.
     /// </summary>
     public TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(3);
@@ -28,7 +29,8 @@ public sealed record IndexMergeOptions
     public int ListedItems { get; init; } = 64;
 
     /// <summary>
-    /// Bytes of records that one question is answered with; the first one is sent whatever its size, the others wait for another question. So
+    /// Bytes of records that one question is answered with; the first one is sent whatever its size, the others wait for another question.
+    /// So
     /// neither side ever holds more than this and one submission for a peer.
     /// </summary>
     public int AnswerBytes { get; init; } = 1 << 20;

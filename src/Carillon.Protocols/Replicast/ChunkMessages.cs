@@ -64,7 +64,8 @@ public readonly record struct InventoryItem(ChunkId Chunk, uint Length, byte Rep
 /// <summary>
 /// Any message of chunk replication; which fields it has depends on its type. Frame: <c>u8 version = 1 │ u8 type │ u64 number │ fields</c>.
 /// PayloadAck, NotHere: none. PayloadNak: <c>u8 reason</c>. Request: <c>chunk</c>. RowDigests: <c>u32 count │ row digests</c>. RowsDiffer:
-/// <c>u32 missing │ u32 count │ u8 rows</c>. Inventory: <c>u8 row │ u32 count │ items</c>. HoldQuestion, HoldAnswer: <c>u32 count │ chunks</c>.
+/// <c>u32 missing │ u32 count │ u8 rows</c>. Inventory: <c>u8 row │ u32 count │ items</c>. HoldQuestion, HoldAnswer: <c>u32 count │
+/// chunks</c>.
 /// </summary>
 public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
 {

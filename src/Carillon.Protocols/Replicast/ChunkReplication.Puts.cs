@@ -7,14 +7,16 @@ public sealed partial class ChunkReplication
     private readonly SortedDictionary<ulong, ChunkGet> _gets = [];
 
     /// <summary>
-    /// Puts a chunk on <paramref name="replicas"/> servers under a put-intent of <paramref name="tag"/>; answers once <paramref name="minimum"/> have it durably, and goes on to the
+    /// Puts a chunk on <paramref name="replicas"/> servers under a put-intent of <paramref name="tag"/>; answers once
+    /// <paramref name="minimum"/> have it durably, and goes on to the
     /// rest behind the answer.
     /// </summary>
     /// <returns>The put's number, by which the host knows its bytes. The answer may come before this returns.</returns>
     public ulong Put(ChunkId chunk, uint length, Tag tag, int replicas, int minimum, Moment now, Action<ChunkPutResult> answer)
     {
         replicas = Math.Clamp(replicas, minimum, IChunkInventory.MaxReplicas);
-        var put = new ChunkPut(++_lastNumber, chunk, length, tag, replicas, minimum, now.Now + _options.PutTimeout + TransferTime(length), answer);
+        var put = new ChunkPut(
+            ++_lastNumber, chunk, length, tag, replicas, minimum, now.Now + _options.PutTimeout + TransferTime(length), answer);
         _puts.Add(put.Number, put);
         _timers.Enqueue(put.Number, put.Deadline);
         return put.Number;
@@ -51,7 +53,8 @@ public sealed partial class ChunkReplication
     }
 
     /// <summary>
-    /// Fetches a chunk that is not here. The arrival comes by <see cref="Arrived"/>; <paramref name="ended"/> is called with false if no server has it, with true when it came.
+    /// Fetches a chunk that is not here. The arrival comes by <see cref="Arrived"/>; <paramref name="ended"/> is called with false if no
+    /// server has it, with true when it came.
     /// </summary>
     public ulong Get(ChunkId chunk, NodeId first, Moment now, Action<bool> ended)
     {
@@ -97,7 +100,8 @@ public sealed partial class ChunkReplication
         }
     }
 
-    /// <summary>Sends to as many servers as copies are still wanted: the designated ones first, then live ones later in the row stand in.</summary>
+    /// <summary>Sends to as many servers as copies are still wanted: the designated ones first, then live ones later in the row stand
+    /// in.</summary>
     private void AskMore(ChunkPut put, Moment now)
     {
         foreach (NodeId server in _table.Row(HashAllocationTable.RowOf(put.Chunk)))
@@ -118,7 +122,8 @@ public sealed partial class ChunkReplication
             {
                 _host.StorePut(put.Number);
             }
-            else if (!_host.SendPut(put.Number, server, new ChunkTransfer(TransferPurpose.Put, put.Number, put.Chunk, put.Length, (byte)put.Replicas, put.Tag)))
+            else if (!_host.SendPut(
+                put.Number, server, new ChunkTransfer(TransferPurpose.Put, put.Number, put.Chunk, put.Length, (byte)put.Replicas, put.Tag)))
             {
                 put.GivenUp.Add(server);
                 put.Waiting--;
@@ -251,7 +256,8 @@ public sealed partial class ChunkReplication
     }
 
     /// <summary>One put on its way.</summary>
-    private sealed class ChunkPut(ulong number, ChunkId chunk, uint length, Tag tag, int replicas, int minimum, Instant deadline, Action<ChunkPutResult> answer)
+    private sealed class ChunkPut(
+        ulong number, ChunkId chunk, uint length, Tag tag, int replicas, int minimum, Instant deadline, Action<ChunkPutResult> answer)
     {
         public ulong Number { get; } = number;
 

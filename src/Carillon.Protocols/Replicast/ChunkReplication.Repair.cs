@@ -4,7 +4,8 @@ using Carillon.Protocols.Cluster;
 namespace Carillon.Protocols.Replicast;
 
 /// <content>
-/// Repair: each holder, at random intervals, shows each other server the digests of what that one should hold; where they differ the inventories follow, and who
+/// Repair: each holder, at random intervals, shows each other server the digests of what that one should hold; where they differ the
+/// inventories follow, and who
 /// lacks a chunk fetches it. Stand-ins give up their copy once every designated server has shown that it can read its own.
 /// </content>
 public sealed partial class ChunkReplication
@@ -17,7 +18,8 @@ public sealed partial class ChunkReplication
     private int _repairing;
     private Instant _nextRepair = Instant.Never;
 
-    /// <summary>Copies of chunks held here of which it is not known that the server that should hold them does; those missing here included.</summary>
+    /// <summary>Copies of chunks held here of which it is not known that the server that should hold them does; those missing here
+    /// included.</summary>
     public long UnderReplicated
     {
         get
@@ -91,7 +93,8 @@ public sealed partial class ChunkReplication
     }
 
     /// <summary>
-    /// The lower of two servers' places in a row: chunks with more replicas than that belong on both, so their digests must be equal. (A copy kept as a
+    /// The lower of two servers' places in a row: chunks with more replicas than that belong on both, so their digests must be equal. (A
+    /// copy kept as a
     /// stand-in is none of these; <see cref="AskToLetGo"/> brings it home.)
     /// </summary>
     private int CommonRank(int row, NodeId server)
@@ -168,7 +171,8 @@ public sealed partial class ChunkReplication
             var items = ImmutableArray.CreateBuilder<InventoryItem>();
             foreach (ChunkId chunk in page)
             {
-                if (HashAllocationTable.RowOf(chunk) == row && _inventory.TryDescribe(chunk, out uint length, out int replicas) && replicas > rank)
+                if (HashAllocationTable.RowOf(chunk) == row && _inventory.TryDescribe(chunk, out uint length, out int replicas)
+                    && replicas > rank)
                 {
                     items.Add(new InventoryItem(chunk, length, (byte)replicas));
                 }

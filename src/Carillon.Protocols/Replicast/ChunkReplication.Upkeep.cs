@@ -29,7 +29,8 @@ public sealed partial class ChunkReplication
     }
 
     private TimeSpan ScrubGap() =>
-        TimeSpan.FromTicks(Math.Clamp(_options.ScrubPeriod.Ticks / Math.Max(1, _inventory.Count), TimeSpan.TicksPerMillisecond, TimeSpan.TicksPerHour));
+        TimeSpan.FromTicks(Math.Clamp(
+            _options.ScrubPeriod.Ticks / Math.Max(1, _inventory.Count), TimeSpan.TicksPerMillisecond, TimeSpan.TicksPerHour));
 
     private void AdvanceScrub(Moment now)
     {
@@ -51,7 +52,8 @@ public sealed partial class ChunkReplication
     }
 
     /// <summary>
-    /// A chunk goes when nothing has referred to it for the grace time: no kept version, no open submission, no put-intent. Only after this server has merged its
+    /// A chunk goes when nothing has referred to it for the grace time: no kept version, no open submission, no put-intent. Only after this
+    /// server has merged its
     /// index with a quorum lately: it might not know of a reference otherwise.
     /// </summary>
     private void AdvanceCollection(Moment now)

@@ -3,12 +3,15 @@ using Carillon.Protocols.Cluster;
 namespace Carillon.Protocols.Replicast;
 
 /// <summary>
-/// Keeps chunks on their servers (seed 004; 5-replicast.md): puts them on <c>replicas</c> servers and answers once <c>minimum</c> have them durably, fetches what is not
-/// here, compares what others should hold with what they do, reads everything back in time, and deletes what nothing refers to. Replication never ends: lost servers,
+/// Keeps chunks on their servers (seed 004; 5-replicast.md): puts them on <c>replicas</c> servers and answers once <c>minimum</c> have them
+/// durably, fetches what is not
+/// here, compares what others should hold with what they do, reads everything back in time, and deletes what nothing refers to. Replication
+/// never ends: lost servers,
 /// new rows and interrupted puts all heal by the same comparison, and there is no central list.
 /// </summary>
 /// <remarks>
-/// Synchronous and single-threaded. The inventory tells what is durable here; acknowledgements leave only after that (the node's part). Negotiation and transfer are
+/// Synchronous and single-threaded. The inventory tells what is durable here; acknowledgements leave only after that (the node's part).
+/// Negotiation and transfer are
 /// behind <see cref="IChunkHost"/>.
 /// </remarks>
 public sealed partial class ChunkReplication
@@ -24,7 +27,8 @@ public sealed partial class ChunkReplication
     private ulong _lastNumber;
 
     public ChunkReplication(
-        ClusterConfiguration configuration, NodeId self, ChunkReplicationOptions options, RandomSource random, IChunkInventory inventory, IChunkHost host,
+        ClusterConfiguration configuration, NodeId self, ChunkReplicationOptions options, RandomSource random, IChunkInventory inventory,
+            IChunkHost host,
         Moment now)
     {
         _configuration = configuration;
@@ -131,7 +135,8 @@ public sealed partial class ChunkReplication
         }
     }
 
-    /// <summary>A server is away: what was asked of it is asked of others. What it holds is not known until it is compared with again.</summary>
+    /// <summary>A server is away: what was asked of it is asked of others. What it holds is not known until it is compared with
+    /// again.</summary>
     public void PeerDown(NodeId peer, Moment now)
     {
         if (_peers.TryGetValue(peer, out RepairPeer? known))

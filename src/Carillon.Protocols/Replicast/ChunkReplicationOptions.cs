@@ -12,7 +12,8 @@ public sealed record ChunkReplicationOptions
     /// <summary>Wait for a server's answer to a request before the next one is asked.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Mean time between two comparisons with the same server. Too low: traffic at rest; too high: a lost copy is noticed that late.</summary>
+    /// <summary>Mean time between two comparisons with the same server. Too low: traffic at rest; too high: a lost copy is noticed that
+    /// late.</summary>
     public TimeSpan RepairInterval { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Chunks that are fetched for repair at once; bounds memory and leaves room for clients.</summary>
@@ -39,7 +40,8 @@ public sealed record ChunkReplicationOptions
     /// <summary>All faults of these settings, none if they are good.</summary>
     public IEnumerable<string> Validate()
     {
-        if (PutTimeout <= TimeSpan.Zero || RequestTimeout <= TimeSpan.Zero || RepairInterval <= TimeSpan.Zero || CollectInterval <= TimeSpan.Zero
+        if (PutTimeout <= TimeSpan.Zero || RequestTimeout <= TimeSpan.Zero || RepairInterval <= TimeSpan.Zero
+            || CollectInterval <= TimeSpan.Zero
             || ScrubPeriod <= TimeSpan.Zero || IntentLease <= TimeSpan.Zero || CollectGrace < TimeSpan.Zero)
         {
             yield return "times of chunk replication must be above zero";

@@ -14,7 +14,8 @@ public enum TransferPurpose : byte
 
 /// <summary>
 /// What goes before a chunk's bytes on the bulk stream:
-/// <c>u8 version = 1 │ u8 purpose │ u64 transfer │ chunk 32 │ u32 length │ u8 replicas │ tag</c>. What a newer writer added behind is passed over.
+/// <c>u8 version = 1 │ u8 purpose │ u64 transfer │ chunk 32 │ u32 length │ u8 replicas │ tag</c>. What a newer writer added behind is
+/// passed over.
 /// </summary>
 public readonly record struct ChunkTransfer(TransferPurpose Purpose, ulong Transfer, ChunkId Chunk, uint Length, byte Replicas, Tag Intent)
 {
@@ -47,7 +48,8 @@ public readonly record struct ChunkTransfer(TransferPurpose Purpose, ulong Trans
             && transfer.Length <= Submissions.ObjectManifest.MaxChunkLength && transfer.Replicas is >= 1 and <= IChunkInventory.MaxReplicas;
     }
 
-    /// <summary>True if these are the bytes that the header speaks of; asked before a node hears of the chunk, so nothing else is ever stored (C5).</summary>
+    /// <summary>True if these are the bytes that the header speaks of; asked before a node hears of the chunk, so nothing else is ever
+    /// stored (C5).</summary>
     public bool Verify(ReadOnlySpan<byte> body) =>
         SeededBug.Is("chunk-hash-not-checked") || ((uint)body.Length == Length && ChunkId.Of(body) == Chunk);
 }

@@ -4,13 +4,17 @@ using Carillon.Protocols.Cluster;
 namespace Carillon.Protocols.Replicast;
 
 /// <summary>
-/// Which servers hold which chunks (seed 004, "hash allocation table"): 256 rows over the first byte of a chunk's id, each an order of all storage
-/// servers. The first <c>replicas</c> of a row are its designated servers; live ones later in the row stand in for those that are away. Every server
+/// Which servers hold which chunks (seed 004, "hash allocation table"): 256 rows over the first byte of a chunk's id, each an order of all
+/// storage
+/// servers. The first <c>replicas</c> of a row are its designated servers; live ones later in the row stand in for those that are away.
+/// Every server
 /// computes the same table from the same configuration; nothing is looked up anywhere.
 /// </summary>
 /// <remarks>
-/// The order of a row is by weighted rendezvous hashing (Thaler and Ravishankar, 1998; weights after Schindelhauer and Schomaker, 2005): each server draws
-/// a number from the row and its own name, scaled by its weight, so that a server that comes or goes moves only its own share. Failure domains are
+/// The order of a row is by weighted rendezvous hashing (Thaler and Ravishankar, 1998; weights after Schindelhauer and Schomaker, 2005):
+/// each server draws
+/// a number from the row and its own name, scaled by its weight, so that a server that comes or goes moves only its own share. Failure
+/// domains are
 /// taken in turn: no second server of a domain before every domain has one.
 /// </remarks>
 public sealed class HashAllocationTable

@@ -26,13 +26,15 @@ public sealed partial class VectorExchange
         }
 
         // A held push is answered once its record is durable; a refusal promises nothing and may leave at once.
-        ulong after = answer.Verdict == PushVerdict.Held && !SeededBug.Is("push-ack-before-flush") ? _book.Find(submission.Tag)?.StoredAt ?? 0 : 0;
+        ulong after = answer.Verdict == PushVerdict.Held
+            && !SeededBug.Is("push-ack-before-flush") ? _book.Find(submission.Tag)?.StoredAt ?? 0 : 0;
         Send(from, answer, after);
         return true;
     }
 
     /// <summary>
-    /// Stores a pushed submission as pending, or says why not. Everything that can speak against a submission is looked at here, and only here: once a
+    /// Stores a pushed submission as pending, or says why not. Everything that can speak against a submission is looked at here, and only
+    /// here: once a
     /// vector is out, a refusal could leave the tag undecidable.
     /// </summary>
     private PushAnswer ConsiderPush(int from, WallTime clock, Submission submission, Moment now)
@@ -102,7 +104,8 @@ public sealed partial class VectorExchange
                         Contest(other, now);
                     }
 
-                    return new PushAnswer(submission.Tag, PushVerdict.KeyHeld, default, other.Tag, other.State, other.Submission!.Fingerprint);
+                    return new PushAnswer(
+                        submission.Tag, PushVerdict.KeyHeld, default, other.Tag, other.State, other.Submission!.Fingerprint);
                 }
             }
         }
@@ -250,7 +253,8 @@ public sealed partial class VectorExchange
         CheckDecided(ballot, now);
         if (!ballot.IsOpen)
         {
-            // The change that completed the quorum is passed on by the bit that this server sets below in any other case; here it tells who asked.
+            // The change that completed the quorum is passed on by the bit that this server sets below in any other case; here it tells who
+            // asked.
             if (vector.Again)
             {
                 Send(from, new Decided(ballot.Tag, ballot.State, ballot.Successor));
@@ -271,7 +275,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>Sets this server's own bit, if its promises and what it holds allow it: durable first, then to all connected (VE-36 to VE-38).</summary>
+    /// <summary>Sets this server's own bit, if its promises and what it holds allow it: durable first, then to all connected (VE-36 to
+    /// VE-38).</summary>
     private void TrySetBit(Ballot ballot, uint round, bool value, Moment now, int asker = -1)
     {
         if (!_host.MayVote || !ballot.IsOpen || ballot.IsBeingReplaced || (ballot.OwnBit is { } own && own.Round >= round))
@@ -305,7 +310,9 @@ public sealed partial class VectorExchange
         ballot.ResendWait = _options.ResendFirst;
         ballot.ResendAt = now.Now + ballot.ResendWait;
         Schedule(ballot, ballot.ResendAt);
-        SendToConnected(new Vector(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits, Again: false), early ? 0 : position);
+        SendToConnected(new Vector(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits, Again: false), early
+            ? 0
+            : position);
         Figures.VectorsSent += _connected.Count - 1;
         if (early)
         {
@@ -382,7 +389,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>Marks a tag accepted. The mark follows from durable bits, so nothing waits for its flush; without the record it is fetched first.</summary>
+    /// <summary>Marks a tag accepted. The mark follows from durable bits, so nothing waits for its flush; without the record it is fetched
+    /// first.</summary>
     private void Decide(Ballot ballot, TagState state, Tag successor, Moment now)
     {
         Invariant.That(state == TagState.Accepted);
@@ -532,7 +540,8 @@ public sealed partial class VectorExchange
         if (ballot.FetchAt <= now.Now)
         {
             ballot.FetchAt = Instant.Never;
-            if (ballot.Submission is null && (ballot.WantedRound is not null || ballot.State == TagState.Accepted || ballot.Taken?.Greatest is { Value: true }))
+            if (ballot.Submission is null
+                && (ballot.WantedRound is not null || ballot.State == TagState.Accepted || ballot.Taken?.Greatest is { Value: true }))
             {
                 StartFetch(ballot, -1, now);
             }
@@ -560,7 +569,8 @@ public sealed partial class VectorExchange
         Schedule(ballot, next);
     }
 
-    /// <summary>Unfinished vectors are passed on again (200 ms, doubling to 5 s); the accepting server takes a round after two without progress ◆.</summary>
+    /// <summary>Unfinished vectors are passed on again (200 ms, doubling to 5 s); the accepting server takes a round after two without
+    /// progress ◆.</summary>
     private void Resend(Ballot ballot, Moment now)
     {
         if (ballot.OwnBitDurable)

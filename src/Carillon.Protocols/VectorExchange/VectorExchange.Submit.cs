@@ -27,7 +27,8 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// Reserves a tag for chunks to be stored under before their submission is known. It ends by <see cref="Submit"/> or <see cref="AbandonUpload"/>.
+    /// Reserves a tag for chunks to be stored under before their submission is known. It ends by <see cref="Submit"/> or
+    /// <see cref="AbandonUpload"/>.
     /// </summary>
     public void BeginUpload(Moment now, Action<Tag?, RejectionReason> answer)
     {
@@ -69,7 +70,8 @@ public sealed partial class VectorExchange
 
         if (!Quorum.IsReachedBy(_connected))
         {
-            Reject(attempt, RejectionReason.NoQuorum, $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed");
+            Reject(attempt, RejectionReason.NoQuorum,
+                $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed");
             return;
         }
 
@@ -117,7 +119,8 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// This server's own fence says nothing about the others: the inquiry that it was made for may have ended without a quorum, and the key have been
+    /// This server's own fence says nothing about the others: the inquiry that it was made for may have ended without a quorum, and the key
+    /// have been
     /// accepted since. So the fence is finished first, or what it meets is told.
     /// </summary>
     private void FinishFence(Attempt attempt, Moment now)
@@ -205,7 +208,8 @@ public sealed partial class VectorExchange
 
             if (stamp is not { } taken)
             {
-                Reject(attempt, RejectionReason.ClockSkew, "this server's clock is too far from the others'; set it, or use another server");
+                Reject(attempt, RejectionReason.ClockSkew,
+                    "this server's clock is too far from the others'; set it, or use another server");
                 return;
             }
 
@@ -267,7 +271,8 @@ public sealed partial class VectorExchange
         attempt.Held = default;
         attempt.Repeat = default;
         attempt.Refusals.Clear();
-        attempt.Deadline = now.Now + _options.PushTimeout + TimeSpan.FromSeconds((double)submission.Encoded.Length / _options.PushMinimumRate);
+        attempt.Deadline = now.Now + _options.PushTimeout
+            + TimeSpan.FromSeconds((double)submission.Encoded.Length / _options.PushMinimumRate);
         _uploads.Remove(submission.Replaces);
         _uploads.Remove(submission.Tag);
         PushAnswer own = ConsiderPush(_bit, now.Wall, submission, now);
@@ -359,7 +364,8 @@ public sealed partial class VectorExchange
             return;
         }
 
-        foreach (PushAnswer answer in attempt.Refusals.OrderBy(r => r.Key).Select(r => r.Value).Where(a => a.Verdict == PushVerdict.KeyHeld))
+        foreach (PushAnswer answer in attempt.Refusals.OrderBy(r => r.Key).Select(r => r.Value).Where(
+            a => a.Verdict == PushVerdict.KeyHeld))
         {
             if (MeetsRival(attempt, answer, now))
             {
@@ -381,7 +387,8 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, has the lower UID, or its accepting server is down; to a greater
+    /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, has the lower UID, or its accepting server
+    /// is down; to a greater
     /// one the push is repeated, since that one's server gives way (two whose pushes cross must not both abort).
     /// </summary>
     private bool MeetsRival(Attempt attempt, PushAnswer answer, Moment now)
@@ -397,7 +404,8 @@ public sealed partial class VectorExchange
 
         if (answer.Fingerprint != attempt.Fingerprint)
         {
-            GiveUpTag(attempt, now, (a, _) => Reject(a, RejectionReason.KeyMismatch, $"the key belongs to submission {answer.Other}, which is something else"));
+            GiveUpTag(attempt, now, (a, _) =>
+                Reject(a, RejectionReason.KeyMismatch, $"the key belongs to submission {answer.Other}, which is something else"));
             return true;
         }
 
@@ -449,7 +457,8 @@ public sealed partial class VectorExchange
             {
                 if (refusals.Length == 0)
                 {
-                    Reject(a, RejectionReason.NoQuorum, $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed");
+                    Reject(a, RejectionReason.NoQuorum,
+                        $"{_connected.Count} of {Quorum.Voters} entry servers are connected, {Quorum.Size} are needed");
                 }
                 else
                 {
@@ -464,7 +473,8 @@ public sealed partial class VectorExchange
         (RejectionReason reason, string detail) = verdict switch
         {
             PushVerdict.Full => (RejectionReason.Full, "too many servers are out of space; free some, or add servers"),
-            PushVerdict.ClockSkew => (RejectionReason.ClockSkew, "this server's clock is too far from the others'; set it, or use another server"),
+            PushVerdict.ClockSkew =>
+                (RejectionReason.ClockSkew, "this server's clock is too far from the others'; set it, or use another server"),
             PushVerdict.BucketUnknown => (RejectionReason.BucketNotFound, "the bucket was removed"),
             PushVerdict.BucketExists => (RejectionReason.BucketExists, "the bucket exists with other settings"),
             PushVerdict.BucketNotEmpty => (RejectionReason.BucketNotEmpty, "the bucket has names, or submissions on their way"),
@@ -484,7 +494,8 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// A fresh tag for a stale one (VE-68). The fresh one's record is the old one's abort, here and wherever it is pushed, and names it as its successor;
+    /// A fresh tag for a stale one (VE-68). The fresh one's record is the old one's abort, here and wherever it is pushed, and names it as
+    /// its successor;
     /// until that is written the old one stays as it is, without a bit.
     /// </summary>
     private void Restamp(Attempt attempt, Moment now)
@@ -552,11 +563,13 @@ public sealed partial class VectorExchange
         switch (attempt.Phase)
         {
             case AttemptPhase.Probing when now.Now >= attempt.Deadline:
-                Reject(attempt, RejectionReason.NoQuorum, $"{attempt.Probed.Count} of {Quorum.Voters} entry servers answered, {Quorum.Size} are needed");
+                Reject(attempt, RejectionReason.NoQuorum,
+                    $"{attempt.Probed.Count} of {Quorum.Voters} entry servers answered, {Quorum.Size} are needed");
                 break;
             case AttemptPhase.Pushing when now.Now >= attempt.Deadline:
                 GiveUpTag(attempt, now, (a, _) => Reject(
-                    a, RejectionReason.PushTimeout, $"{a.Held.Count} of {Quorum.Voters} entry servers stored the submission in time, {Quorum.Size} are needed"));
+                    a, RejectionReason.PushTimeout,
+                        $"{a.Held.Count} of {Quorum.Voters} entry servers stored the submission in time, {Quorum.Size} are needed"));
                 break;
             case AttemptPhase.Pushing when now.Now >= attempt.RetryAt:
                 RepeatPushes(attempt);

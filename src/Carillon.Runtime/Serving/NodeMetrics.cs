@@ -20,14 +20,17 @@ internal static class NodeMetrics
         Count(meter, "carillon.vectors.sent", "Knowledge vectors sent", () => node.Exchange.Figures.VectorsSent);
         Count(meter, "carillon.rounds.taken", "Resolution rounds taken here", () => node.Exchange.Figures.RoundsTaken);
         Count(meter, "carillon.reads", "Linearizable reads answered", () => node.Exchange.Figures.Reads);
-        Count(meter, "carillon.reads.unavailable", "Linearizable reads that could not be decided", () => node.Exchange.Figures.ReadsUnavailable);
+        Count(meter, "carillon.reads.unavailable", "Linearizable reads that could not be decided", () =>
+            node.Exchange.Figures.ReadsUnavailable);
         Count(meter, "carillon.chunks.puts", "Chunks put from here", () => node.Replication.Figures.Puts);
         Count(meter, "carillon.chunks.fetches", "Chunks fetched from other servers", () => node.Replication.Figures.Fetches);
-        Count(meter, "carillon.chunks.repairs", "Chunks fetched because this server should hold them", () => node.Replication.Figures.Repairs);
+        Count(meter, "carillon.chunks.repairs", "Chunks fetched because this server should hold them", () =>
+            node.Replication.Figures.Repairs);
         Count(meter, "carillon.chunks.scrubbed", "Chunks read back", () => node.Replication.Figures.Scrubbed);
         Count(meter, "carillon.chunks.damaged", "Chunks found damaged", () => node.Replication.Figures.Damaged);
         Count(meter, "carillon.chunks.collected", "Chunks deleted", () => node.Replication.Figures.Collected);
-        meter.CreateObservableGauge("carillon.tags.open", () => node.Exchange.OpenTags, description: "Submissions not decided or not applied here");
+        meter.CreateObservableGauge(
+            "carillon.tags.open", () => node.Exchange.OpenTags, description: "Submissions not decided or not applied here");
         meter.CreateObservableGauge("carillon.chunks.stored", () => node.Chunks.Count, description: "Chunks on this disk");
         meter.CreateObservableGauge("carillon.chunks.bytes", () => node.Chunks.StoredBytes, "By", "Bytes of chunks on this disk");
         meter.CreateObservableGauge(

@@ -61,8 +61,7 @@ internal readonly record struct Hello(
         WireReader reader = new(bytes);
         bool typed = reader.U8() == (byte)ControlType.Hello;
         hello = new Hello(
-            reader.U16(), reader.U16(), reader.Text(CertificateName.MaxClusterLength), reader.Node(), reader.Disk(),
-                new Incarnation(reader.U64()), reader.U64());
+            reader.U16(), reader.U16(), reader.Text(CertificateName.MaxClusterLength), reader.Node(), reader.Disk(), new Incarnation(reader.U64()), reader.U64());
         return typed && !reader.Failed && !hello.Name.IsNone;
     }
 }
@@ -87,8 +86,7 @@ internal static class ControlMessages
 
     private const int MaxReasonBytes = 512;
 
-    /// <summary>After a refusal: to cut the connection at once could take the refusal with it, so the peer has to read it and to hang
-    /// up.</summary>
+    /// <summary>After a refusal: to cut the connection at once could take the refusal with it, so the peer has to read it and to hang up.</summary>
     public static async Task WaitForHangUpAsync(MessageReader reader)
     {
         try

@@ -86,7 +86,8 @@ internal sealed class FaultInjector
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
             FaultKind.Pause => Pause(server),
-            FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge or FaultKind.PartitionOneWay
+            FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge
+                or FaultKind.PartitionOneWay
                 => _network.Partition(kind, Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),
             FaultKind.TunnelReset => _network.ResetTunnel(),
             FaultKind.SlowLink => _network.SlowDown(Keep(_options.PartitionMost, TimeSpan.FromSeconds(1))),

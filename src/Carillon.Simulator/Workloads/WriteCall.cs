@@ -121,7 +121,10 @@ internal sealed class WriteCall(
             case (AnswerEnd.Answered, SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced }):
                 Settle(LibraryVerdict.Rejected);
                 break;
-            case (AnswerEnd.Answered, SubmitOutcome.Rejected { Reason: RejectionReason.BucketNotFound or RejectionReason.BucketExists or RejectionReason.BucketNotEmpty }):
+            case (AnswerEnd.Answered, SubmitOutcome.Rejected
+            {
+                Reason: RejectionReason.BucketNotFound or RejectionReason.BucketExists or RejectionReason.BucketNotEmpty
+            }):
                 Settle(_lost ? LibraryVerdict.Unknown : LibraryVerdict.Rejected);
                 break;
             case (AnswerEnd.Answered, SubmitOutcome.Rejected { Reason: RejectionReason.KeyMismatch } mismatch):

@@ -34,7 +34,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void TunnelDown(ServerIdentity peer, Moment now) => node.TunnelDown(peer, now);
 
-    public void Receive(ServerIdentity from, TrafficKind kind, ReadOnlySpan<byte> message, Moment now) => node.Receive(from, kind, message, now);
+    public void Receive(ServerIdentity from, TrafficKind kind, ReadOnlySpan<byte> message, Moment now) =>
+        node.Receive(from, kind, message, now);
 
     public void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now) => node.ReceiveDatagram(from, message, now);
 

@@ -19,7 +19,8 @@ internal enum ServerState
 }
 
 /// <summary>
-/// One server: its disks and clocks, which stay, and its process, which comes and goes. It hands inputs to the node one at a time, and is the
+/// One server: its disks and clocks, which stay, and its process, which comes and goes. It hands inputs to the node one at a time, and is
+/// the
 /// world that the node asks of.
 /// </summary>
 internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
@@ -90,7 +91,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         int life = ++_life;
         _stopReason = null;
         Action<string>? trace = _world.Trace is { } line ? what => line($"{Name} {what}") : null;
-        _lanes = new StorageLanes(_world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) => Completed(life, work, failure), trace);
+        _lanes = new StorageLanes(
+            _world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) => Completed(life, work, failure), trace);
         var start = new NodeStart(Name, Disk, Catalog, _random.Fork(), Clock.At(_world.Queue.Now));
         try
         {
@@ -167,7 +169,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     }
 
     /// <summary>
-    /// Gives a client's request to the node when it can take it. <paramref name="lost"/> is called if the process is killed before the request
+    /// Gives a client's request to the node when it can take it. <paramref name="lost"/> is called if the process is killed before the
+    /// request
     /// is closed; a machine that goes dark says nothing.
     /// </summary>
     public void Call(Action<INodeUnderTest, Moment> request, Action lost)
@@ -247,7 +250,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _world.Network.SendDatagram(Name, peer, message);
 
     /// <inheritdoc/>
-    void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) => _world.Network.SendDatagramToAll(Name, message, multicast);
+    void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) =>
+        _world.Network.SendDatagramToAll(Name, message, multicast);
 
     /// <inheritdoc/>
     void IWorld.Run(StorageWork work) => _lanes!.Run(work);
@@ -365,7 +369,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         if (_wakesAtThisInstant > MaxWakesAtOneInstant)
         {
             throw new SimulationFailedException(
-                FailureKind.Crash, "busy loop", $"{Name} asked to be woken at {Clock.At(_world.Queue.Now).Now} again and again, and does nothing about it");
+                FailureKind.Crash, "busy loop",
+                    $"{Name} asked to be woken at {Clock.At(_world.Queue.Now).Now} again and again, and does nothing about it");
         }
     }
 

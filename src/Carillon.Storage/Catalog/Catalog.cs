@@ -50,7 +50,8 @@ public sealed class Catalog : IDisposable
         _database = database;
         _begin = database.Prepare("BEGIN IMMEDIATE");
         _commit = database.Prepare("COMMIT");
-        _writeFacts = database.Prepare("UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7");
+        _writeFacts = database.Prepare(
+            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7");
         _versions = new VersionTable(database);
         _tags = new TagTable(database);
         _records = new RecordTable(database);

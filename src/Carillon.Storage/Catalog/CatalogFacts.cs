@@ -57,7 +57,8 @@ internal struct CatalogFacts
         var facts = new CatalogFacts
         {
             Position = (ulong)select.Number(0), Latest = new Timestamp((ulong)select.Number(1)), Keys = select.Number(2),
-            Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5), Floor = new Timestamp((ulong)select.Number(6)),
+            Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5),
+                Floor = new Timestamp((ulong)select.Number(6)),
         };
         select.Reset();
         return facts;

@@ -8,9 +8,11 @@ namespace Carillon.Storage.Catalogs;
 internal sealed class MergeIndexReader(SqliteDatabase database) : IDisposable
 {
     private readonly SqliteStatement _digest = database.Prepare("SELECT count, low, high FROM digests WHERE id = ?1");
-    private readonly SqliteStatement _parts = database.Prepare("SELECT id, count, low, high FROM digests WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
+    private readonly SqliteStatement _parts =
+        database.Prepare("SELECT id, count, low, high FROM digests WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
     private readonly SqliteStatement _accepted = database.Prepare("SELECT tag FROM tags WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
-    private readonly SqliteStatement _rejected = database.Prepare("SELECT tag, key, successor FROM rejected WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
+    private readonly SqliteStatement _rejected =
+        database.Prepare("SELECT tag, key, successor FROM rejected WHERE tag > ?1 AND tag < ?2 ORDER BY tag LIMIT ?3");
     private readonly List<MergeItem> _rejectedItems = [];
 
     public MergeDigest DigestOf(MergeRange range)
@@ -54,7 +56,8 @@ internal sealed class MergeIndexReader(SqliteDatabase database) : IDisposable
     {
         Span<byte> low = stackalloc byte[TagKey.MaxSize];
         Span<byte> high = stackalloc byte[TagKey.MaxSize];
-        ReadOnlySpan<byte> above = after.Uid.Stamp >= range.First && !after.IsNone ? TagKey.Of(after, low) : TagKey.LowerBound(range.First, low);
+        ReadOnlySpan<byte> above = after.Uid.Stamp >= range.First
+            && !after.IsNone ? TagKey.Of(after, low) : TagKey.LowerBound(range.First, low);
         ReadOnlySpan<byte> below = TagKey.UpperBound(range.Last, high);
         var items = ImmutableArray.CreateBuilder<MergeItem>();
         ReadRejected(above, below, limit);

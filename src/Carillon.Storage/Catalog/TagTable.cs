@@ -87,7 +87,8 @@ internal sealed class TagTable(SqliteDatabase database)
         return database.Changes > 0;
     }
 
-    /// <summary>Forgets trimmed tags, the longest trimmed first, below a stamp of trimming. Gives their number and their greatest stamp.</summary>
+    /// <summary>Forgets trimmed tags, the longest trimmed first, below a stamp of trimming. Gives their number and their greatest
+    /// stamp.</summary>
     public (int Count, Timestamp Greatest) Forget(Timestamp before, int limit)
     {
         Span<byte> key = stackalloc byte[TagKey.MaxSize];

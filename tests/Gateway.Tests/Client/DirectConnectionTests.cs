@@ -43,7 +43,8 @@ public sealed class DirectConnectionTests : IDisposable
         await PutAsync(stream => stream.WriteAsync(Encoding.ASCII.GetBytes(Good)).AsTask(), request => seen = request);
         string port = ((IPEndPoint)_listener.LocalEndpoint).Port.ToString(System.Globalization.CultureInfo.InvariantCulture);
         Assert.Equal(
-            $"PUT /v1/buckets/files/objects/a HTTP/1.1\r\nIdempotency-Key: k\r\nContent-Length: 5\r\nHost: 127.0.0.1:{port}\r\n\r\nhello", seen);
+            $"PUT /v1/buckets/files/objects/a HTTP/1.1\r\nIdempotency-Key: k\r\nContent-Length: 5\r\nHost: 127.0.0.1:{port}\r\n\r\nhello",
+                seen);
     }
 
     [Theory]

@@ -71,7 +71,8 @@ public sealed class IndexMergeTests
     [Fact]
     public void Catalog_that_is_behind_is_waited_for()
     {
-        var lab = new MergeLab(1, 2, new IndexMergeOptions { FetchWindow = 16 }) { ApplyDelay = TimeSpan.FromMilliseconds(200), BusyAt = 50 };
+        var lab = new MergeLab(
+            1, 2, new IndexMergeOptions { FetchWindow = 16 }) { ApplyDelay = TimeSpan.FromMilliseconds(200), BusyAt = 50 };
         foreach (Submission submission in Submissions(new RandomSource(1), 1000))
         {
             lab.Servers[0].Add(submission);
@@ -89,7 +90,8 @@ public sealed class IndexMergeTests
         var lab = new MergeLab(3, 2);
         for (int i = 0; i < (MergeMessage.MaxItems * 2) + 10; i++)
         {
-            lab.Servers[0].Add(Submission(new Tag(new Uid(new Timestamp(((ulong)Start << 16) + (ulong)i), NodeId.Parse("s1")), 7), "a", delete: false));
+            lab.Servers[0].Add(Submission(
+                new Tag(new Uid(new Timestamp(((ulong)Start << 16) + (ulong)i), NodeId.Parse("s1")), 7), "a", delete: false));
         }
 
         lab.Connect();
@@ -123,7 +125,8 @@ public sealed class IndexMergeTests
         lab.Connect();
         Assert.True(lab.Run(TimeSpan.FromSeconds(1), () => lab.IsConverged));
         Assert.Equal(
-            [new(Tag(Start), TagOutcome.Accepted, "", default), new MergeItem(Tag(Start + 1), TagOutcome.Rejected, "key", Tag(Start + 2))], lab.Servers[0].Items);
+            [new(Tag(Start), TagOutcome.Accepted, "", default), new MergeItem(Tag(Start + 1), TagOutcome.Rejected, "key", Tag(Start + 2))],
+                lab.Servers[0].Items);
     }
 
     [Fact]
@@ -183,7 +186,8 @@ public sealed class IndexMergeTests
     {
         var lab = new MergeLab(3, 2) { Delay = TimeSpan.FromMilliseconds(10) };
         lab.Connect();
-        Assert.True(lab.Run(TimeSpan.FromSeconds(1), () => lab.Servers[0].Core.NextDeadline < lab.Now + TimeSpan.FromSeconds(4) && lab.Sent.Count == 1));
+        Assert.True(lab.Run(TimeSpan.FromSeconds(1), () =>
+            lab.Servers[0].Core.NextDeadline < lab.Now + TimeSpan.FromSeconds(4) && lab.Sent.Count == 1));
         lab.Servers[0].Core.Hurry(lab.Servers[1].Name, lab.Now);
         lab.Servers[1].Core.Hurry(lab.Servers[0].Name, lab.Now);
         lab.Run(TimeSpan.FromSeconds(1));
@@ -233,8 +237,10 @@ public sealed class IndexMergeTests
     {
         var lab = new MergeLab(3, 2);
         Assert.False(lab.Servers[0].Core.Receive(NodeId.Parse("s9"), [1, 2, 3], lab.Now));
-        Assert.False(lab.Servers[0].Core.Receive(NodeId.Parse("s2"), new MergeMessage(MergeMessageType.Record, 1, MergeRange.Root) { Record = new byte[9] }.Encode(), lab.Now));
-        Assert.True(lab.Servers[0].Core.Receive(NodeId.Parse("s2"), new MergeMessage(MergeMessageType.Gone, 1, MergeRange.Root) { Tags = [Tag(Start)] }.Encode(), lab.Now));
+        Assert.False(lab.Servers[0].Core.Receive(
+            NodeId.Parse("s2"), new MergeMessage(MergeMessageType.Record, 1, MergeRange.Root) { Record = new byte[9] }.Encode(), lab.Now));
+        Assert.True(lab.Servers[0].Core.Receive(
+            NodeId.Parse("s2"), new MergeMessage(MergeMessageType.Gone, 1, MergeRange.Root) { Tags = [Tag(Start)] }.Encode(), lab.Now));
         Assert.Empty(lab.Sent);
     }
 
@@ -243,7 +249,8 @@ public sealed class IndexMergeTests
     public void Servers_converge_over_pipes_that_lose_and_double_and_delay(ulong seed)
     {
         var random = new RandomSource(seed);
-        var options = new IndexMergeOptions { Window = 1 + random.Below(8), FetchWindow = 1 + random.Below(10), ListedItems = random.Below(6), AnswerBytes = random.Below(3000) };
+        var options = new IndexMergeOptions { Window = 1 + random.Below(8), FetchWindow = 1 + random.Below(10),
+            ListedItems = random.Below(6), AnswerBytes = random.Below(3000) };
         var lab = new MergeLab(seed, 2 + random.Below(2), options)
         {
             Loss = random.Fraction() * 0.3, Doubling = random.Fraction() * 0.3, Delay = random.Below(TimeSpan.FromMilliseconds(200)),
@@ -262,7 +269,8 @@ public sealed class IndexMergeTests
 
         for (int i = 0; i < 10; i++)
         {
-            lab.Servers[random.Below(lab.Servers.Length)].Reject(Tag(Start + random.Below(100_000), 9), $"key {i}", random.Chance(0.5) ? all[i].Tag : default);
+            lab.Servers[random.Below(lab.Servers.Length)].Reject(
+                Tag(Start + random.Below(100_000), 9), $"key {i}", random.Chance(0.5) ? all[i].Tag : default);
         }
 
         int union = lab.Servers.SelectMany(s => s.Items).Select(i => i.Tag).Distinct().Count();
@@ -279,7 +287,8 @@ public sealed class IndexMergeTests
         Assert.All(lab.Servers, s => Assert.Equal(lab.Servers[0].Items, s.Items));
     }
 
-    private static Tag Tag(long milliseconds, ulong nonce = 1) => new(new Uid(new Timestamp((ulong)milliseconds << 16), NodeId.Parse("s1")), nonce);
+    private static Tag Tag(long milliseconds, ulong nonce = 1) =>
+        new(new Uid(new Timestamp((ulong)milliseconds << 16), NodeId.Parse("s1")), nonce);
 
     private static ImmutableArray<Submission> Submissions(RandomSource random, int count, int bytes = 10)
     {
@@ -297,7 +306,9 @@ public sealed class IndexMergeTests
     private static Submission Submission(Tag tag, string name, bool delete, int bytes = 10)
     {
         var manifest = new ObjectManifest { Size = bytes, Sha256 = Digest.Of(new byte[bytes]), Inline = new byte[bytes] };
-        Operation operation = delete ? new(OperationKind.Delete, new ObjectName("bucket", name), null) : new(OperationKind.Put, new ObjectName("bucket", name), manifest);
+        Operation operation = delete
+            ? new(OperationKind.Delete, new ObjectName("bucket", name), null)
+            : new(OperationKind.Put, new ObjectName("bucket", name), manifest);
         return Protocols.Submissions.Submission.Create(tag, default, new DiskId(1), $"key {tag}", [operation]);
     }
 }

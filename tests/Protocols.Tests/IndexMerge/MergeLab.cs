@@ -5,7 +5,8 @@ using Core = Carillon.Protocols.IndexMerge.IndexMerge;
 
 namespace Carillon.Protocols.Tests.IndexMerge;
 
-/// <summary>Servers with catalogs that are plain sets, joined by pipes that lose, double, delay and overtake as the test says. Virtual time.</summary>
+/// <summary>Servers with catalogs that are plain sets, joined by pipes that lose, double, delay and overtake as the test says. Virtual
+/// time.</summary>
 internal sealed class MergeLab
 {
     private readonly RandomSource _random;
@@ -15,7 +16,8 @@ internal sealed class MergeLab
     public MergeLab(ulong seed, int servers, IndexMergeOptions? options = null)
     {
         _random = new RandomSource(seed);
-        Servers = [.. Enumerable.Range(1, servers).Select(i => new Server(this, NodeId.Parse($"s{i}"), options ?? new IndexMergeOptions(), _random.Fork()))];
+        Servers = [.. Enumerable.Range(1, servers).Select(
+            i => new Server(this, NodeId.Parse($"s{i}"), options ?? new IndexMergeOptions(), _random.Fork()))];
     }
 
     public ImmutableArray<Server> Servers { get; }
@@ -168,13 +170,15 @@ internal sealed class MergeLab
         public MergeDigest DigestOf(MergeRange range) => _digests.GetValueOrDefault(range);
 
         public ImmutableArray<(MergeRange Range, MergeDigest Digest)> PartsOf(MergeRange range) =>
-            [.. _digests.Where(d => d.Key.Level == range.Level + 1 && range.Contains(d.Key) && !d.Value.IsEmpty).OrderBy(d => d.Key).Select(d => (d.Key, d.Value))];
+            [.. _digests.Where(d => d.Key.Level == range.Level + 1 && range.Contains(d.Key) && !d.Value.IsEmpty).OrderBy(d => d.Key).Select(
+                d => (d.Key, d.Value))];
 
         public ImmutableArray<MergeItem> ItemsIn(MergeRange range, Tag after, int limit) =>
             [.. Items.Where(i => range.Contains(i.Tag.Uid.Stamp) && i.Tag > after).Take(limit)];
 
         public TagOutcome Outcome(Tag tag) =>
-            _items.TryGetValue(tag, out (MergeItem Item, byte[]? Record) known) ? known.Item.Outcome : Trimmed.Contains(tag) ? TagOutcome.Accepted : TagOutcome.Unknown;
+            _items.TryGetValue(tag, out (MergeItem Item, byte[]? Record) known) ? known.Item.Outcome : Trimmed.Contains(tag)
+                ? TagOutcome.Accepted : TagOutcome.Unknown;
 
         public byte[]? Submission(Tag tag) => _items.TryGetValue(tag, out (MergeItem Item, byte[]? Record) known) ? known.Record : null;
 
@@ -196,7 +200,8 @@ internal sealed class MergeLab
         private void Take(MergeItem item, byte[]? record)
         {
             MostOnTheWay = Math.Max(MostOnTheWay, _onTheWay.Count);
-            LearnedTwice += Outcome(item.Tag) != TagOutcome.Unknown || !_onTheWay.TryAdd(item.Tag, (_lab.Now + _random.Below(_lab.ApplyDelay), item, record)) ? 1 : 0;
+            LearnedTwice += Outcome(item.Tag) != TagOutcome.Unknown
+                || !_onTheWay.TryAdd(item.Tag, (_lab.Now + _random.Below(_lab.ApplyDelay), item, record)) ? 1 : 0;
         }
 
         private void Add(MergeItem item, byte[]? record)

@@ -23,10 +23,12 @@ public sealed class MergeMessageTests
     {
         { nameof(MergeMessageType.Compare), "0101" + LeafHead + DigestBytes + FirstBytes },
         { nameof(MergeMessageType.Same), "0102" + RootHead },
-        { nameof(MergeMessageType.Parts), "0103" + RootHead + "02000000" + "0100000000000000" + DigestBytes + "ff03000000000000" + DigestBytes },
+        { nameof(MergeMessageType.Parts),
+            "0103" + RootHead + "02000000" + "0100000000000000" + DigestBytes + "ff03000000000000" + DigestBytes },
         {
             nameof(MergeMessageType.Items),
-            "0104" + LeafHead + NoneBytes + "01" + "02000000" + FirstBytes + "01" + "0000" + NoneBytes + SecondBytes + "02" + "03006b6579" + FirstBytes
+            "0104" + LeafHead + NoneBytes + "01" + "02000000" + FirstBytes + "01" + "0000" + NoneBytes + SecondBytes + "02" + "03006b6579"
+                + FirstBytes
         },
         { nameof(MergeMessageType.Fetch), "0105" + RootHead + "02000000" + FirstBytes + SecondBytes },
         { nameof(MergeMessageType.Record), "0106" + RootHead + "03000000" + "010203" },
@@ -42,7 +44,8 @@ public sealed class MergeMessageTests
         Assert.Equal(golden, Convert.ToHexStringLower(message.Encode()));
 
         Assert.True(MergeMessage.TryRead(Convert.FromHexString(golden), out MergeMessage read));
-        Assert.Equal((message.Type, message.Run, message.Range, message.Digest, message.After, message.More), (read.Type, read.Run, read.Range, read.Digest, read.After, read.More));
+        Assert.Equal((message.Type, message.Run, message.Range, message.Digest, message.After, message.More),
+            (read.Type, read.Run, read.Range, read.Digest, read.After, read.More));
         Assert.Equal(message.Parts, read.Parts);
         Assert.Equal(message.Items, read.Items);
         Assert.Equal(message.Tags, read.Tags);
@@ -87,7 +90,8 @@ public sealed class MergeMessageTests
     [Fact]
     public void Items_without_a_tag_or_an_outcome_are_refused()
     {
-        foreach (MergeItem item in (MergeItem[])[new(default, TagOutcome.Accepted, "", default), new(First, TagOutcome.Unknown, "", default)])
+        foreach (MergeItem item in (
+            MergeItem[])[new(default, TagOutcome.Accepted, "", default), new(First, TagOutcome.Unknown, "", default)])
         {
             Assert.False(MergeMessage.TryRead(new MergeMessage(MergeMessageType.Items, 1, Leaf) { Items = [item] }.Encode(), out _));
         }

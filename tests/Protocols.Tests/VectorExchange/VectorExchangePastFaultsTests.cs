@@ -35,7 +35,8 @@ public sealed class VectorExchangePastFaultsTests
         lab["s1"].Trimmed.Add(tag);
         lab["s2"].Trimmed.Add(tag);
         lab.Heal();
-        lab.Carry(NodeId.Parse("s1"), NodeId.Parse("s3"), MessageCodec.Encode(new Vector(tag, submission.Hash, 1, 0, Value: true, 0b011, Again: false)));
+        lab.Carry(NodeId.Parse("s1"), NodeId.Parse("s3"),
+            MessageCodec.Encode(new Vector(tag, submission.Hash, 1, 0, Value: true, 0b011, Again: false)));
         lab.Run(Second * 10);
         Assert.Equal(0, lab["s3"].Core.OpenTags);
     }

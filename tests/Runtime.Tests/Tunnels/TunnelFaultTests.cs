@@ -23,8 +23,7 @@ public sealed class TunnelFaultTests : IDisposable
         for (int round = 1; round <= 3; round++)
         {
             relay.Cut();
-            await Wait.Until(() => s1.Downs.Count == round && s2.Downs.Count == round && s1.Ups.Count == round + 1
-                && s2.Ups.Count == round + 1);
+            await Wait.Until(() => s1.Downs.Count == round && s2.Downs.Count == round && s1.Ups.Count == round + 1 && s2.Ups.Count == round + 1);
             Assert.True(s1.Tunnel.TrySend(s2.Name, TrafficKind.Agreement, "again"u8));
             await Wait.Until(() => s2.Messages.Count == round);
         }
@@ -103,15 +102,13 @@ public sealed class TunnelFaultTests : IDisposable
         late.Tunnel.Configure(3, [s2.Target]);
 
         await Wait.Until(() => s2.Ups.Count == 2);
-        Assert.Equal((new Incarnation(3), "a newer connection took its place"),
-            (s2.Downs.Single().Peer.Incarnation, s2.Downs.Single().Reason));
+        Assert.Equal((new Incarnation(3), "a newer connection took its place"), (s2.Downs.Single().Peer.Incarnation, s2.Downs.Single().Reason));
         await Wait.Until(() => old.Log.Failures.Count > 0);
         Assert.Contains("later incarnation of its disk than 3", old.Log.Failures[0]);
         Assert.Equal(2, s2.Ups.Count);
 
         // So that the old one does not come back before the new one is there.
-        static TunnelOptions Slow(TunnelOptions options) =>
-            options with { ReconnectMinimum = TimeSpan.FromMilliseconds(200), ReconnectMaximum = TimeSpan.FromMilliseconds(200) };
+        static TunnelOptions Slow(TunnelOptions options) => options with { ReconnectMinimum = TimeSpan.FromMilliseconds(200), ReconnectMaximum = TimeSpan.FromMilliseconds(200) };
     }
 
     [Fact]
