@@ -3,15 +3,19 @@ using Carillon.Protocols.Replicast;
 
 namespace Carillon.Node;
 
-/// <summary>What chunk replication sees of its node. The seam that Replicast's negotiation and multicast transfer take over
-/// later.</summary>
+/// <summary>
+/// What chunk replication sees of its node. The seam that Replicast's negotiation and multicast transfer take over later.
+/// </summary>
 internal sealed class ChunkHost(ServerNode node, IWorld world) : IChunkHost
 {
     public bool MayCollect => node.MayCollect;
 
     public bool IsConnected(NodeId server) => node.Members.IsConnected(server);
 
-    public void Send(NodeId to, ReadOnlyMemory<byte> message) => node.Post(to, TrafficKind.Agreement, Protocol.Chunks, message, 0);
+    public bool CanStore => node.Chunks.Health is Storage.Chunks.ChunkStoreHealth.Good;
+
+    public void Send(NodeId to, ReadOnlyMemory<byte> message, bool isBulky) =>
+        node.Post(to, isBulky ? TrafficKind.Merge : TrafficKind.Agreement, Protocol.Chunks, message, 0);
 
     public void StorePut(ulong put) => node.StorePutHere(put);
 

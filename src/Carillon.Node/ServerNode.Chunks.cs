@@ -27,8 +27,8 @@ public sealed partial class ServerNode
     public ChunkReplication Replication { get; private set; } = null!;
 
     /// <summary>
-    /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks, since
-    /// what that list
+    /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks,
+    /// since what that list
     /// names is not in the catalog.
     /// </summary>
     internal bool MayCollect => MergedRecently && !Reader.ChunkedLists().Any();
@@ -58,7 +58,7 @@ public sealed partial class ServerNode
         ChunkBuffer? arrived = null;
         bool hasEnded = false;
         ulong number = 0;
-        number = Replication.Get(chunk, default, now, came =>
+        number = Replication.Get(chunk, 0, default, now, came =>
         {
             hasEnded = true;
             _fetching.Remove(number);
@@ -170,18 +170,7 @@ public sealed partial class ServerNode
             return;
         }
 
-        if (!Chunks.TryAppend(transfer.Chunk, buffer.Memory, transfer.Intent, out ChunkTicket ticket, transfer.Replicas))
-        {
-            Later(() => Replication.StoredHere(put, Refusal(), _now));
-            return;
-        }
-
-        buffer.Retain();
-        WhenStored(ticket, stored =>
-        {
-            buffer.Release();
-            Replication.StoredHere(put, stored ? null : NakReason.Refused, _now);
-        });
+        Store(transfer, buffer.Retain(), refusal => Later(() => Replication.StoredHere(put, refusal, _now)));
     }
 
     internal bool IsReferenced(ChunkId chunk) => Reader.IsReferenced(chunk) || Exchange.Refers(chunk);
@@ -212,8 +201,8 @@ public sealed partial class ServerNode
 
     private void OpenChunks(IStorageDevice device)
     {
-        Replication = new ChunkReplication(
-            Configuration, Self.Name, _options.Replication, _random.Fork(), Chunks, new ChunkHost(this, _world), _now);
+        var host = new ChunkHost(this, _world);
+        Replication = new ChunkReplication(Configuration, Self.Name, _options.Replication, _random.Fork(), Chunks, host, _now);
         if (Chunks.Health is not ChunkStoreHealth.Good)
         {
             Tell(NodeEventKind.StorageTrouble, Self.Name, Chunks.Trouble);
@@ -288,21 +277,43 @@ public sealed partial class ServerNode
         }
     }
 
-    private void StoreFor(NodeId from, ChunkTransfer transfer, ChunkBuffer body)
+    private void StoreFor(NodeId from, ChunkTransfer transfer, ChunkBuffer body) => Store(transfer, body, refusal => Answer(
+        from,
+        refusal is { } reason
+            ? new ChunkMessage(ChunkMessageType.PayloadNak, transfer.Transfer) { Reason = reason }
+            : new ChunkMessage(ChunkMessageType.PayloadAck, transfer.Transfer)));
+
+    /// <summary>
+    /// Stores a put's chunk under its put-intent and says when that is durable, or why it will not be. A chunk that is here already is
+    /// read back first: "already stored" means that it can be read (REP-146). The buffer is released.
+    /// </summary>
+    private void Store(ChunkTransfer transfer, ChunkBuffer body, Action<NakReason?> then)
     {
-        if (_stopping || !Chunks.TryAppend(transfer.Chunk, body.Memory, transfer.Intent, out ChunkTicket ticket, transfer.Replicas))
+        if (Chunks.Contains(transfer.Chunk))
+        {
+            // A copy found bad was dropped, and is replaced by these bytes; one that could not be read in time vouches for nothing.
+            Replication.Verify(transfer.Chunk, _now, isGood => Append(transfer, body, isGood || !Chunks.Contains(transfer.Chunk), then));
+        }
+        else
+        {
+            Append(transfer, body, mayStore: true, then);
+        }
+    }
+
+    private void Append(ChunkTransfer transfer, ChunkBuffer body, bool mayStore, Action<NakReason?> then)
+    {
+        if (_stopping || !mayStore
+            || !Chunks.TryAppend(transfer.Chunk, body.Memory, transfer.Intent, out ChunkTicket ticket, transfer.Replicas))
         {
             body.Release();
-            Answer(from, new ChunkMessage(ChunkMessageType.PayloadNak, transfer.Transfer) { Reason = Refusal() });
+            then(Refusal());
             return;
         }
 
         WhenStored(ticket, stored =>
         {
             body.Release();
-            Answer(from, stored
-                ? new ChunkMessage(ChunkMessageType.PayloadAck, transfer.Transfer)
-                : new ChunkMessage(ChunkMessageType.PayloadNak, transfer.Transfer) { Reason = NakReason.Refused });
+            then(stored ? null : NakReason.Refused);
         });
     }
 
@@ -351,8 +362,9 @@ public sealed partial class ServerNode
         ChunkPutResult.Stored => default,
         ChunkPutResult.Full => new ChunkPutOutcome(
             RejectionReason.Full, $"fewer than {minimum} servers have space for the content; free some, or add servers"),
-        ChunkPutResult.TimedOut =>
-            new ChunkPutOutcome(RejectionReason.PushTimeout, $"fewer than {minimum} servers stored the content in time"),
+        ChunkPutResult.TimedOut => new ChunkPutOutcome(
+            RejectionReason.PushTimeout, $"fewer than {minimum} servers stored the content in time"),
+        ChunkPutResult.Busy => new ChunkPutOutcome(RejectionReason.PushTimeout, "this server has too many puts under way; try again"),
         _ => new ChunkPutOutcome(RejectionReason.NoQuorum, $"fewer than {minimum} storage servers are connected"),
     };
 }

@@ -12,7 +12,7 @@ public sealed class ChunkFigures
     /// <summary>Bytes of puts that were taken.</summary>
     public long PutBytes { get; set; }
 
-    /// <summary>Chunks fetched from other servers for readers.</summary>
+    /// <summary>Chunks that came from other servers because they were asked for, by readers or by repair.</summary>
     public long Fetches { get; set; }
 
     /// <summary>Chunks fetched because this server should hold them.</summary>
@@ -24,6 +24,9 @@ public sealed class ChunkFigures
     /// <inheritdoc cref="Scrubbed"/>
     public long Damaged { get; set; }
 
-    /// <summary>Chunks deleted because nothing refers to them, or because the designated servers have theirs.</summary>
+    /// <summary>Chunks deleted because nothing refers to them.</summary>
     public long Collected { get; set; }
+
+    /// <summary>Stand-in copies given up because every designated server has its own.</summary>
+    public long LetGo { get; set; }
 }

@@ -21,10 +21,10 @@ public enum ChunkMessageType : byte
     /// <summary>Digests of the rows' chunks that the receiver should hold.</summary>
     RowDigests = 5,
 
-    /// <summary>Which of those rows differ, and how many chunks are missing at most.</summary>
+    /// <summary>Rows that differ and whose inventories are wanted, and how many chunks are missing, as far as that is known.</summary>
     RowsDiffer = 6,
 
-    /// <summary>A part of a row: the chunks that the receiver should hold.</summary>
+    /// <summary>A part of a row: the chunks that sender and receiver should both hold. The parts of a row come in order.</summary>
     Inventory = 7,
 
     /// <summary>Asks which of some chunks are here, verified by reading them.</summary>
@@ -64,8 +64,8 @@ public readonly record struct InventoryItem(ChunkId Chunk, uint Length, byte Rep
 /// <summary>
 /// Any message of chunk replication; which fields it has depends on its type. Frame: <c>u8 version = 1 │ u8 type │ u64 number │ fields</c>.
 /// PayloadAck, NotHere: none. PayloadNak: <c>u8 reason</c>. Request: <c>chunk</c>. RowDigests: <c>u32 count │ row digests</c>. RowsDiffer:
-/// <c>u32 missing │ u32 count │ u8 rows</c>. Inventory: <c>u8 row │ u32 count │ items</c>. HoldQuestion, HoldAnswer: <c>u32 count │
-/// chunks</c>.
+/// <c>u32 missing │ u32 count │ u8 rows</c>. Inventory: <c>u8 row │ u8 last │ digest │ u32 count │ items</c>. HoldQuestion, HoldAnswer:
+/// <c>u32 count │ chunks</c>.
 /// </summary>
 public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
 {
@@ -79,6 +79,12 @@ public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
     public uint Missing { get; init; }
 
     public byte Row { get; init; }
+
+    /// <summary>True for the last part of a row's inventory.</summary>
+    public bool IsLast { get; init; }
+
+    /// <summary>The digest of the row that an inventory lists.</summary>
+    public SetDigest Digest { get; init; }
 
     public ImmutableArray<RowDigest> Digests { get; init; } = [];
 
@@ -94,7 +100,7 @@ public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
         ChunkMessageType.Request => ChunkId.Size,
         ChunkMessageType.RowDigests => 4 + (Digests.Length * RowDigest.Size),
         ChunkMessageType.RowsDiffer => 8 + Rows.Length,
-        ChunkMessageType.Inventory => 5 + (Items.Length * InventoryItem.Size),
+        ChunkMessageType.Inventory => 6 + SetDigest.Size + (Items.Length * InventoryItem.Size),
         ChunkMessageType.HoldQuestion or ChunkMessageType.HoldAnswer => 4 + (Chunks.Length * ChunkId.Size),
         _ => 0,
     };
@@ -158,7 +164,10 @@ public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
             ChunkMessageType.Request => message with { Chunks = [reader.Chunk()] },
             ChunkMessageType.RowDigests => message with { Digests = ReadDigests(ref reader) },
             ChunkMessageType.RowsDiffer => message with { Missing = reader.U32(), Rows = ReadRows(ref reader) },
-            ChunkMessageType.Inventory => message with { Row = reader.U8(), Items = ReadItems(ref reader) },
+            ChunkMessageType.Inventory => message with
+            {
+                Row = reader.U8(), IsLast = reader.Bool(), Digest = SetDigest.Read(ref reader), Items = ReadItems(ref reader),
+            },
             ChunkMessageType.HoldQuestion or ChunkMessageType.HoldAnswer => message with { Chunks = ReadChunks(ref reader) },
             _ => message,
         };
@@ -179,6 +188,8 @@ public sealed record ChunkMessage(ChunkMessageType Type, ulong Number)
     private void WriteItems(ref WireWriter writer)
     {
         writer.U8(Row);
+        writer.Bool(IsLast);
+        Digest.Write(ref writer);
         writer.U32((uint)Items.Length);
         foreach (InventoryItem item in Items)
         {

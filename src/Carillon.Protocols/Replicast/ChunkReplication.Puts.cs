@@ -1,41 +1,69 @@
 namespace Carillon.Protocols.Replicast;
 
-/// <content>Puts and gets.</content>
+/// <content>Puts: which servers a chunk goes to, and when enough of them have it.</content>
 public sealed partial class ChunkReplication
 {
     private readonly SortedDictionary<ulong, ChunkPut> _puts = [];
-    private readonly SortedDictionary<ulong, ChunkGet> _gets = [];
+
+    /// <summary>What became of a copy that a put asked a server to store.</summary>
+    private enum CopyState
+    {
+        /// <summary>The server was sent the chunk.</summary>
+        Asked,
+
+        /// <summary>It has been silent for so long that another one was asked as well; its acknowledgement still counts.</summary>
+        Overdue,
+
+        /// <summary>It has the chunk durably.</summary>
+        Stored,
+
+        /// <summary>It refused, failed or went away.</summary>
+        GivenUp,
+    }
+
+    /// <summary>Puts that have not ended.</summary>
+    public int PutsUnderWay => _puts.Count;
 
     /// <summary>
     /// Puts a chunk on <paramref name="replicas"/> servers under a put-intent of <paramref name="tag"/>; answers once
-    /// <paramref name="minimum"/> have it durably, and goes on to the
-    /// rest behind the answer.
+    /// <paramref name="minimum"/> have it durably, and goes on to the rest behind the answer. Begins with <see cref="StartPut"/>.
     /// </summary>
-    /// <returns>The put's number, by which the host knows its bytes. The answer may come before this returns.</returns>
+    /// <returns>The put's number, by which the host knows its bytes.</returns>
     public ulong Put(ChunkId chunk, uint length, Tag tag, int replicas, int minimum, Moment now, Action<ChunkPutResult> answer)
     {
+        minimum = Math.Clamp(minimum, 1, IChunkInventory.MaxReplicas);
         replicas = Math.Clamp(replicas, minimum, IChunkInventory.MaxReplicas);
-        var put = new ChunkPut(
-            ++_lastNumber, chunk, length, tag, replicas, minimum, now.Now + _options.PutTimeout + TransferTime(length), answer);
+        Instant deadline = now.Now + _options.PutTimeout + TransferTime(length);
+        var put = new ChunkPut(++_lastNumber, chunk, length, tag, replicas, minimum, deadline, answer);
         _puts.Add(put.Number, put);
         _timers.Enqueue(put.Number, put.Deadline);
         return put.Number;
     }
 
-    /// <summary>Begins the transfers of a put; called when the host has its bytes at hand.</summary>
+    /// <summary>
+    /// Begins the transfers of a put; called when the host has its bytes at hand. The answer may come before this returns.
+    /// </summary>
     public void StartPut(ulong number, Moment now)
     {
-        if (_puts.TryGetValue(number, out ChunkPut? put))
+        if (!_puts.TryGetValue(number, out ChunkPut? put))
         {
-            AskMore(put, now);
+            return;
         }
+
+        if (_puts.Count > _options.MaxPuts)
+        {
+            EndPut(put, ChunkPutResult.Busy);
+            return;
+        }
+
+        AskMore(put, now);
     }
 
     /// <summary>What a put stores; false once it has ended.</summary>
     public bool TryDescribePut(ulong number, out ChunkTransfer transfer)
     {
         bool found = _puts.TryGetValue(number, out ChunkPut? put);
-        transfer = found ? new ChunkTransfer(TransferPurpose.Put, number, put!.Chunk, put.Length, (byte)put.Replicas, put.Tag) : default;
+        transfer = found ? put!.Header : default;
         return found;
     }
 
@@ -52,207 +80,207 @@ public sealed partial class ChunkReplication
         }
     }
 
-    /// <summary>
-    /// Fetches a chunk that is not here. The arrival comes by <see cref="Arrived"/>; <paramref name="ended"/> is called with false if no
-    /// server has it, with true when it came.
-    /// </summary>
-    public ulong Get(ChunkId chunk, NodeId first, Moment now, Action<bool> ended)
+    private void OnAck(NodeId from, ulong number, Moment now)
     {
-        var get = new ChunkGet(++_lastNumber, chunk, ended);
-        if (!first.IsNone)
+        if (!_puts.TryGetValue(number, out ChunkPut? put) || put.Find(from) is not { } copy)
         {
-            get.Candidates.Enqueue(first);
+            return;
         }
 
-        foreach (NodeId server in _table.Row(HashAllocationTable.RowOf(chunk)))
+        put.Acknowledgements++;
+        copy.State = CopyState.Stored;
+        AskMore(put, now);
+    }
+
+    private void OnNak(NodeId from, ulong number, NakReason reason, Moment now)
+    {
+        if (_puts.TryGetValue(number, out ChunkPut? put))
         {
-            if (server != _self && server != first)
+            put.SawFull |= reason == NakReason.Full;
+            GiveUp(put, from, now);
+        }
+    }
+
+    /// <summary>A server is out of the question for a put: the next in the row stands in.</summary>
+    private void GiveUp(ChunkPut put, NodeId without, Moment now)
+    {
+        if (put.Find(without) is { State: CopyState.Asked or CopyState.Overdue } copy)
+        {
+            copy.State = CopyState.GivenUp;
+            AskMore(put, now);
+        }
+    }
+
+    private void TickPut(ChunkPut put, Moment now)
+    {
+        if (now.Now >= put.Deadline)
+        {
+            EndPut(put, ChunkPutResult.TimedOut);
+            return;
+        }
+
+        if (put.IsAnswered)
+        {
+            return;
+        }
+
+        foreach (PutCopy copy in put.Copies)
+        {
+            if (copy.State == CopyState.Asked && copy.OverdueAt <= now.Now)
             {
-                get.Candidates.Enqueue(server);
+                copy.State = CopyState.Overdue;
             }
         }
 
-        _gets.Add(get.Number, get);
-        AskNext(get, now);
-        return get.Number;
+        AskMore(put, now);
     }
 
-    /// <summary>A chunk that was asked for has come; false if nobody waits for it.</summary>
-    public bool Arrived(ulong number, ChunkId chunk)
-    {
-        if (!_gets.TryGetValue(number, out ChunkGet? get) || get.Chunk != chunk)
-        {
-            return false;
-        }
-
-        _gets.Remove(number);
-        Figures.Fetches++;
-        get.Ended(true);
-        return true;
-    }
-
-    /// <summary>A chunk that was asked for has come damaged: the next server is asked.</summary>
-    public void ArrivedDamaged(ulong number, Moment now)
-    {
-        if (_gets.TryGetValue(number, out ChunkGet? get))
-        {
-            AskNext(get, now);
-        }
-    }
-
-    /// <summary>Sends to as many servers as copies are still wanted: the designated ones first, then live ones later in the row stand
-    /// in.</summary>
+    /// <summary>Sends to as many servers as copies are still wanted, and judges what there is.</summary>
     private void AskMore(ChunkPut put, Moment now)
     {
-        foreach (NodeId server in _table.Row(HashAllocationTable.RowOf(put.Chunk)))
+        if (!_puts.ContainsKey(put.Number))
         {
-            if (put.Holders.Count + put.Waiting >= put.Replicas)
-            {
-                return;
-            }
+            return;
+        }
 
-            if (put.Asked.Contains(server) || (server != _self && !_host.IsConnected(server)))
-            {
-                continue;
-            }
-
-            put.Asked.Add(server);
-            put.Waiting++;
+        while (NextServer(put, out bool isNewDomain) is { IsNone: false } server && IsWanted(put, isNewDomain))
+        {
+            var copy = new PutCopy(server, now.Now + _options.StandInAfter + TransferTime(put.Length));
+            put.Copies.Add(copy);
             if (server == _self)
             {
                 _host.StorePut(put.Number);
             }
-            else if (!_host.SendPut(
-                put.Number, server, new ChunkTransfer(TransferPurpose.Put, put.Number, put.Chunk, put.Length, (byte)put.Replicas, put.Tag)))
+            else if (_host.SendPut(put.Number, server, put.Header))
             {
-                put.GivenUp.Add(server);
-                put.Waiting--;
+                _timers.Enqueue(put.Number, copy.OverdueAt);
+            }
+            else
+            {
+                copy.State = CopyState.GivenUp;
             }
         }
 
-        JudgePut(put, now);
+        Judge(put);
     }
 
-    private void OnAck(NodeId from, ulong number, Moment now)
+    // One more copy, where replicas are still wanted; or beyond those, where enough servers have it, but not in enough domains.
+    private bool IsWanted(ChunkPut put, bool isNewDomain) =>
+        put.Count(CopyState.Stored) + put.Count(CopyState.Asked) < put.Replicas
+        || (isNewDomain && !put.IsAnswered && put.Count(CopyState.Asked) == 0 && !IsEnough(put));
+
+    /// <summary>
+    /// The next server to ask: the first of the row that is connected, was not asked yet and is in a failure domain without a copy; where
+    /// there is none such, the first of the others.
+    /// </summary>
+    private NodeId NextServer(ChunkPut put, out bool isNewDomain)
     {
-        if (!_puts.TryGetValue(number, out ChunkPut? put) || !put.Asked.Contains(from))
+        NodeId second = default;
+        isNewDomain = true;
+        foreach (NodeId server in Table.Row(HashAllocationTable.RowOf(put.Chunk)))
         {
-            return;
+            bool wasAsked = put.Find(server) is not null && !SeededBug.Is("chunk-count-nondistinct-servers");
+            if (wasAsked || (server != _self && !_host.IsConnected(server)))
+            {
+                continue;
+            }
+
+            int domain = Table.DomainOf(server);
+            if (!put.Copies.Exists(copy => copy.State != CopyState.GivenUp && Table.DomainOf(copy.Server) == domain)
+                || SeededBug.Is("chunk-count-nondistinct-servers"))
+            {
+                return server;
+            }
+
+            second = second.IsNone ? server : second;
         }
 
-        if (!put.Holders.Contains(from))
-        {
-            put.Holders.Add(from);
-            put.Waiting -= put.GivenUp.Remove(from) ? 0 : 1;
-        }
-        else if (!SeededBug.Is("chunk-count-nondistinct-servers"))
-        {
-            return;
-        }
+        isNewDomain = false;
+        return second;
+    }
 
-        int counted = SeededBug.Is("chunk-count-nondistinct-servers") ? ++put.Acknowledgements : put.Holders.Count;
-        if (counted >= put.Minimum && !put.IsAnswered)
+    private void Judge(ChunkPut put)
+    {
+        int stored = put.Count(CopyState.Stored);
+        int underWay = put.Count(CopyState.Asked) + put.Count(CopyState.Overdue);
+        if (!put.IsAnswered && IsEnough(put))
         {
             Figures.Puts++;
             Figures.PutBytes += put.Length;
             put.Answer(ChunkPutResult.Stored);
         }
 
-        JudgePut(put, now);
-    }
-
-    private void OnNak(NodeId from, ulong number, NakReason reason, Moment now)
-    {
-        if (_puts.TryGetValue(number, out ChunkPut? put) && put.Asked.Contains(from) && !put.Holders.Contains(from))
+        if (stored >= put.Replicas && put.IsAnswered)
         {
-            put.SawFull |= reason == NakReason.Full;
-            GoOn(put, from, now);
+            EndPut(put, ChunkPutResult.Stored);
+        }
+        else if (underWay == 0)
+        {
+            // Nobody is left to ask.
+            EndPut(put, put.SawFull ? ChunkPutResult.Full : ChunkPutResult.TooFewServers);
         }
     }
 
-    /// <summary>A server is out of the question for a put: the next in the row stands in.</summary>
-    private void GoOn(ChunkPut put, NodeId without, Moment now)
+    /// <summary>
+    /// True if <c>minimum</c> distinct servers have the chunk durably, in as many failure domains as can be had now (invariant C1): a
+    /// domain
+    /// that is away as a whole must not stop puts that the others can keep.
+    /// </summary>
+    private bool IsEnough(ChunkPut put)
     {
-        if (put.GivenUp.Add(without))
+        if (SeededBug.Is("chunk-count-nondistinct-servers"))
         {
-            put.Waiting--;
-            AskMore(put, now);
-        }
-    }
-
-    private void JudgePut(ChunkPut put, Moment now)
-    {
-        if (put.Waiting > 0 && put.Holders.Count < put.Replicas)
-        {
-            return;
+            return put.Acknowledgements >= put.Minimum;
         }
 
-        if (!put.IsAnswered)
+        if (put.Count(CopyState.Stored) < put.Minimum)
         {
-            Figures.FailedPuts++;
-            put.Answer(put.SawFull ? ChunkPutResult.Full : ChunkPutResult.TooFewServers);
+            return false;
         }
 
-        EndPut(put);
-    }
-
-    private void TickPut(ChunkPut put, Moment now)
-    {
-        if (now.Now < put.Deadline)
+        var used = new HashSet<int>();
+        var reachable = new HashSet<int>();
+        foreach (NodeId server in Table.Row(HashAllocationTable.RowOf(put.Chunk)))
         {
-            return;
-        }
-
-        if (!put.IsAnswered)
-        {
-            Figures.FailedPuts++;
-            put.Answer(ChunkPutResult.TimedOut);
-        }
-
-        EndPut(put);
-    }
-
-    private void EndPut(ChunkPut put)
-    {
-        if (_puts.Remove(put.Number))
-        {
-            _host.ReleasePut(put.Number);
-        }
-    }
-
-    private void AskNext(ChunkGet get, Moment now)
-    {
-        while (get.Candidates.TryDequeue(out NodeId server))
-        {
-            if (_host.IsConnected(server))
+            CopyState? state = put.Find(server)?.State;
+            if (state == CopyState.Stored)
             {
-                get.Asked = server;
-                get.TryAt = now.Now + _options.RequestTimeout + TransferTime(Submissions.ObjectManifest.MaxChunkLength / 16);
-                _timers.Enqueue(get.Number, get.TryAt);
-                Send(server, new ChunkMessage(ChunkMessageType.Request, get.Number) { Chunks = [get.Chunk] });
-                return;
+                used.Add(Table.DomainOf(server));
+            }
+
+            if (state == CopyState.Stored || (state != CopyState.GivenUp && (server == _self || _host.IsConnected(server))))
+            {
+                reachable.Add(Table.DomainOf(server));
             }
         }
 
-        _gets.Remove(get.Number);
-        get.Ended(false);
+        return used.Count >= Math.Min(put.Minimum, reachable.Count);
     }
 
-    private void OnRequest(NodeId from, ulong number, ChunkId chunk)
+    private void EndPut(ChunkPut put, ChunkPutResult result)
     {
-        if (!_inventory.TryDescribe(chunk, out uint length, out int replicas)
-            || !_host.SendStored(from, new ChunkTransfer(TransferPurpose.Get, number, chunk, length, (byte)Math.Max(1, replicas), default)))
+        if (!_puts.Remove(put.Number))
         {
-            Send(from, new ChunkMessage(ChunkMessageType.NotHere, number));
+            return;
         }
+
+        if (!put.IsAnswered)
+        {
+            Figures.FailedPuts++;
+            put.Answer(result);
+        }
+
+        _host.ReleasePut(put.Number);
     }
 
-    private void OnNotHere(NodeId from, ulong number, Moment now)
+    /// <summary>One server's part in a put.</summary>
+    private sealed class PutCopy(NodeId server, Instant overdueAt)
     {
-        if (_gets.TryGetValue(number, out ChunkGet? get) && get.Asked == from)
-        {
-            AskNext(get, now);
-        }
+        public NodeId Server { get; } = server;
+
+        public Instant OverdueAt { get; } = overdueAt;
+
+        public CopyState State { get; set; } = CopyState.Asked;
     }
 
     /// <summary>One put on its way.</summary>
@@ -265,24 +293,16 @@ public sealed partial class ChunkReplication
 
         public uint Length { get; } = length;
 
-        public Tag Tag { get; } = tag;
-
         public int Replicas { get; } = replicas;
 
         public int Minimum { get; } = minimum;
 
         public Instant Deadline { get; } = deadline;
 
-        /// <summary>Those that were sent the chunk, or asked to store it.</summary>
-        public List<NodeId> Asked { get; } = [];
+        public ChunkTransfer Header { get; } = new(TransferPurpose.Put, number, chunk, length, (byte)replicas, tag);
 
-        /// <summary>Those that have it durably; each server once.</summary>
-        public List<NodeId> Holders { get; } = [];
-
-        public HashSet<NodeId> GivenUp { get; } = [];
-
-        /// <summary>Asked, and neither holder nor given up.</summary>
-        public int Waiting { get; set; }
+        /// <summary>Every server asked, once each: so acknowledgements are counted by server, not by message.</summary>
+        public List<PutCopy> Copies { get; } = [];
 
         public int Acknowledgements { get; set; }
 
@@ -290,26 +310,14 @@ public sealed partial class ChunkReplication
 
         public bool IsAnswered { get; private set; }
 
+        public PutCopy? Find(NodeId server) => Copies.Find(copy => copy.Server == server);
+
+        public int Count(CopyState state) => Copies.Count(copy => copy.State == state);
+
         public void Answer(ChunkPutResult result)
         {
             IsAnswered = true;
             answer(result);
         }
-    }
-
-    /// <summary>One chunk that is fetched.</summary>
-    private sealed class ChunkGet(ulong number, ChunkId chunk, Action<bool> ended)
-    {
-        public ulong Number { get; } = number;
-
-        public ChunkId Chunk { get; } = chunk;
-
-        public Action<bool> Ended { get; } = ended;
-
-        public Queue<NodeId> Candidates { get; } = new();
-
-        public NodeId Asked { get; set; }
-
-        public Instant TryAt { get; set; }
     }
 }

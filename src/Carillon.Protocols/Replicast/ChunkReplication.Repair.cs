@@ -1,25 +1,26 @@
 using System.Collections.Immutable;
-using Carillon.Protocols.Cluster;
 
 namespace Carillon.Protocols.Replicast;
 
 /// <content>
-/// Repair: each holder, at random intervals, shows each other server the digests of what that one should hold; where they differ the
-/// inventories follow, and who
-/// lacks a chunk fetches it. Stand-ins give up their copy once every designated server has shown that it can read its own.
+/// Repair: each holder, at random intervals, shows each other server the digests of what both should hold; where they differ the
+/// inventories follow, and who lacks a chunk fetches it. Nobody fetches what it knows to be unreferenced: what one server collected
+/// must not come back from the next.
 /// </content>
 public sealed partial class ChunkReplication
 {
     private readonly SortedDictionary<NodeId, RepairPeer> _peers = [];
-    private readonly Queue<(ChunkId Chunk, NodeId From)> _missing = new();
+    private readonly Queue<Shortfall> _missing = new();
     private readonly HashSet<ChunkId> _wanted = [];
-    private readonly Dictionary<ulong, HoldCheck> _holdChecks = [];
-    private readonly Dictionary<ChunkId, List<(NodeId Asker, ulong Number)>> _verifying = [];
     private int _repairing;
     private Instant _nextRepair = Instant.Never;
 
-    /// <summary>Copies of chunks held here of which it is not known that the server that should hold them does; those missing here
-    /// included.</summary>
+    // Fetches are paid for in advance at RepairRate; a second may be saved up.
+    private Instant _paidUntil;
+
+    /// <summary>
+    /// Copies of chunks held here of which it is not known that the server that should hold them does; those missing here included.
+    /// </summary>
     public long UnderReplicated
     {
         get
@@ -27,7 +28,7 @@ public sealed partial class ChunkReplication
             long copies = _wanted.Count;
             foreach ((NodeId name, RepairPeer peer) in _peers)
             {
-                copies += peer.InPlace is { } missing ? missing : Due(name);
+                copies += peer.Missing is { } missing ? missing : Due(name);
             }
 
             return copies;
@@ -51,8 +52,11 @@ public sealed partial class ChunkReplication
     /// <summary>A chunk is known to be missing here (its copy was found bad): it is fetched again.</summary>
     public void Lost(ChunkId chunk, Moment now)
     {
-        Want(chunk, default);
-        FetchMissing(now);
+        if (IsMissing(chunk, _host.MayCollect))
+        {
+            Want(new Shortfall(chunk, 0, default));
+            FetchMissing(now);
+        }
     }
 
     private void AdvanceRepair(Moment now)
@@ -93,14 +97,13 @@ public sealed partial class ChunkReplication
     }
 
     /// <summary>
-    /// The lower of two servers' places in a row: chunks with more replicas than that belong on both, so their digests must be equal. (A
-    /// copy kept as a
-    /// stand-in is none of these; <see cref="AskToLetGo"/> brings it home.)
+    /// The greater of two servers' places in a row: chunks with more replicas than that belong on both, so their digests must be equal. (A
+    /// copy kept as a stand-in is none of these; <see cref="AdvanceLetGo"/> brings it home.)
     /// </summary>
     private int CommonRank(int row, NodeId server)
     {
-        int theirs = _table.RankOf(row, server);
-        int own = _table.RankOf(row, _self);
+        int theirs = Table.RankOf(row, server);
+        int own = Table.RankOf(row, _self);
         return theirs < 0 || own < 0 ? int.MaxValue : Math.Max(theirs, own);
     }
 
@@ -116,17 +119,40 @@ public sealed partial class ChunkReplication
         return due;
     }
 
-    private void OnRowDigests(NodeId from, ChunkMessage message)
+    private void OnRowDigests(NodeId from, ChunkMessage message, Moment now)
     {
+        if (!_peers.TryGetValue(from, out RepairPeer? peer))
+        {
+            return;
+        }
+
+        // Begun anywhere, so that a server that is far behind is not shown the same first rows each time.
+        int start = message.Digests.Length == 0 ? 0 : _random.Below(message.Digests.Length);
+        long room = _host.CanStore ? _options.RepairQueue - _wanted.Count : 0;
         var rows = ImmutableArray.CreateBuilder<byte>();
         uint missing = 0;
-        foreach (RowDigest theirs in message.Digests)
+        for (int i = 0; i < message.Digests.Length; i++)
         {
+            RowDigest theirs = message.Digests[(start + i) % message.Digests.Length];
             SetDigest own = _inventory.DigestOf(theirs.Row, theirs.Rank);
-            if (own != theirs.Digest)
+            if (own == theirs.Digest)
+            {
+                continue;
+            }
+
+            uint differing = Math.Max(1, theirs.Digest.Count > own.Count ? theirs.Digest.Count - own.Count : 0);
+            bool isSettled = peer.Settled.TryGetValue(theirs.Row, out SettledRow known)
+                && known.Theirs == theirs.Digest && known.Own == own;
+            if (isSettled && known.Until > now.Now)
+            {
+                continue;
+            }
+
+            missing += isSettled ? 0 : differing;
+            room -= differing;
+            if (rows.Count < _options.RowsPerComparison && room >= 0)
             {
                 rows.Add(theirs.Row);
-                missing += Math.Max(1, theirs.Digest.Count > own.Count ? theirs.Digest.Count - own.Count : 0);
             }
         }
 
@@ -141,97 +167,138 @@ public sealed partial class ChunkReplication
         }
 
         // A row may differ because the other holds more: then its own comparison with this server brings that here.
-        peer.InPlace = message.Rows.IsEmpty ? 0 : message.Missing;
-        if (!message.Rows.IsEmpty)
+        peer.Missing = message.Missing;
+        if (message.Missing > 0)
         {
-            peer.CompareAt = Instant.Min(peer.CompareAt, now.Now + TimeSpan.FromSeconds(1) + _random.Below(TimeSpan.FromSeconds(1)));
+            peer.CompareAt = Instant.Min(peer.CompareAt, now.Now + (_options.RepairInterval * (0.1 + (0.1 * _random.Fraction()))));
         }
 
+        int room = _options.RepairQueue;
         foreach (byte row in message.Rows)
         {
-            SendInventory(from, row);
+            room -= SendInventory(from, row, room);
         }
-
-        AskToLetGo(now);
     }
 
-    private void SendInventory(NodeId to, byte row)
+    /// <summary>Lists a row's chunks that the receiver should hold; returns how many.</summary>
+    private int SendInventory(NodeId to, byte row, int room)
     {
         int rank = CommonRank(row, to);
         if (rank >= IChunkInventory.MaxReplicas)
         {
-            return;
+            return 0;
         }
 
-        var after = new ChunkId(new Digest(row == 0 ? 0 : ((ulong)row << 56) - 1, ulong.MaxValue, ulong.MaxValue, ulong.MaxValue));
-        after = row == 0 ? default : after;
-        while (true)
+        int sent = 0;
+        const ulong Last = ulong.MaxValue;
+        ChunkId after = row == 0 ? default : new ChunkId(new Digest(((ulong)row << 56) - 1, Last, Last, Last));
+        while (sent < room)
         {
-            IReadOnlyList<ChunkId> page = _inventory.From(after, ChunkMessage.MaxItems);
+            IReadOnlyList<ChunkId> page = _inventory.From(after, Math.Min(ChunkMessage.MaxItems, room - sent));
             var items = ImmutableArray.CreateBuilder<InventoryItem>();
             foreach (ChunkId chunk in page)
             {
-                if (HashAllocationTable.RowOf(chunk) == row && _inventory.TryDescribe(chunk, out uint length, out int replicas)
-                    && replicas > rank)
+                if (HashAllocationTable.RowOf(chunk) == row
+                    && _inventory.TryDescribe(chunk, out uint length, out int replicas) && replicas > rank)
                 {
                     items.Add(new InventoryItem(chunk, length, (byte)replicas));
                 }
             }
 
-            if (items.Count > 0)
+            bool isLast = page.Count == 0 || HashAllocationTable.RowOf(page[^1]) != row || _inventory.From(page[^1], 1).Count == 0;
+            Send(to, new ChunkMessage(ChunkMessageType.Inventory, ++_lastNumber)
             {
-                Send(to, new ChunkMessage(ChunkMessageType.Inventory, ++_lastNumber) { Row = row, Items = items.ToImmutable() });
-            }
-
-            if (page.Count < ChunkMessage.MaxItems || HashAllocationTable.RowOf(page[^1]) != row)
+                Row = row, Digest = _inventory.DigestOf(row, rank), IsLast = isLast, Items = items.ToImmutable(),
+            });
+            sent += Math.Max(1, items.Count);
+            if (isLast)
             {
-                return;
+                break;
             }
 
             after = page[^1];
         }
+
+        return sent;
     }
 
     private void OnInventory(NodeId from, ChunkMessage message, Moment now)
     {
+        if (!_peers.TryGetValue(from, out RepairPeer? peer))
+        {
+            return;
+        }
+
+        if (peer.InventoryRow != message.Row)
+        {
+            (peer.InventoryRow, peer.InventoryLacks) = (message.Row, false);
+        }
+
+        bool knowsReferences = _host.MayCollect;
         foreach (InventoryItem item in message.Items)
         {
-            if (!_inventory.Contains(item.Chunk))
+            if (IsDesignated(_self, item.Chunk, item.Replicas) && IsMissing(item.Chunk, knowsReferences))
             {
-                Want(item.Chunk, from);
+                peer.InventoryLacks = true;
+                Want(new Shortfall(item.Chunk, item.Length, from));
+            }
+        }
+
+        if (message.IsLast)
+        {
+            int rank = CommonRank(message.Row, from);
+            peer.InventoryRow = -1;
+            if (!peer.InventoryLacks && rank < IChunkInventory.MaxReplicas)
+            {
+                Instant until = now.Now + (3 * _options.RepairInterval);
+                peer.Settled[message.Row] = new SettledRow(message.Digest, _inventory.DigestOf(message.Row, rank), until);
             }
         }
 
         FetchMissing(now);
     }
 
-    private void Want(ChunkId chunk, NodeId from)
+    private bool IsDesignated(NodeId server, ChunkId chunk, int replicas) =>
+        Table.RankOf(HashAllocationTable.RowOf(chunk), server) is var rank && rank >= 0 && rank < replicas;
+
+    /// <summary>True for a chunk that is not here and may be wanted. What this server would collect, it does not fetch (rule R2).</summary>
+    private bool IsMissing(ChunkId chunk, bool knowsReferences) =>
+        !_inventory.Contains(chunk) && (!knowsReferences || _host.IsReferenced(chunk) || _inventory.HasIntent(chunk));
+
+    private void Want(Shortfall shortfall)
     {
-        if (_wanted.Count < _options.RepairQueue && _wanted.Add(chunk))
+        if (_wanted.Count < _options.RepairQueue && _wanted.Add(shortfall.Chunk))
         {
-            _missing.Enqueue((chunk, from));
+            _missing.Enqueue(shortfall);
         }
     }
 
     private void FetchMissing(Moment now)
     {
-        while (_repairing < _options.RepairWindow && _missing.TryDequeue(out (ChunkId Chunk, NodeId From) next))
+        while (_repairing < _options.RepairWindow && _missing.TryPeek(out Shortfall next))
         {
-            if (_inventory.Contains(next.Chunk))
+            if (_inventory.Contains(next.Chunk) || !_host.CanStore)
             {
+                _missing.Dequeue();
                 _wanted.Remove(next.Chunk);
                 continue;
             }
 
+            if (_paidUntil > now.Now)
+            {
+                _nextRepair = _paidUntil;
+                return;
+            }
+
+            _missing.Dequeue();
+            uint length = next.Length == 0 ? UsualLength : next.Length;
+            _paidUntil = Later(_paidUntil, now.Now - TimeSpan.FromSeconds(1)) + TimeSpan.FromSeconds((double)length / _options.RepairRate);
             _repairing++;
-            Get(next.Chunk, next.From, now, came =>
+            Get(next.Chunk, next.Length, next.From, now, came =>
             {
                 _repairing--;
                 _wanted.Remove(next.Chunk);
-                if (came)
-                {
-                    Figures.Repairs++;
-                }
+                Figures.Repairs += came ? 1 : 0;
 
                 // The driver's next call goes on: the answer may come from deep inside another one.
                 _nextRepair = default;
@@ -239,109 +306,16 @@ public sealed partial class ChunkReplication
         }
     }
 
-    /// <summary>Offers up to a message's worth of copies that others should hold and this server should not.</summary>
-    private void AskToLetGo(Moment now)
-    {
-        if (_holdChecks.Count > 0 || _inventory.Count == 0)
-        {
-            _holdChecks.Clear();
-            return;
-        }
+    private static Instant Later(Instant a, Instant b) => a > b ? a : b;
 
-        var extra = new SortedDictionary<NodeId, List<ChunkId>>();
-        int found = 0;
-        foreach (ChunkId chunk in _inventory.From(_letGoAfter, _options.CollectStep))
-        {
-            _letGoAfter = chunk;
-            ImmutableArray<NodeId> row = _table.Row(HashAllocationTable.RowOf(chunk));
-            _inventory.TryDescribe(chunk, out _, out int replicas);
-            int rank = row.IndexOf(_self);
-            if (rank >= 0 && rank < replicas || _inventory.HasIntent(chunk) || found >= 16)
-            {
-                continue;
-            }
+    /// <summary>A chunk that is missing here, and a server that has it.</summary>
+    private readonly record struct Shortfall(ChunkId Chunk, uint Length, NodeId From);
 
-            found++;
-            foreach (NodeId designated in row.Take(replicas))
-            {
-                extra.TryAdd(designated, []);
-                extra[designated].Add(chunk);
-            }
-        }
-
-        if (_inventory.From(_letGoAfter, 1).Count == 0)
-        {
-            _letGoAfter = default;
-        }
-
-        foreach ((NodeId designated, List<ChunkId> chunks) in extra)
-        {
-            if (_host.IsConnected(designated))
-            {
-                ulong number = ++_lastNumber;
-                foreach (ChunkId chunk in chunks)
-                {
-                    _confirmed.Remove(chunk);
-                }
-
-                _holdChecks.Add(number, new HoldCheck(designated));
-                Send(designated, new ChunkMessage(ChunkMessageType.HoldQuestion, number) { Chunks = [.. chunks] });
-            }
-        }
-    }
-
-    private readonly Dictionary<ChunkId, HashSet<NodeId>> _confirmed = [];
-    private ChunkId _letGoAfter;
-
-    /// <summary>"Held" means verified: each chunk is read back before it is vouched for.</summary>
-    private void OnHoldQuestion(NodeId from, ChunkMessage message)
-    {
-        foreach (ChunkId chunk in message.Chunks.Take(16))
-        {
-            if (!_inventory.Contains(chunk))
-            {
-                Want(chunk, from);
-                _nextRepair = default;
-                continue;
-            }
-
-            if (!_verifying.TryGetValue(chunk, out List<(NodeId Asker, ulong Number)>? askers))
-            {
-                _verifying.Add(chunk, askers = []);
-                _host.Scrub(chunk);
-            }
-
-            if (askers.Count < ClusterConfiguration.MaxServers)
-            {
-                askers.Add((from, message.Number));
-            }
-        }
-    }
-
-    private void OnHoldAnswer(NodeId from, ChunkMessage message)
-    {
-        if (!_holdChecks.TryGetValue(message.Number, out HoldCheck? check) || check.Server != from)
-        {
-            return;
-        }
-
-        foreach (ChunkId chunk in message.Chunks)
-        {
-            if (!_confirmed.TryGetValue(chunk, out HashSet<NodeId>? by))
-            {
-                _confirmed.Add(chunk, by = []);
-            }
-
-            by.Add(from);
-            if (_inventory.TryDescribe(chunk, out _, out int replicas) && !_inventory.HasIntent(chunk)
-                && _table.Row(HashAllocationTable.RowOf(chunk)).Take(replicas).All(by.Contains))
-            {
-                _confirmed.Remove(chunk);
-                Figures.Collected++;
-                _host.Drop(chunk);
-            }
-        }
-    }
+    /// <summary>
+    /// Both digests of a row that differed by nothing that is wanted here: while they stay as they are, the difference is chunks that
+    /// one of the two has collected already. Looked at again from time to time: a reference may have come to be known.
+    /// </summary>
+    private readonly record struct SettledRow(SetDigest Theirs, SetDigest Own, Instant Until);
 
     /// <summary>What is known of another storage server.</summary>
     private sealed class RepairPeer
@@ -350,8 +324,22 @@ public sealed partial class ChunkReplication
         public Instant CompareAt { get; set; } = Instant.Never;
 
         /// <summary>Copies that it lacked at the last comparison in its present incarnation; null if there was none.</summary>
-        public uint? InPlace { get; set; }
-    }
+        public uint? Missing { get; set; }
 
-    private sealed record HoldCheck(NodeId Server);
+        /// <summary>Rows whose inventories named nothing that is wanted here.</summary>
+        public Dictionary<byte, SettledRow> Settled { get; } = [];
+
+        /// <summary>The row whose inventory is coming in; -1 between two.</summary>
+        public int InventoryRow { get; set; } = -1;
+
+        /// <summary>True if that inventory named a chunk that is wanted here.</summary>
+        public bool InventoryLacks { get; set; }
+
+        public void Forget()
+        {
+            Missing = null;
+            Settled.Clear();
+            InventoryRow = -1;
+        }
+    }
 }

@@ -3,16 +3,14 @@ using Carillon.Protocols.Cluster;
 namespace Carillon.Protocols.Replicast;
 
 /// <summary>
-/// Keeps chunks on their servers (seed 004; 5-replicast.md): puts them on <c>replicas</c> servers and answers once <c>minimum</c> have them
-/// durably, fetches what is not
-/// here, compares what others should hold with what they do, reads everything back in time, and deletes what nothing refers to. Replication
-/// never ends: lost servers,
-/// new rows and interrupted puts all heal by the same comparison, and there is no central list.
+/// Keeps chunks on their servers (seed 004; 5-replicast.md): puts them on <c>replicas</c> servers and answers once <c>minimum</c> have
+/// them durably, fetches what is not here, compares what others should hold with what they do, reads everything back in time, and deletes
+/// what nothing refers to. Replication never ends: lost servers, new rows and interrupted puts all heal by the same comparison, and there
+/// is no central list.
 /// </summary>
 /// <remarks>
 /// Synchronous and single-threaded. The inventory tells what is durable here; acknowledgements leave only after that (the node's part).
-/// Negotiation and transfer are
-/// behind <see cref="IChunkHost"/>.
+/// Negotiation and transfer are behind <see cref="IChunkHost"/>. docs/protocols/chunks.md has states, invariants and defaults.
 /// </remarks>
 public sealed partial class ChunkReplication
 {
@@ -21,23 +19,22 @@ public sealed partial class ChunkReplication
     private readonly RandomSource _random;
     private readonly IChunkInventory _inventory;
     private readonly IChunkHost _host;
-    private readonly HashAllocationTable _table;
-    private readonly ClusterConfiguration _configuration;
     private readonly PriorityQueue<ulong, Instant> _timers = new();
+
+    // Begins anywhere: an answer to a question of an earlier incarnation must not pass for one to a question of this one.
     private ulong _lastNumber;
 
     public ChunkReplication(
         ClusterConfiguration configuration, NodeId self, ChunkReplicationOptions options, RandomSource random, IChunkInventory inventory,
-            IChunkHost host,
-        Moment now)
+        IChunkHost host, Moment now)
     {
-        _configuration = configuration;
         _self = self;
         _options = options;
         _random = random;
         _inventory = inventory;
         _host = host;
-        _table = new HashAllocationTable(configuration);
+        _lastNumber = random.Next() >> 1;
+        Table = new HashAllocationTable(configuration);
         foreach (ServerRecord server in configuration.Servers.Where(s => s.Storage && s.Name != self))
         {
             _peers.Add(server.Name, new RepairPeer());
@@ -45,13 +42,15 @@ public sealed partial class ChunkReplication
 
         _nextScrub = now.Now + ScrubGap();
         _nextCollection = now.Now + options.CollectInterval;
+        _nextLetGo = now.Now + LetGoGap;
+        _nextIntentCheck = now.Now + IntentCheckGap;
     }
 
     /// <summary>Figures for metrics.</summary>
     public ChunkFigures Figures { get; } = new();
 
     /// <summary>Where chunks go.</summary>
-    public HashAllocationTable Table => _table;
+    public HashAllocationTable Table { get; }
 
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline
@@ -59,7 +58,8 @@ public sealed partial class ChunkReplication
         get
         {
             Instant next = _timers.TryPeek(out _, out Instant due) ? due : Instant.Never;
-            return Instant.Min(Instant.Min(next, NextRepair), Instant.Min(_nextScrub, _nextCollection));
+            next = Instant.Min(Instant.Min(next, NextRepair), Instant.Min(_nextLetGo, NextVerification));
+            return Instant.Min(Instant.Min(next, _nextScrub), Instant.Min(_nextCollection, _nextIntentCheck));
         }
     }
 
@@ -80,6 +80,8 @@ public sealed partial class ChunkReplication
         }
 
         AdvanceRepair(now);
+        AdvanceLetGo(now);
+        AdvanceVerification(now);
         AdvanceScrub(now);
         AdvanceCollection(now);
     }
@@ -107,7 +109,7 @@ public sealed partial class ChunkReplication
                 OnNotHere(from, message.Number, now);
                 break;
             case ChunkMessageType.RowDigests:
-                OnRowDigests(from, message);
+                OnRowDigests(from, message, now);
                 break;
             case ChunkMessageType.RowsDiffer:
                 OnRowsDiffer(from, message, now);
@@ -116,7 +118,7 @@ public sealed partial class ChunkReplication
                 OnInventory(from, message, now);
                 break;
             case ChunkMessageType.HoldQuestion:
-                OnHoldQuestion(from, message);
+                OnHoldQuestion(from, message, now);
                 break;
             default:
                 OnHoldAnswer(from, message);
@@ -126,31 +128,37 @@ public sealed partial class ChunkReplication
         return true;
     }
 
-    /// <summary>A server can be talked to: it is compared with soon.</summary>
+    /// <summary>A server can be talked to: it is compared with soon, and puts that lack a server may use it.</summary>
     public void PeerUp(NodeId peer, Moment now)
     {
         if (_peers.TryGetValue(peer, out RepairPeer? known))
         {
             known.CompareAt = now.Now + _random.Below(TimeSpan.FromMilliseconds(500));
-        }
-    }
-
-    /// <summary>A server is away: what was asked of it is asked of others. What it holds is not known until it is compared with
-    /// again.</summary>
-    public void PeerDown(NodeId peer, Moment now)
-    {
-        if (_peers.TryGetValue(peer, out RepairPeer? known))
-        {
-            known.CompareAt = Instant.Never;
-            known.InPlace = null;
+            known.Forget();
         }
 
         foreach (ChunkPut put in _puts.Values.ToArray())
         {
-            if (put.Asked.Contains(peer) && !put.Holders.Contains(peer))
-            {
-                GoOn(put, peer, now);
-            }
+            AskMore(put, now);
+        }
+    }
+
+    /// <summary>
+    /// A server is away, or has begun a new incarnation: what was asked of it is asked of others. What it holds is not known until it is
+    /// compared with and asked again (rule R3).
+    /// </summary>
+    public void PeerDown(NodeId peer, Moment now)
+    {
+        if (_peers.TryGetValue(peer, out RepairPeer? known))
+        {
+            known.CompareAt = _host.IsConnected(peer) ? known.CompareAt : Instant.Never;
+            known.Forget();
+        }
+
+        ForgetConfirmations(peer);
+        foreach (ChunkPut put in _puts.Values.ToArray())
+        {
+            GiveUp(put, peer, now);
         }
 
         foreach (ChunkGet get in _gets.Values.Where(g => g.Asked == peer).ToArray())
@@ -161,5 +169,6 @@ public sealed partial class ChunkReplication
 
     private TimeSpan TransferTime(uint length) => TimeSpan.FromSeconds((double)length / _options.MinimumRate);
 
-    private void Send(NodeId to, ChunkMessage message) => _host.Send(to, message.Encode());
+    private void Send(NodeId to, ChunkMessage message) =>
+        _host.Send(to, message.Encode(), isBulky: message.Type is ChunkMessageType.Inventory);
 }

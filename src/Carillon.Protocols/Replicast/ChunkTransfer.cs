@@ -48,8 +48,10 @@ public readonly record struct ChunkTransfer(TransferPurpose Purpose, ulong Trans
             && transfer.Length <= Submissions.ObjectManifest.MaxChunkLength && transfer.Replicas is >= 1 and <= IChunkInventory.MaxReplicas;
     }
 
-    /// <summary>True if these are the bytes that the header speaks of; asked before a node hears of the chunk, so nothing else is ever
-    /// stored (C5).</summary>
+    /// <summary>
+    /// True if these are the bytes that the header speaks of; asked before a node hears of the chunk, so nothing else is ever stored
+    /// (C5).
+    /// </summary>
     public bool Verify(ReadOnlySpan<byte> body) =>
-        SeededBug.Is("chunk-hash-not-checked") || ((uint)body.Length == Length && ChunkId.Of(body) == Chunk);
+        SeededBug.Is("chunk-ack-before-hash-check") || ((uint)body.Length == Length && ChunkId.Of(body) == Chunk);
 }

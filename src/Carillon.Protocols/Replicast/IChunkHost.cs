@@ -9,16 +9,19 @@ public enum ChunkPutResult
     /// <summary>Not in time.</summary>
     TimedOut,
 
-    /// <summary>Too few servers are connected.</summary>
+    /// <summary>Too few servers are connected, or take it.</summary>
     TooFewServers,
 
     /// <summary>Too few servers have space.</summary>
     Full,
+
+    /// <summary>Too many puts are under way here.</summary>
+    Busy,
 }
 
 /// <summary>
-/// What chunk replication asks of the node around it: how a chunk crosses the wire is the node's business (the tunnel's bulk stream today,
-/// multicast
+/// What chunk replication asks of the node around it: how a chunk crosses the wire is the node's business (the tunnel's bulk stream
+/// today, multicast
 /// later), when and where to is decided here.
 /// </summary>
 public interface IChunkHost
@@ -26,8 +29,8 @@ public interface IChunkHost
     /// <summary>True if messages and chunks can be sent to that server now.</summary>
     bool IsConnected(NodeId server);
 
-    /// <summary>Sends a message.</summary>
-    void Send(NodeId to, ReadOnlyMemory<byte> message);
+    /// <summary>Sends a message; one that <paramref name="isBulky"/> must not delay others.</summary>
+    void Send(NodeId to, ReadOnlyMemory<byte> message, bool isBulky);
 
     /// <summary>Stores a put's bytes here; ends with <see cref="ChunkReplication.StoredHere"/>.</summary>
     void StorePut(ulong put);
@@ -47,12 +50,15 @@ public interface IChunkHost
     /// <summary>The chunk is not wanted here any more.</summary>
     void Drop(ChunkId chunk);
 
+    /// <summary>True if the store takes chunks at present.</summary>
+    bool CanStore { get; }
+
     /// <summary>True if collection may go on: this server merged its index with a quorum recently, and knows all chunk lists.</summary>
     bool MayCollect { get; }
 
-    /// <summary>True if a kept version or an open submission refers to the chunk.</summary>
+    /// <summary>True if a kept version or an open submission is known here to refer to the chunk.</summary>
     bool IsReferenced(ChunkId chunk);
 
-    /// <summary>A put-intent has outlived its lease: find out what became of its submission.</summary>
+    /// <summary>Put-intents may have outlived their lease: find out what became of their submissions.</summary>
     void ResolveIntents();
 }
