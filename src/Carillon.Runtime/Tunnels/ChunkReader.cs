@@ -7,7 +7,7 @@ namespace Carillon.Runtime.Tunnels;
 /// Cuts a stream into chunks: the header into an array of its own, the body straight into a pooled buffer. While no buffer is
 /// free the stream is not read, and its sender has to wait.
 /// </summary>
-internal sealed class ChunkReader(Stream input, int maxBodyBytes, ChunkBufferPool pool) : IDisposable
+internal sealed class ChunkReader(TunnelInput input, int maxBodyBytes, ChunkBufferPool pool) : IDisposable
 {
     private readonly byte[] _ahead = ArrayPool<byte>.Shared.Rent(32 << 10);
     private int _start;

@@ -1,3 +1,4 @@
+using System.Net;
 using Carillon.Node;
 using Carillon.Protocols;
 using Microsoft.AspNetCore.Connections;
@@ -38,6 +39,9 @@ internal sealed class ListenerConnection
 
     /// <summary>Where it comes from, for logs.</summary>
     public string Address => _context.RemoteEndPoint?.ToString() ?? "unknown";
+
+    /// <summary>The address alone, without the port that changes with each call.</summary>
+    public IPAddress Host => (_context.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None;
 
     /// <summary>The server that its certificate names.</summary>
     public NodeId Certified { get; set; }

@@ -7,7 +7,7 @@ namespace Carillon.Runtime.Tunnels;
 /// Cuts a stream into batches of whole messages. It reads straight into the buffer that the batch will own; only the beginning
 /// of a message that is not whole yet is copied, into the next one.
 /// </summary>
-internal sealed class MessageReader(Stream input, int maxMessageBytes, int bufferBytes = MessageReader.BatchBytes) : IDisposable
+internal sealed class MessageReader(TunnelInput input, int maxMessageBytes, int bufferBytes = MessageReader.BatchBytes) : IDisposable
 {
     /// <summary>Bytes that a batch of small messages has at most.</summary>
     public const int BatchBytes = 64 << 10;

@@ -227,7 +227,7 @@ internal sealed class DialledConnection : IAsyncDisposable
         {
             case HttpStatusCode.OK:
                 await output.Opened.WaitAsync(cancellation).ConfigureAwait(false);
-                return new TunnelStream(await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false), output);
+                return new TunnelStream(new TunnelInput(await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false)), output);
             case HttpStatusCode.NotFound:
                 output.Abandon();
                 return null;
@@ -270,7 +270,12 @@ internal sealed class DialledConnection : IAsyncDisposable
         try
         {
             TunnelSocket.Tune(socket, _context.Options);
-            await socket.ConnectAsync(_target.Host, _target.Port, cancellation).ConfigureAwait(false);
+            using (CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation))
+            {
+                patience.CancelAfter(_context.Options.DialTimeout);
+                await socket.ConnectAsync(_target.Host, _target.Port, patience.Token).ConfigureAwait(false);
+            }
+
             _socket = socket;
             return new NetworkStream(socket, ownsSocket: true);
         }

@@ -11,6 +11,12 @@ internal static class TunnelFailure
         IOException or HttpRequestException or SocketException or OperationCanceledException or ObjectDisposedException
         or TunnelProtocolException or AuthenticationException or TimeoutException;
 
+    /// <summary>
+    /// What a stream of the framework throws once its connection has broken under it: an error of use by its type, and so to be
+    /// translated where it is met, lest it be taken for a defect of ours.
+    /// </summary>
+    public static IOException Broken(InvalidOperationException broken) => new("The connection broke.", broken);
+
     /// <summary>The innermost reason in one line.</summary>
     public static string Describe(Exception failure)
     {
@@ -29,6 +35,7 @@ internal static class TunnelFailure
                 SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData => "its host name is not known",
                 _ => socket.Message,
             },
+            InvalidOperationException => "the connection broke",
             OperationCanceledException => "it took too long",
             _ => inmost.Message.ReplaceLineEndings(" "),
         };

@@ -166,7 +166,7 @@ internal sealed class TunnelLink
         {
             await loop().ConfigureAwait(false);
         }
-        catch (Exception failure) when (TunnelFailure.IsOfConnection(failure) || (_reason is not null && failure is InvalidOperationException))
+        catch (Exception failure) when (TunnelFailure.IsOfConnection(failure))
         {
             Fail(TunnelFailure.Describe(failure));
         }

@@ -41,6 +41,7 @@ internal sealed class TunnelListener
     private readonly Dictionary<string, TrafficKind> _kinds;
     private readonly SslStreamCertificateContext _certificate;
     private readonly WebApplication _server;
+    private readonly RefusalMemory _refusals = new();
     private IPEndPoint? _endPoint;
 
     public TunnelListener(Tunnel tunnel, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger, ILoggerFactory loggers)
@@ -157,7 +158,10 @@ internal sealed class TunnelListener
     private void Refuse(ListenerConnection connection, string reason)
     {
         TunnelMetrics.Refused.Add(1);
-        TunnelLog.Refused(_logger, connection.Address, reason);
+        if (_refusals.IsNews(connection.Host, reason))
+        {
+            TunnelLog.Refused(_logger, connection.Address, reason);
+        }
     }
 
     private async Task ServeAsync(HttpContext context)
@@ -171,7 +175,7 @@ internal sealed class TunnelListener
             return;
         }
 
-        TunnelStream stream = new(context.Request.Body, new ResponseOutput(context.Response));
+        TunnelStream stream = new(new TunnelInput(context.Request.Body), new ResponseOutput(context.Response));
         if (kind is { } one ? !connection.TryAttach(one, stream) : !connection.TryBegin())
         {
             context.Response.StatusCode = StatusCodes.Status409Conflict;

@@ -45,6 +45,12 @@ public sealed record TunnelOptions
     /// <summary>Longest time for the connection, TLS and the handshake. Too low: slow links never connect.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// Longest time for the TCP connection alone. Too low: slow links never connect. Too high: after a partition that dropped
+    /// packets, the call in progress waits for the system's next try, and those are seconds apart.
+    /// </summary>
+    public TimeSpan DialTimeout { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Shortest pause before dialling again; pauses are random and grow by two.</summary>
     public TimeSpan ReconnectMinimum { get; init; } = TimeSpan.FromMilliseconds(50);
 
@@ -96,7 +102,7 @@ public sealed record TunnelOptions
             "Two kinds have one name, or one is called 'control'.");
         Check(StreamWindowBytes is >= 65_535 and <= 16 << 20, $"StreamWindowBytes is {StreamWindowBytes}: use 65535 to {16 << 20}.");
         Check(UnsentBytes >= 16_384, $"UnsentBytes is {UnsentBytes}: use 16384 or more.");
-        Check(ConnectTimeout > TimeSpan.Zero, "ConnectTimeout is not above zero.");
+        Check(DialTimeout > TimeSpan.Zero && ConnectTimeout >= DialTimeout, "DialTimeout is not above zero, or ConnectTimeout below it.");
         Check(ReconnectMinimum > TimeSpan.Zero && ReconnectMaximum >= ReconnectMinimum, "ReconnectMinimum is not above zero, or ReconnectMaximum below it.");
         Check(PingInterval > TimeSpan.Zero && SilenceLimit > PingInterval, "PingInterval is not above zero, or SilenceLimit not above it.");
         Check(DrainTimeout >= TimeSpan.Zero, "DrainTimeout is below zero.");

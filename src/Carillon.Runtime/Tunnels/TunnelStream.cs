@@ -7,7 +7,24 @@ namespace Carillon.Runtime.Tunnels;
 /// <summary>One full-duplex HTTP/2 stream of a tunnel, the same at both ends.</summary>
 /// <param name="Input">What the peer sends.</param>
 /// <param name="Output">What goes to the peer.</param>
-internal sealed record TunnelStream(Stream Input, ITunnelOutput Output);
+internal sealed record TunnelStream(TunnelInput Input, ITunnelOutput Output);
+
+/// <summary>The receiving half of a stream.</summary>
+internal readonly struct TunnelInput(Stream stream)
+{
+    /// <summary>Reads what has come, at least one byte; zero at the end.</summary>
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer)
+    {
+        try
+        {
+            return await stream.ReadAsync(buffer).ConfigureAwait(false);
+        }
+        catch (InvalidOperationException broken)
+        {
+            throw TunnelFailure.Broken(broken);
+        }
+    }
+}
 
 /// <summary>The sending half of a stream; one writer at a time.</summary>
 internal interface ITunnelOutput
@@ -104,13 +121,25 @@ internal sealed class ResponseOutput(HttpResponse response) : ITunnelOutput
         while (!bytes.IsEmpty)
         {
             int size = Math.Min(bytes.Length, SliceBytes);
-            FlushResult result = await body.WriteAsync(bytes[..size]).ConfigureAwait(false);
+            FlushResult result = await WriteAsync(body, bytes[..size]).ConfigureAwait(false);
             if (result.IsCompleted || result.IsCanceled)
             {
                 throw new IOException("The peer ended the stream.");
             }
 
             bytes = bytes[size..];
+        }
+    }
+
+    private static ValueTask<FlushResult> WriteAsync(PipeWriter body, ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            return body.WriteAsync(bytes);
+        }
+        catch (InvalidOperationException broken)
+        {
+            throw TunnelFailure.Broken(broken);
         }
     }
 

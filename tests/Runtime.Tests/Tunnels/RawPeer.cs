@@ -48,7 +48,7 @@ internal sealed class RawPeer : IDisposable
         }
 
         await Wait.For(output.Opened);
-        return (new TunnelStream(await response.Content.ReadAsStreamAsync(), output), response.StatusCode);
+        return (new TunnelStream(new TunnelInput(await response.Content.ReadAsStreamAsync()), output), response.StatusCode);
     }
 
     /// <summary>Opens the control stream, says these bytes, and gives the answer.</summary>

@@ -41,6 +41,7 @@ internal sealed class TestServer : ITunnelHandler, IAsyncDisposable
             // Far above what a busy machine may stop a test for; those that test silence set their own.
             SilenceLimit = TimeSpan.FromSeconds(60),
             ConnectTimeout = TimeSpan.FromSeconds(20),
+            DialTimeout = TimeSpan.FromSeconds(20),
         };
         options = change?.Invoke(options) ?? options;
         Chunks = new ChunkBufferPool(options.ChunkBufferBytes);

@@ -7,7 +7,7 @@ using Carillon.Runtime.Tunnels;
 
 namespace Carillon.Runtime.Tests.Tunnels;
 
-/// <summary>Connections that break, are silent, or must not be.</summary>
+/// <summary>Connections that break, are silent, or must not be (VE-14, VE-15).</summary>
 public sealed class TunnelFaultTests : IDisposable
 {
     private readonly TestCluster _cluster = new();
@@ -49,6 +49,7 @@ public sealed class TunnelFaultTests : IDisposable
             PingInterval = TimeSpan.FromMilliseconds(100),
             SilenceLimit = TimeSpan.FromSeconds(1),
             ConnectTimeout = TimeSpan.FromSeconds(1),
+            DialTimeout = TimeSpan.FromSeconds(1),
         };
     }
 

@@ -114,7 +114,7 @@ public sealed class TunnelProtocolTests : IDisposable
     [Fact]
     public async Task Handshake_that_does_not_go_on_is_ended()
     {
-        await using TestServer s2 = await ListenAsync(options => options with { ConnectTimeout = TimeSpan.FromMilliseconds(300) });
+        await using TestServer s2 = await ListenAsync(options => options with { ConnectTimeout = TimeSpan.FromMilliseconds(300), DialTimeout = TimeSpan.FromMilliseconds(300) });
         using Keyring ring = _cluster.Ring("s1");
         using RawPeer peer = new(ring, s2.Tunnel.EndPoint);
         (TunnelStream? control, _) = await peer.OpenAsync("/tunnel/control");
@@ -179,7 +179,7 @@ public sealed class TunnelProtocolTests : IDisposable
                 wire.Write(message);
             }
 
-            using MessageReader reader = new(new ChoppyStream(wire.ToArray(), random), 70_000);
+            using MessageReader reader = new(new TunnelInput(new ChoppyStream(wire.ToArray(), random)), 70_000);
             List<byte[]> received = [];
             if (random.Chance(0.5) && await reader.ReadOneAsync() is { } first)
             {

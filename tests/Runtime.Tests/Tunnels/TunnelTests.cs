@@ -8,6 +8,7 @@ using Carillon.Runtime.Tunnels;
 
 namespace Carillon.Runtime.Tests.Tunnels;
 
+/// <summary>One connection a pair, everything on it, and nothing held up by anything else (VE-15 to VE-18).</summary>
 public sealed class TunnelTests : IDisposable
 {
     private const TrafficKind Gossip = (TrafficKind)9;
