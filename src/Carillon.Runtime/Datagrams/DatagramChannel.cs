@@ -66,7 +66,7 @@ public sealed class DatagramChannel : IAsyncDisposable
         }
 
         _group = options.Group?.Serialize();
-        _hosts = new HostDirectory(options.Listen.AddressFamily, _logger);
+        _hosts = new HostDirectory(options.Listen.Address, _logger);
         _hosts.Configure(PeersOf(configuration));
     }
 
@@ -172,6 +172,11 @@ public sealed class DatagramChannel : IAsyncDisposable
         try
         {
             socket.Blocking = false;
+            if (endPoint.Address.Equals(IPAddress.IPv6Any))
+            {
+                socket.DualMode = true;
+            }
+
             socket.ReceiveBufferSize = _options.SocketBufferBytes;
             socket.SendBufferSize = _options.SocketBufferBytes;
             if (shared)

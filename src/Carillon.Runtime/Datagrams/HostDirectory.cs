@@ -11,7 +11,7 @@ namespace Carillon.Runtime.Datagrams;
 /// Where datagrams to each server go. Addresses are used as they are; host names are looked up by a loop of their own, again and
 /// again, so that sending never waits for a name server and a host may move. Safe for any thread.
 /// </summary>
-internal sealed class HostDirectory(AddressFamily family, ILogger logger)
+internal sealed class HostDirectory(IPAddress listen, ILogger logger)
 {
     private static readonly TimeSpan LookUpAgain = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LookUpFailed = TimeSpan.FromSeconds(2);
@@ -132,6 +132,7 @@ internal sealed class HostDirectory(AddressFamily family, ILogger logger)
         _all = [.. addresses.Values];
     }
 
-    // The socket speaks one family; an IPv6 socket reaches IPv4 hosts by mapped addresses only where it was opened for both.
-    private IPAddress? Fit(IPAddress address) => address.AddressFamily == family ? address : null;
+    // The socket speaks one family; one on all IPv6 addresses was opened for both, and reaches IPv4 hosts by mapped addresses.
+    private IPAddress? Fit(IPAddress address) =>
+        address.AddressFamily == listen.AddressFamily ? address : listen.Equals(IPAddress.IPv6Any) ? address.MapToIPv6() : null;
 }

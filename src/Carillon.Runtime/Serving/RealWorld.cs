@@ -170,6 +170,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     void IDatagramHandler.Receive(ServerIdentity sender, ReceivedDatagram datagram)
     {
+        _tunnel.Observe(sender.Name, sender.Disk, sender.Incarnation); // whoever is heard is dialled without waiting
         // A loop that is behind loses datagrams, as a full socket does; the tunnel carries what must arrive.
         if (!Loop.TryPost(LoopWork.OfDatagram(sender, datagram)))
         {

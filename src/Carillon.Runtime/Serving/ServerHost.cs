@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Carillon.Node;
 using Carillon.Node.Identity;
 using Carillon.Protocols;
@@ -70,8 +71,13 @@ public sealed class ServerHost : IAsyncDisposable
             options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers,
                 loggers);
         _datagrams = new DatagramChannel(
-            new DatagramOptions { Listen = new IPEndPoint(options.Listen, record.DatagramPort),
-                Group = DatagramOptions.GroupOf(options.Configuration.Cluster) },
+            new DatagramOptions
+            {
+                Listen = new IPEndPoint(options.Listen, record.DatagramPort),
+                Group = options.Listen.AddressFamily == AddressFamily.InterNetwork
+                    ? DatagramOptions.GroupOf(options.Configuration.Cluster)
+                    : null,
+            },
             _node.Self, options.Keyring.Keys, options.Configuration, _world, loggers);
         _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);

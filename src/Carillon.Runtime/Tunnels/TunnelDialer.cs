@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -13,8 +14,12 @@ namespace Carillon.Runtime.Tunnels;
 internal sealed class TunnelDialer(
     Tunnel tunnel, TunnelTarget target, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger)
 {
+    // A peer that is heard but can't be reached must not be dialled at each of its heartbeats.
+    private static readonly TimeSpan HurryInterval = TimeSpan.FromSeconds(1);
+
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _hurry = new(0, 1);
+    private long _hurried;
 
     /// <summary>Whom it dials.</summary>
     public TunnelTarget Target => target;
@@ -22,19 +27,13 @@ internal sealed class TunnelDialer(
     /// <summary>Ends the loop, and with it the link.</summary>
     public void Stop() => _stop.Cancel();
 
-    /// <summary>Ends a pause between two calls.</summary>
+    /// <summary>Ends a pause between two calls, once a second at most. One thread at a time.</summary>
     public void Hurry()
     {
-        if (_hurry.CurrentCount == 0)
+        if (_hurry.CurrentCount == 0 && (_hurried == 0 || Stopwatch.GetElapsedTime(_hurried) > HurryInterval))
         {
-            try
-            {
-                _hurry.Release();
-            }
-            catch (SemaphoreFullException)
-            {
-                return; // two threads had the same idea
-            }
+            _hurried = Stopwatch.GetTimestamp();
+            _hurry.Release();
         }
     }
 

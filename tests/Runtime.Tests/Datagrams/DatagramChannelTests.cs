@@ -124,6 +124,17 @@ public sealed class DatagramChannelTests
     }
 
     [Fact]
+    public async Task Channel_on_all_addresses_of_both_families_reaches_hosts_of_both()
+    {
+        Assert.SkipUnless(Socket.OSSupportsIPv6, "this machine has no IPv6");
+        await using Member s1 = new("s1", _keys, listen: IPAddress.IPv6Any);
+        await using Member s2 = new("s2", _keys);
+        await using Member s3 = new("s3", _keys, listen: IPAddress.IPv6Loopback) { Host = "::1" };
+        Connect(s1, s2, s3);
+        await Wait.Until(() => Send(s1, s2, "by v4") && Send(s2, s1, "by v4") && Send(s1, s3, "by v6") && !s1.Received.IsEmpty && !s2.Received.IsEmpty && !s3.Received.IsEmpty);
+    }
+
+    [Fact]
     public async Task Host_names_are_looked_up_and_unknown_ones_are_said_once()
     {
         await using Member s1 = new("s1", _keys);
@@ -194,10 +205,10 @@ public sealed class DatagramChannelTests
 
     private sealed class Member : IDatagramHandler, IAsyncDisposable
     {
-        public Member(string name, ClusterKeys keys, IPEndPoint? group = null, int port = 0)
+        public Member(string name, ClusterKeys keys, IPEndPoint? group = null, int port = 0, IPAddress? listen = null)
         {
             Identity = new ServerIdentity(NodeId.Parse(name), new DiskId((UInt128)name[1]), new Incarnation(1));
-            DatagramOptions options = new() { Listen = new IPEndPoint(IPAddress.Loopback, port), Group = group };
+            DatagramOptions options = new() { Listen = new IPEndPoint(listen ?? IPAddress.Loopback, port), Group = group };
             Channel = new DatagramChannel(
                 options, Identity, keys, new ClusterConfiguration("demo", 1, ImmutableArray.Create(Record)), this, Log);
         }

@@ -129,6 +129,26 @@ public sealed class TunnelFaultTests : IDisposable
     }
 
     [Fact]
+    public async Task Server_that_is_heard_is_dialled_without_waiting_for_the_pause_to_end()
+    {
+        await using TestServer s1 = new(_cluster.Ring("s1"), change: Slow);
+        await using TestServer s2 = new(_cluster.Ring("s2"));
+        await s2.Tunnel.StartAsync();
+        s2.Tunnel.Configure(3, []);
+        s1.Tunnel.Configure(3, [s2.Target]);
+        await Wait.Until(() => s1.Log.Failures.Count == 1);
+
+        s2.Tunnel.Configure(3, [new TunnelTarget(s1.Name, "127.0.0.1", 1)]);
+        await Wait.Until(() =>
+        {
+            s1.Tunnel.Observe(s2.Name, new DiskId(7), new Incarnation(1));
+            return s1.Ups.Count == 1;
+        });
+
+        static TunnelOptions Slow(TunnelOptions options) => options with { ReconnectMinimum = TimeSpan.FromHours(1), ReconnectMaximum = TimeSpan.FromHours(1) };
+    }
+
+    [Fact]
     public async Task Server_that_leaves_the_configuration_is_dropped_and_not_let_in_again()
     {
         await using TestServer s1 = new(_cluster.Ring("s1"));
