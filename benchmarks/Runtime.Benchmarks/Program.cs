@@ -22,8 +22,11 @@ await using (listener)
     {
         double[] trips = await RoundTripsAsync(4000);
         Console.Write(FormattableString.Invariant($"round trip p50 {trips[2000]:0} us p99 {trips[3960]:0} us; "));
-        Console.Write(FormattableString.Invariant($"messages/s to listener {await MessagesAsync(dialler, b, listener, 400_000):0}, to dialler {await MessagesAsync(listener, a, dialler, 400_000):0}; "));
-        Console.Write($"bulk to listener {await MeasureAsync(() => BulkAsync(dialler, b, listener, 400))}, to dialler {await MeasureAsync(() => BulkAsync(listener, a, dialler, 400))}; ");
+        double toListener = await MessagesAsync(dialler, b, listener, 400_000);
+        double toDialler = await MessagesAsync(listener, a, dialler, 400_000);
+        Console.Write(FormattableString.Invariant($"messages/s to listener {toListener:0}, to dialler {toDialler:0}; "));
+        Console.Write($"bulk to listener {await MeasureAsync(() => BulkAsync(dialler, b, listener, 400))}, ");
+        Console.Write($"to dialler {await MeasureAsync(() => BulkAsync(listener, a, dialler, 400))}; ");
         double[] busy = await RoundTripsDuringBulkAsync();
         Console.WriteLine(FormattableString.Invariant(
             $"round trip during bulk p50 {busy[busy.Length / 2]:0} us p99 {busy[busy.Length * 99 / 100]:0} us"));

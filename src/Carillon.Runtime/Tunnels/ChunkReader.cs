@@ -27,7 +27,9 @@ internal sealed class ChunkReader(TunnelInput input, int maxBodyBytes, ChunkBuff
         long bodyLength = (long)rest - 2 - headerLength;
         if (headerLength > ChunkSendQueue.MaxHeaderBytes || bodyLength < 0 || bodyLength > maxBodyBytes)
         {
-            throw new TunnelProtocolException($"it sent a chunk of {bodyLength} bytes with a header of {headerLength}, the limits are {maxBodyBytes} and {ChunkSendQueue.MaxHeaderBytes}");
+            throw new TunnelProtocolException(
+                $"it sent a chunk of {bodyLength} bytes with a header of {headerLength}, "
+                + $"the limits are {maxBodyBytes} and {ChunkSendQueue.MaxHeaderBytes}");
         }
 
         _start += ChunkSendQueue.PrefixBytes;

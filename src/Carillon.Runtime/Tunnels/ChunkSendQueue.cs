@@ -8,7 +8,8 @@ namespace Carillon.Runtime.Tunnels;
 /// <param name="Header">What goes before it; the receiver gets it as it is.</param>
 /// <param name="Size">Bytes of the body, for the queue's bound.</param>
 /// <param name="Load">Gives the body, or null where there is none to send after all.</param>
-internal readonly record struct OutgoingChunk(ReadOnlyMemory<byte> Header, int Size, ChunkBuffer? Body, Func<ValueTask<ChunkBuffer?>>? Load);
+internal readonly record struct OutgoingChunk(
+    ReadOnlyMemory<byte> Header, int Size, ChunkBuffer? Body, Func<ValueTask<ChunkBuffer?>>? Load);
 
 /// <summary>
 /// Chunks of one kind that wait for one peer, and their writer. Frame: <c>u32 length of what follows, u16 length of the header,

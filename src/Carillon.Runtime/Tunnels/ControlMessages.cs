@@ -61,7 +61,13 @@ internal readonly record struct Hello(
         WireReader reader = new(bytes);
         bool typed = reader.U8() == (byte)ControlType.Hello;
         hello = new Hello(
-            reader.U16(), reader.U16(), reader.Text(CertificateName.MaxClusterLength), reader.Node(), reader.Disk(), new Incarnation(reader.U64()), reader.U64());
+            reader.U16(),
+            reader.U16(),
+            reader.Text(CertificateName.MaxClusterLength),
+            reader.Node(),
+            reader.Disk(),
+            new Incarnation(reader.U64()),
+            reader.U64());
         return typed && !reader.Failed && !hello.Name.IsNone;
     }
 }
@@ -86,7 +92,7 @@ internal static class ControlMessages
 
     private const int MaxReasonBytes = 512;
 
-    /// <summary>After a refusal: to cut the connection at once could take the refusal with it, so the peer has to read it and to hang up.</summary>
+    /// <summary>After a refusal: cutting the connection at once could take the refusal with it, so the peer reads it and hangs up.</summary>
     public static async Task WaitForHangUpAsync(MessageReader reader)
     {
         try

@@ -19,7 +19,10 @@ public interface ITunnelHandler
     /// <summary>Messages came. The receiver owns the batch and disposes of it.</summary>
     ValueTask ReceiveAsync(TunnelPeer peer, TrafficKind kind, ReceivedMessages messages);
 
-    /// <summary>Looks at a chunk before it is handed on: are these the bytes that the header speaks of? Called on the stream's own thread; may take its time.</summary>
+    /// <summary>
+    /// Looks at a chunk before it is handed on: are these the bytes that the header speaks of? Called on the stream's own thread;
+    /// may take its time.
+    /// </summary>
     bool Verify(TunnelPeer peer, ReadOnlySpan<byte> header, ReadOnlySpan<byte> body);
 
     /// <summary>A verified chunk came. The receiver releases the body.</summary>

@@ -43,7 +43,7 @@ internal sealed class SendQueue(TrafficOptions traffic)
         }
     }
 
-    /// <summary>Lets the writer send what was added since. It may run on this thread as far as the connection takes it without waiting.</summary>
+    /// <summary>Lets the writer send what was added since. It runs on this thread as far as the connection takes it at once.</summary>
     public void Wake()
     {
         if (Volatile.Read(ref _unsignalled))
@@ -65,7 +65,9 @@ internal sealed class SendQueue(TrafficOptions traffic)
         _signal.Wake();
     }
 
-    /// <summary>Takes all that waits, waiting for something first. Empty: closed, and nothing is left. To be given back by <see cref="Return"/>.</summary>
+    /// <summary>
+    /// Takes all that waits, waiting for something first. Empty: closed, and nothing is left. To be given back by <see cref="Return"/>.
+    /// </summary>
     public async ValueTask<ArraySegment<byte>> TakeAsync()
     {
         while (true)

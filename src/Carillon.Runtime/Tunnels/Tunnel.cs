@@ -35,7 +35,13 @@ public sealed class Tunnel : IAsyncDisposable
     /// <param name="chunks">Buffers for chunks received.</param>
     /// <param name="loggers">Where to log.</param>
     /// <exception cref="ArgumentException">The options have faults.</exception>
-    public Tunnel(Keyring keyring, TunnelIdentity identity, TunnelOptions options, ITunnelHandler handler, ChunkBufferPool chunks, ILoggerFactory loggers)
+    public Tunnel(
+        Keyring keyring,
+        TunnelIdentity identity,
+        TunnelOptions options,
+        ITunnelHandler handler,
+        ChunkBufferPool chunks,
+        ILoggerFactory loggers)
     {
         if (options.Validate() is { Count: > 0 } faults)
         {
@@ -52,7 +58,7 @@ public sealed class Tunnel : IAsyncDisposable
     /// <summary>Where it listens, once started.</summary>
     public IPEndPoint EndPoint => _listener.EndPoint;
 
-    /// <summary>Ends with <see cref="StopAsync"/>; faulted, at once, by a defect: the owner then stops the tunnels and the server.</summary>
+    /// <summary>Ends with <see cref="StopAsync"/>; faulted, at once, by a defect: the owner then stops tunnels and server.</summary>
     public Task Completion => _completion.Task;
 
     /// <summary>The peers with a tunnel that is up, in no order.</summary>
@@ -62,7 +68,10 @@ public sealed class Tunnel : IAsyncDisposable
     /// <exception cref="IOException">The port is in use, or not to be had.</exception>
     public Task StartAsync() => _listener.StartAsync();
 
-    /// <summary>Takes a configuration: dials those servers that this one has to dial, takes calls of the others, and drops tunnels to all that are not in it.</summary>
+    /// <summary>
+    /// Takes a configuration: dials those servers that this one has to dial, takes calls of the others, and drops tunnels to all
+    /// that are not in it.
+    /// </summary>
     public void Configure(ulong version, IReadOnlyCollection<TunnelTarget> targets)
     {
         lock (_gate)
@@ -121,7 +130,9 @@ public sealed class Tunnel : IAsyncDisposable
         }
     }
 
-    /// <summary>Queues a message and lets it leave at once. False: no tunnel to that server, or its queue is full; protocols repeat by themselves.</summary>
+    /// <summary>
+    /// Queues a message and lets it leave at once. False: no tunnel to that server, or its queue is full; protocols repeat by themselves.
+    /// </summary>
     public bool TrySend(NodeId peer, TrafficKind kind, ReadOnlySpan<byte> message)
     {
         if (!_links.TryGetValue(peer, out TunnelLink? link) || !link.TryQueue(kind, message))
@@ -152,7 +163,8 @@ public sealed class Tunnel : IAsyncDisposable
     /// <summary>Queues a chunk. Accepted or not, the body's release is no longer the caller's business.</summary>
     public bool TrySendChunk(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> header, ChunkBuffer body)
     {
-        if (_links.TryGetValue(peer, out TunnelLink? link) && link.TrySendChunk(kind, new OutgoingChunk(header, body.Memory.Length, body, null)))
+        OutgoingChunk chunk = new(header, body.Memory.Length, body, null);
+        if (_links.TryGetValue(peer, out TunnelLink? link) && link.TrySendChunk(kind, chunk))
         {
             return true;
         }

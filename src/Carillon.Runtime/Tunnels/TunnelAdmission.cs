@@ -27,9 +27,15 @@ internal sealed class TunnelAdmission(Keyring keyring, TunnelIdentity identity)
 
     /// <summary>This server's greeting.</summary>
     public Hello Greeting() => new(
-        Hello.CurrentVersion, Hello.OldestSpoken, keyring.Cluster, keyring.Name, identity.Disk, identity.Incarnation, Volatile.Read(ref _configurationVersion));
+        Hello.CurrentVersion,
+        Hello.OldestSpoken,
+        keyring.Cluster,
+        keyring.Name,
+        identity.Disk,
+        identity.Incarnation,
+        Volatile.Read(ref _configurationVersion));
 
-    /// <summary>True if this server is the one of the two that dials: the one with the smaller name, so that a pair has one connection.</summary>
+    /// <summary>True if this server is the one of the two that dials: the smaller name does, so a pair has one connection.</summary>
     public bool Dials(NodeId peer) => keyring.Name < peer;
 
     /// <summary>Remembers an incarnation that was seen; true if it is no older than any before.</summary>
@@ -62,7 +68,8 @@ internal sealed class TunnelAdmission(Keyring keyring, TunnelIdentity identity)
     {
         if (Math.Min(hello.Version, Hello.CurrentVersion) < Math.Max(hello.OldestVersion, Hello.OldestSpoken))
         {
-            return $"it speaks tunnel versions {hello.OldestVersion} to {hello.Version}, this server {Hello.OldestSpoken} to {Hello.CurrentVersion}";
+            return $"it speaks tunnel versions {hello.OldestVersion} to {hello.Version}, "
+                + $"this server {Hello.OldestSpoken} to {Hello.CurrentVersion}";
         }
 
         if (hello.Cluster != keyring.Cluster)

@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Carillon.Runtime.Tunnels;
 
-/// <summary>Keeps the tunnel to one server up: dials, runs the link, and dials again after a random pause that grows to its limit.</summary>
+/// <summary>Keeps the tunnel to one server up: dials, runs the link, and dials again after a random pause that grows to a limit.</summary>
 internal sealed class TunnelDialer(
     Tunnel tunnel, TunnelTarget target, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger)
 {
@@ -96,7 +96,8 @@ internal sealed class DialledConnection : IAsyncDisposable
     private Socket? _socket;
     private string? _certificateFault;
 
-    public DialledConnection(Tunnel tunnel, TunnelTarget target, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger)
+    public DialledConnection(
+        Tunnel tunnel, TunnelTarget target, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger)
     {
         _tunnel = tunnel;
         _target = target;
@@ -226,7 +227,8 @@ internal sealed class DialledConnection : IAsyncDisposable
         {
             case HttpStatusCode.OK:
                 await output.Opened.WaitAsync(cancellation).ConfigureAwait(false);
-                return new TunnelStream(new TunnelInput(await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false)), output);
+                Stream body = await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false);
+                return new TunnelStream(new TunnelInput(body), output);
             case HttpStatusCode.NotFound:
                 output.Abandon();
                 return null;
@@ -241,7 +243,7 @@ internal sealed class DialledConnection : IAsyncDisposable
         SslOptions = new SslClientAuthenticationOptions
         {
             EnabledSslProtocols = SslProtocols.Tls13,
-            ClientCertificateContext = SslStreamCertificateContext.Create(_keyring.Certificate, additionalCertificates: null, offline: true),
+            ClientCertificateContext = SslStreamCertificateContext.Create(_keyring.Certificate, null, offline: true),
             RemoteCertificateValidationCallback = JudgeCertificate,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
         },

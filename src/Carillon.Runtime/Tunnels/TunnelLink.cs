@@ -68,7 +68,8 @@ internal sealed class TunnelLink
     public TimeSpan? RoundTrip => Volatile.Read(ref _roundTrip) is var ticks and not 0 ? new TimeSpan(ticks) : null;
 
     /// <summary>Queues a message. False: no such kind here, full, or closing.</summary>
-    public bool TryQueue(TrafficKind kind, ReadOnlySpan<byte> message) => _laneOfKind[(byte)kind]?.Messages is { } queue && queue.TryAdd(message);
+    public bool TryQueue(TrafficKind kind, ReadOnlySpan<byte> message) =>
+        _laneOfKind[(byte)kind]?.Messages is { } queue && queue.TryAdd(message);
 
     /// <summary>Lets what was queued in one kind leave.</summary>
     public void Wake(TrafficKind kind) => _laneOfKind[(byte)kind]?.Messages?.Wake();
@@ -83,7 +84,8 @@ internal sealed class TunnelLink
     }
 
     /// <summary>Queues a chunk. False: no such kind here, full, too large, or closing.</summary>
-    public bool TrySendChunk(TrafficKind kind, in OutgoingChunk chunk) => _laneOfKind[(byte)kind]?.Chunks is { } queue && queue.TryAdd(chunk);
+    public bool TrySendChunk(TrafficKind kind, in OutgoingChunk chunk) =>
+        _laneOfKind[(byte)kind]?.Chunks is { } queue && queue.TryAdd(chunk);
 
     /// <summary>Runs until the tunnel is down.</summary>
     /// <returns>Why it went down.</returns>
@@ -97,7 +99,8 @@ internal sealed class TunnelLink
             Task[] receives = [.. _lanes.Select(lane => GuardAsync(() => ReceiveAsync(lane)))];
             _sent = Task.WhenAll(sends);
             Task goodbye = GuardAsync(ReceiveControlAsync);
-            loops.AddRange([.. sends, .. receives, goodbye, GuardAsync(PingAsync), GuardAsync(() => SendAsync(_controlQueue, _control.Output))]);
+            Task control = GuardAsync(() => SendAsync(_controlQueue, _control.Output));
+            loops.AddRange([.. sends, .. receives, goodbye, control, GuardAsync(PingAsync)]);
 
             await goodbye.ConfigureAwait(false);
             await Task.WhenAny(Task.WhenAll(receives), Task.Delay(_context.Options.DrainTimeout, _stop.Token)).ConfigureAwait(false);

@@ -21,7 +21,8 @@ namespace Carillon.Runtime.Tunnels;
 
 /// <summary>
 /// The listening side of the tunnels: a web server of its own on the tunnel port, HTTP/2 over TLS 1.3 alone, that takes only
-/// connections with a certificate of this cluster. The request of a control stream runs the link; those of the other streams wait for its end.
+/// connections with a certificate of this cluster. The request of a control stream runs the link; those of the other streams wait
+/// for its end.
 /// </summary>
 internal sealed class TunnelListener
 {
@@ -44,7 +45,8 @@ internal sealed class TunnelListener
     private readonly RefusalMemory _refusals = new();
     private IPEndPoint? _endPoint;
 
-    public TunnelListener(Tunnel tunnel, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger, ILoggerFactory loggers)
+    public TunnelListener(
+        Tunnel tunnel, Keyring keyring, TunnelAdmission admission, TunnelContext context, ILogger logger, ILoggerFactory loggers)
     {
         _tunnel = tunnel;
         _keyring = keyring;
@@ -195,7 +197,8 @@ internal sealed class TunnelListener
         try
         {
             TunnelLink link;
-            using (Timer patience = new(_ => connection.Abort("The handshake took too long."), null, _context.Options.ConnectTimeout, Timeout.InfiniteTimeSpan))
+            TimeSpan limit = _context.Options.ConnectTimeout;
+            using (Timer patience = new(_ => connection.Abort("The handshake took too long."), null, limit, Timeout.InfiniteTimeSpan))
             {
                 Hello? hello = await GreetAsync(connection, control, reader).ConfigureAwait(false);
                 if (hello is null)

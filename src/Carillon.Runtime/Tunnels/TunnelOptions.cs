@@ -11,7 +11,10 @@ public sealed record TrafficOptions
     /// <summary>Its name on the wire, the last part of the stream's path: a-z, 0-9 and '-'.</summary>
     public required string Name { get; init; }
 
-    /// <summary>Bytes of the largest message; a greater one ends the tunnel. Too low: such messages never arrive. Too high: memory that a peer can claim.</summary>
+    /// <summary>
+    /// Bytes of the largest message; a greater one ends the tunnel. Too low: such messages never arrive. Too high: memory that a
+    /// peer can claim.
+    /// </summary>
     public int MaxMessageBytes { get; init; } = 1 << 20;
 
     /// <summary>Bytes that may wait for one peer. Too low: bursts are refused. Too high: memory, and old news that arrives late.</summary>
@@ -69,7 +72,7 @@ public sealed record TunnelOptions
     /// <summary>How long a stop waits for what is queued to leave.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Bytes of chunks received and not yet released, of all peers together; at least the largest chunk. Beyond it, senders wait.</summary>
+    /// <summary>Bytes of chunks received and not released, of all peers; at least the largest chunk. Beyond it, senders wait.</summary>
     public long ChunkBufferBytes { get; init; } = 64 << 20;
 
     /// <summary>The kinds of the node's own protocols.</summary>
@@ -87,13 +90,13 @@ public sealed record TunnelOptions
         List<string> faults = [];
         foreach ((TrafficKind kind, TrafficOptions traffic) in Kinds)
         {
-            Check(traffic.Name.Length is > 0 and <= 32 && traffic.Name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'),
+            Check(traffic.Name.Length is > 0 and <= 32 && traffic.Name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-'),
                 $"The name '{traffic.Name}' of kind {kind} is not 1-32 of a-z 0-9 -.");
             Check(traffic.MaxMessageBytes is > 0 and <= ChunkBufferPool.LargestBuffer,
                 $"MaxMessageBytes of kind {kind} is {traffic.MaxMessageBytes}: use 1 to {ChunkBufferPool.LargestBuffer}.");
             Check(traffic.QueueBytes is > 0 and <= 1 << 30, $"QueueBytes of kind {kind} is {traffic.QueueBytes}: use 1 to {1 << 30}.");
             Check((long)traffic.QueueBytes >= traffic.MaxMessageBytes || traffic.Chunks,
-                $"QueueBytes of kind {kind} is {traffic.QueueBytes}: its largest message of {traffic.MaxMessageBytes} could never be sent.");
+                $"QueueBytes of kind {kind} is {traffic.QueueBytes}: its largest message, {traffic.MaxMessageBytes}, could never be sent.");
             Check(!traffic.Chunks || ChunkBufferBytes >= BitOperations.RoundUpToPowerOf2((uint)traffic.MaxMessageBytes),
                 $"ChunkBufferBytes is {ChunkBufferBytes}: the largest chunk of {traffic.MaxMessageBytes} could never be received.");
         }
@@ -103,7 +106,8 @@ public sealed record TunnelOptions
         Check(StreamWindowBytes is >= 65_535 and <= 16 << 20, $"StreamWindowBytes is {StreamWindowBytes}: use 65535 to {16 << 20}.");
         Check(UnsentBytes >= 16_384, $"UnsentBytes is {UnsentBytes}: use 16384 or more.");
         Check(DialTimeout > TimeSpan.Zero && ConnectTimeout >= DialTimeout, "DialTimeout is not above zero, or ConnectTimeout below it.");
-        Check(ReconnectMinimum > TimeSpan.Zero && ReconnectMaximum >= ReconnectMinimum, "ReconnectMinimum is not above zero, or ReconnectMaximum below it.");
+        Check(ReconnectMinimum > TimeSpan.Zero && ReconnectMaximum >= ReconnectMinimum,
+            "ReconnectMinimum is not above zero, or ReconnectMaximum below it.");
         Check(PingInterval > TimeSpan.Zero && SilenceLimit > PingInterval, "PingInterval is not above zero, or SilenceLimit not above it.");
         Check(DrainTimeout >= TimeSpan.Zero, "DrainTimeout is below zero.");
         return faults;

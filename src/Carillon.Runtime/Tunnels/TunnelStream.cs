@@ -110,7 +110,10 @@ internal sealed class RequestOutput : HttpContent, ITunnelOutput
 /// <summary>The listener's half: a response body.</summary>
 internal sealed class ResponseOutput(HttpResponse response) : ITunnelOutput
 {
-    /// <summary>A write is copied into the server's buffers whole, so it is made in slices that these hold; large enough that copying and encrypting overlap.</summary>
+    /// <summary>
+    /// A write is copied into the server's buffers whole, so it is made in slices that these hold; large enough that copying and
+    /// encrypting overlap.
+    /// </summary>
     public const int SliceBytes = 256 << 10;
 
     /// <inheritdoc/>

@@ -131,7 +131,8 @@ public sealed class DatagramChannelTests
         await using Member s2 = new("s2", _keys);
         await using Member s3 = new("s3", _keys, listen: IPAddress.IPv6Loopback) { Host = "::1" };
         Connect(s1, s2, s3);
-        await Wait.Until(() => Send(s1, s2, "by v4") && Send(s2, s1, "by v4") && Send(s1, s3, "by v6") && !s1.Received.IsEmpty && !s2.Received.IsEmpty && !s3.Received.IsEmpty);
+        await Wait.Until(() => Send(s1, s2, "by v4") && Send(s2, s1, "by v4") && Send(s1, s3, "by v6")
+            && !s1.Received.IsEmpty && !s2.Received.IsEmpty && !s3.Received.IsEmpty);
     }
 
     [Fact]

@@ -23,7 +23,8 @@ public sealed class TunnelFaultTests : IDisposable
         for (int round = 1; round <= 3; round++)
         {
             relay.Cut();
-            await Wait.Until(() => s1.Downs.Count == round && s2.Downs.Count == round && s1.Ups.Count == round + 1 && s2.Ups.Count == round + 1);
+            await Wait.Until(() => s1.Downs.Count == round && s2.Downs.Count == round);
+            await Wait.Until(() => s1.Ups.Count == round + 1 && s2.Ups.Count == round + 1);
             Assert.True(s1.Tunnel.TrySend(s2.Name, TrafficKind.Agreement, "again"u8));
             await Wait.Until(() => s2.Messages.Count == round);
         }
@@ -103,13 +104,14 @@ public sealed class TunnelFaultTests : IDisposable
         late.Tunnel.Configure(3, [s2.Target]);
 
         await Wait.Until(() => s2.Ups.Count == 2);
-        Assert.Equal((new Incarnation(3), "a newer connection took its place"), (s2.Downs.Single().Peer.Incarnation, s2.Downs.Single().Reason));
+        (TunnelPeer peer, string reason) = s2.Downs.Single();
+        Assert.Equal((new Incarnation(3), "a newer connection took its place"), (peer.Incarnation, reason));
         await Wait.Until(() => old.Log.Failures.Count > 0);
         Assert.Contains("later incarnation of its disk than 3", old.Log.Failures[0]);
         Assert.Equal(2, s2.Ups.Count);
 
         // So that the old one does not come back before the new one is there.
-        static TunnelOptions Slow(TunnelOptions options) => options with { ReconnectMinimum = TimeSpan.FromMilliseconds(200), ReconnectMaximum = TimeSpan.FromMilliseconds(200) };
+        static TunnelOptions Slow(TunnelOptions options) => Pausing(options, TimeSpan.FromMilliseconds(200));
     }
 
     [Fact]
@@ -145,7 +147,7 @@ public sealed class TunnelFaultTests : IDisposable
             return s1.Ups.Count == 1;
         });
 
-        static TunnelOptions Slow(TunnelOptions options) => options with { ReconnectMinimum = TimeSpan.FromHours(1), ReconnectMaximum = TimeSpan.FromHours(1) };
+        static TunnelOptions Slow(TunnelOptions options) => Pausing(options, TimeSpan.FromHours(1));
     }
 
     [Fact]
@@ -207,6 +209,9 @@ public sealed class TunnelFaultTests : IDisposable
     [Fact]
     public async Task Certificate_of_another_server_than_dialled_is_refused() =>
         await RefusedByDiallerAsync(_cluster.Ring("s1"), _cluster.Ring("s3"), "its certificate is for server 's3', expected 's2'");
+
+    private static TunnelOptions Pausing(TunnelOptions options, TimeSpan pause) =>
+        options with { ReconnectMinimum = pause, ReconnectMaximum = pause };
 
     private static async Task<Relay> ConnectByRelayAsync(TestServer s1, TestServer s2)
     {

@@ -9,6 +9,8 @@ namespace Carillon.Runtime.Tests.Tunnels;
 /// <summary>What a peer with a good certificate may still say wrong.</summary>
 public sealed class TunnelProtocolTests : IDisposable
 {
+    private const string ChunkLimits = "the limits are 67108864 and 4096";
+
     private static readonly Hello Good = new(1, 1, "demo", NodeId.Parse("s1"), new DiskId(1), new Incarnation(1), 1);
 
     private readonly TestCluster _cluster = new();
@@ -20,8 +22,9 @@ public sealed class TunnelProtocolTests : IDisposable
     {
         Hello hello = new(1, 1, "demo", NodeId.Parse("s1"), new DiskId(0x0102), new Incarnation(5), 9);
         byte[] bytes = hello.ToBytes();
-        Assert.Equal("01" + "0100" + "0100" + "0400" + "64656D6F" + "02" + "7331" + "02010000000000000000000000000000" + "0500000000000000" + "0900000000000000",
-            Convert.ToHexString(bytes));
+        const string Golden = "01" + "0100" + "0100" + "0400" + "64656D6F" + "02" + "7331" + "02010000000000000000000000000000"
+            + "0500000000000000" + "0900000000000000";
+        Assert.Equal(Golden, Convert.ToHexString(bytes));
         Assert.True(Hello.TryRead([.. bytes, 1, 2, 3], out Hello read));
         Assert.Equal(hello, read);
         for (int length = 0; length < bytes.Length; length++)
@@ -114,7 +117,8 @@ public sealed class TunnelProtocolTests : IDisposable
     [Fact]
     public async Task Handshake_that_does_not_go_on_is_ended()
     {
-        await using TestServer s2 = await ListenAsync(options => options with { ConnectTimeout = TimeSpan.FromMilliseconds(300), DialTimeout = TimeSpan.FromMilliseconds(300) });
+        TimeSpan limit = TimeSpan.FromMilliseconds(300);
+        await using TestServer s2 = await ListenAsync(options => options with { ConnectTimeout = limit, DialTimeout = limit });
         using Keyring ring = _cluster.Ring("s1");
         using RawPeer peer = new(ring, s2.Tunnel.EndPoint);
         (TunnelStream? control, _) = await peer.OpenAsync("/tunnel/control");
@@ -128,9 +132,9 @@ public sealed class TunnelProtocolTests : IDisposable
     [InlineData("/tunnel/agreement", "01001000", false, "it sent a message of 1048577 bytes, the limit is 1048576")]
     [InlineData("/tunnel/agreement", "0A000000010203", true, "its stream ended inside a message")]
     [InlineData("/tunnel/agreement", "0A00", true, "its stream ended inside a message")]
-    [InlineData("/tunnel/bulk", "FFFFFFFF0000", false, "it sent a chunk of 4294967293 bytes with a header of 0, the limits are 67108864 and 4096")]
-    [InlineData("/tunnel/bulk", "FFFF0000FFFF", false, "it sent a chunk of -2 bytes with a header of 65535, the limits are 67108864 and 4096")]
-    [InlineData("/tunnel/bulk", "00000000FFFF", false, "it sent a chunk of -65537 bytes with a header of 65535, the limits are 67108864 and 4096")]
+    [InlineData("/tunnel/bulk", "FFFFFFFF0000", false, "it sent a chunk of 4294967293 bytes with a header of 0, " + ChunkLimits)]
+    [InlineData("/tunnel/bulk", "FFFF0000FFFF", false, "it sent a chunk of -2 bytes with a header of 65535, " + ChunkLimits)]
+    [InlineData("/tunnel/bulk", "00000000FFFF", false, "it sent a chunk of -65537 bytes with a header of 65535, " + ChunkLimits)]
     [InlineData("/tunnel/bulk", "140000000200AABB01", true, "its stream ended inside a chunk")]
     [InlineData("/tunnel/bulk", "1400", true, "its stream ended inside a chunk")]
     public async Task Frame_that_breaks_the_format_ends_the_tunnel(string path, string frame, bool thenEnd, string reason)

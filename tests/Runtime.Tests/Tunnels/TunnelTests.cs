@@ -27,7 +27,8 @@ public sealed class TunnelTests : IDisposable
         Assert.Equal((s2.Name, new DiskId(7), new Incarnation(5), 3UL), Facts(Assert.Single(s1.Ups)));
         Assert.Equal((s1.Name, new DiskId(7), new Incarnation(4), 3UL), Facts(Assert.Single(s2.Ups)));
 
-        static (NodeId, DiskId, Incarnation, ulong) Facts(TunnelPeer peer) => (peer.Name, peer.Disk, peer.Incarnation, peer.ConfigurationVersion);
+        static (NodeId, DiskId, Incarnation, ulong) Facts(TunnelPeer peer) =>
+            (peer.Name, peer.Disk, peer.Incarnation, peer.ConfigurationVersion);
     }
 
     [Fact]
@@ -145,14 +146,16 @@ public sealed class TunnelTests : IDisposable
 
             open.SetResult();
             await Wait.Until(() => to.CountOf(TrafficKind.Merge) == taken);
-            Assert.Equal(Enumerable.Range(0, taken), to.Messages.Where(m => m.Kind == TrafficKind.Merge).Select(m => BinaryPrimitives.ReadInt32LittleEndian(m.Message)));
+            IEnumerable<byte[]> merged = to.Messages.Where(m => m.Kind == TrafficKind.Merge).Select(m => m.Message);
+            Assert.Equal(Enumerable.Range(0, taken), merged.Select(message => BinaryPrimitives.ReadInt32LittleEndian(message)));
             open = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
         static TunnelOptions Small(TunnelOptions options) => options with
         {
             StreamWindowBytes = 128 << 10,
-            Kinds = options.Kinds.SetItem(TrafficKind.Merge, new TrafficOptions { Name = "merge", MaxMessageBytes = 10_000, QueueBytes = 64 << 10 }),
+            Kinds = options.Kinds.SetItem(
+                TrafficKind.Merge, new TrafficOptions { Name = "merge", MaxMessageBytes = 10_000, QueueBytes = 64 << 10 }),
         };
     }
 
@@ -247,7 +250,8 @@ public sealed class TunnelTests : IDisposable
         static TunnelOptions Small(TunnelOptions options) => options with
         {
             ChunkBufferBytes = 2 << 20,
-            Kinds = options.Kinds.SetItem(TrafficKind.Bulk, new TrafficOptions { Name = "bulk", MaxMessageBytes = 1 << 20, QueueBytes = 16 << 20, Chunks = true }),
+            Kinds = options.Kinds.SetItem(
+                TrafficKind.Bulk, new TrafficOptions { Name = "bulk", MaxMessageBytes = 1 << 20, QueueBytes = 16 << 20, Chunks = true }),
         };
     }
 
@@ -275,8 +279,8 @@ public sealed class TunnelTests : IDisposable
                 byte[] header = [.. Enumerable.Repeat((byte)i, i * 10)];
                 Assert.True(i % 2 == 0
                     ? from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, body)
-                    : from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => ValueTask.FromResult<ChunkBuffer?>(body)));
-                Assert.True(from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => ValueTask.FromResult<ChunkBuffer?>(null)));
+                    : from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => new ValueTask<ChunkBuffer?>(body)));
+                Assert.True(from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => default));
             }
 
             await Wait.Until(() => arrived.Count == sizes.Length && Volatile.Read(ref released) == sizes.Length);
@@ -355,7 +359,8 @@ public sealed class TunnelTests : IDisposable
             await Wait.Until(() => old.CountOf(TrafficKind.Agreement) == 1);
         }
 
-        static TunnelOptions Newer(TunnelOptions options) => options with { Kinds = options.Kinds.Add(Gossip, new TrafficOptions { Name = "gossip" }) };
+        static TunnelOptions Newer(TunnelOptions options) =>
+            options with { Kinds = options.Kinds.Add(Gossip, new TrafficOptions { Name = "gossip" }) };
     }
 
     [Fact]
@@ -378,7 +383,8 @@ public sealed class TunnelTests : IDisposable
         await using TestServer s1 = new(_cluster.Ring("s1"));
         bool released = false;
         Assert.False(s1.Tunnel.TrySend(NodeId.Parse("s9"), TrafficKind.Agreement, default));
-        Assert.False(s1.Tunnel.TrySendChunk(NodeId.Parse("s9"), TrafficKind.Bulk, default, new ChunkBuffer(new byte[1], _ => released = true)));
+        ChunkBuffer body = new(new byte[1], _ => released = true);
+        Assert.False(s1.Tunnel.TrySendChunk(NodeId.Parse("s9"), TrafficKind.Bulk, default, body));
         Assert.True(released);
     }
 
