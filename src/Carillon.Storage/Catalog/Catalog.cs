@@ -120,7 +120,9 @@ public sealed class Catalog : IDisposable
         // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which
         // a
         // checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
-        _database.Execute("PRAGMA synchronous = FULL; BEGIN IMMEDIATE; UPDATE facts SET durable = durable + 1; COMMIT; PRAGMA synchronous = NORMAL");
+        _database.Execute("PRAGMA synchronous = FULL");
+        _database.Execute("UPDATE facts SET durable = durable + 1");
+        _database.Execute("PRAGMA synchronous = NORMAL");
         _database.Checkpoint();
     }
 

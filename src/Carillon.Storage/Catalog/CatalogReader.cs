@@ -63,7 +63,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _live = database.Prepare("SELECT live FROM names WHERE bucket = ?1");
         _findChunk = database.Prepare("SELECT 1 FROM chunks WHERE id = ?1");
         _chunkedLists = database.Prepare(
-            "SELECT tag, bucket, name, record, start, length FROM versions WHERE form = 2 AND (record, start) > (?1, ?2) ORDER BY record, start LIMIT 64");
+            "SELECT tag, bucket, name, record, start, length FROM versions "
+            + "WHERE form = 2 AND (record, start) > (?1, ?2) ORDER BY record, start LIMIT 64");
         _records = new RecordTable(database);
         _lister = new CatalogLister(database);
         _merge = new MergeIndexReader(database);

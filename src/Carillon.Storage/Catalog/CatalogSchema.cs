@@ -109,7 +109,8 @@ internal static class CatalogSchema
         if (version > Version)
         {
             throw new CatalogTooNewException(
-                $"The catalog {path} has format {version}; this program reads format {Version}. Use the version of Carillon that wrote it, or a later one.");
+                $"The catalog {path} has format {version}; this program reads format {Version}. "
+                + "Use the version of Carillon that wrote it, or a later one.");
         }
 
         return false;

@@ -128,7 +128,8 @@ public sealed class CatalogListingTests : IDisposable
         var random = new RandomSource(5);
         for (int i = 0; i < 150; i++)
         {
-            string name = $"{(random.Chance(0.5) ? "d" : "e")}{random.Below(3)}{(random.Chance(0.6) ? "/" : "-")}{random.Below(4)}{(random.Chance(0.3) ? "/x" : "")}";
+            string folder = $"{(random.Chance(0.5) ? "d" : "e")}{random.Below(3)}";
+            string name = $"{folder}{(random.Chance(0.6) ? "/" : "-")}{random.Below(4)}{(random.Chance(0.3) ? "/x" : "")}";
             Apply(random.Chance(0.3) ? Delete(name) : Samples.Put(name, versions: 40));
         }
 
@@ -185,9 +186,11 @@ public sealed class CatalogListingTests : IDisposable
         }
 
         Assert.Equal(result.Distinct().Count(), result.Count);
-        result.Sort((a, b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b)));
+        result.Sort(CompareBytes);
         return result;
     }
+
+    private static int CompareBytes(string a, string b) => Encoding.UTF8.GetBytes(a).AsSpan().SequenceCompareTo(Encoding.UTF8.GetBytes(b));
 
     private List<string> Names(ListQuery query)
     {
