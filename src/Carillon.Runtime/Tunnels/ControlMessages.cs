@@ -92,7 +92,7 @@ internal static class ControlMessages
 
     private const int MaxReasonBytes = 512;
 
-    /// <summary>After a refusal: cutting the connection at once could take the refusal with it, so the peer reads it and hangs up.</summary>
+    /// <summary>After a refusal: cutting the connection at once might take the refusal along, so the peer reads it and hangs up.</summary>
     public static async Task WaitForHangUpAsync(MessageReader reader)
     {
         try
