@@ -202,21 +202,23 @@ public sealed class NetworkTests
 
         public Incarnation Incarnation { get; set; } = new(1);
 
-        public void TunnelUp(NodeId peer, Incarnation incarnation) => Seen.Add($"up {peer} {incarnation}");
+        public ServerIdentity Identity => new(name, new DiskId(1), Incarnation);
 
-        public void TunnelDown(NodeId peer) => Seen.Add($"down {peer}");
+        public void TunnelUp(ServerIdentity peer) => Seen.Add($"up {peer.Name} {peer.Incarnation}");
 
-        public void Receive(NodeId peer, Incarnation incarnation, TrafficKind kind, ReadOnlyMemory<byte> message)
+        public void TunnelDown(ServerIdentity peer) => Seen.Add($"down {peer.Name}");
+
+        public void Receive(ServerIdentity from, TrafficKind kind, ReadOnlyMemory<byte> message)
         {
-            Assert.Equal($"up {peer} {incarnation}", Seen.Last(seen => seen.Contains(peer.Name, StringComparison.Ordinal)));
+            Assert.Equal($"up {from.Name} {from.Incarnation}", Seen.Last(seen => seen.Contains(from.Name.Name, StringComparison.Ordinal)));
             Assert.True(queue.Now.Ticks > 0);
-            Messages.Add($"{peer} {message.Span[0]}");
+            Messages.Add($"{from.Name} {message.Span[0]}");
         }
 
-        public void ReceiveChunk(NodeId peer, Incarnation incarnation, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body) =>
-            Messages.Add($"{peer} chunk {body.Length}");
+        public void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body) =>
+            Messages.Add($"{from.Name} chunk {body.Length}");
 
-        public void ReceiveDatagram(NodeId peer, Incarnation incarnation, ReadOnlyMemory<byte> message) =>
+        public void ReceiveDatagram(ServerIdentity from, ReadOnlyMemory<byte> message) =>
             Datagrams.Add(message.Span[0] | (message.Span[1] << 8));
     }
 }
