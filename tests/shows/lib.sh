@@ -36,13 +36,13 @@ until_ok() { local end=$(( $(date +%s%N) + $1 * 1000000000 )); shift; while ! "$
 # all_connected N: every server says that N are connected.
 all_connected() {
   local i; for i in $(seq 1 "$1"); do
-    "$CARILLON" --server "$(url "$i")" cluster status -o json 2>/dev/null | python3 -c "import json,sys;sys.exit(0 if json.load(sys.stdin)['quorum']['connected']==$1 else 1)" || return 1
+    "$CARILLON" --server "$(url "$i")" cluster status -o json 2>/dev/null | python3 -c "import json,sys;sys.exit(0 if json.load(sys.stdin)['quorum']['connected']==$1 else 1)" 2>/dev/null || return 1
   done
 }
 # whole N: no server knows of a copy that is not in place.
 whole() {
   local i; for i in $(seq 1 "$1"); do
-    "$CARILLON" --server "$(url "$i")" cluster status -o json 2>/dev/null | python3 -c "import json,sys;sys.exit(0 if json.load(sys.stdin)['chunks']['underReplicated']==0 else 1)" || return 1
+    "$CARILLON" --server "$(url "$i")" cluster status -o json 2>/dev/null | python3 -c "import json,sys;sys.exit(0 if json.load(sys.stdin)['chunks']['underReplicated']==0 else 1)" 2>/dev/null || return 1
   done
 }
 listing() { "$CARILLON" --server "$(url "$1")" ls -r "$2" -o json; }
