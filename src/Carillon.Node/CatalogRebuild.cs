@@ -12,7 +12,8 @@ internal enum RebuildStage
     /// <summary>A quorum of other servers gives all that they keep.</summary>
     Merging,
 
-    /// <summary>They are asked which submissions are open, and go on being asked until each of those has been decided without this server.</summary>
+    /// <summary>They are asked which submissions are open, and go on being asked until each of those has been decided without this
+    /// server.</summary>
     Waiting,
 
     /// <summary>What was decided meanwhile is merged too.</summary>
@@ -20,8 +21,10 @@ internal enum RebuildStage
 }
 
 /// <summary>
-/// How a server whose catalog was lost votes again (3-vector-exchange, "Disks"): what it had decided is forgotten, so its word could undo an outcome. It may
-/// vote once a full quorum of <em>other</em> servers has given it all kept versions and outcomes, and all that was open with them has been decided without it.
+/// How a server whose catalog was lost votes again (3-vector-exchange, "Disks"): what it had decided is forgotten, so its word could undo
+/// an outcome. It may
+/// vote once a full quorum of <em>other</em> servers has given it all kept versions and outcomes, and all that was open with them has been
+/// decided without it.
 /// </summary>
 internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId self)
 {
@@ -41,7 +44,8 @@ internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId 
     /// <summary>A comparison with a peer that began at a time has ended. True if the rebuilding has ended by it.</summary>
     public bool Merged(NodeId peer, Instant began, Instant now)
     {
-        if (Stage is not (RebuildStage.Merging or RebuildStage.MergingAgain) || began < _since || configuration.BitOf(peer) < 0 || peer == self)
+        if (Stage is not (RebuildStage.Merging or RebuildStage.MergingAgain) || began < _since || configuration.BitOf(peer) < 0
+            || peer == self)
         {
             return false;
         }
@@ -66,7 +70,8 @@ internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId 
     public IEnumerable<NodeId> ToAsk => Stage == RebuildStage.Waiting ? _sources.Keys : [];
 
     /// <summary>
-    /// A source's open submissions. The first answer says which must be decided; a later one which of them are left. True if the next comparisons should
+    /// A source's open submissions. The first answer says which must be decided; a later one which of them are left. True if the next
+    /// comparisons should
     /// begin at once.
     /// </summary>
     public bool Hear(NodeId from, IEnumerable<Tag> open, Instant now)

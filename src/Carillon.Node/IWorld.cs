@@ -10,8 +10,8 @@ public interface IWorld
 {
     /// <summary>
     /// Sends one message (a frame of the tunnel, whose bytes the world takes over) to a peer. It arrives at most once, in order within its
-    /// kind while the
-    /// tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full; protocols repeat by themselves.
+    /// kind while the tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full; protocols repeat by
+    /// themselves.
     /// </summary>
     bool Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message);
 
@@ -26,16 +26,14 @@ public interface IWorld
 
     /// <summary>
     /// Sends a chunk on the bulk stream: <paramref name="header"/> (an encoded transfer header), then the bytes of <paramref name="body"/>,
-    /// which the world releases.
-    /// At the other side the world verifies length and hash before its node hears of it by <c>ServerNode.ChunkArrived</c>. False: not
-    /// connected or queue full.
+    /// which the world releases. At the other side the world verifies length and hash before its node hears of it by
+    /// <c>ServerNode.ChunkArrived</c>. False: not connected or queue full.
     /// </summary>
     bool SendChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkBuffer body);
 
     /// <summary>
     /// Reads a stored chunk off the loop, verifies it, then sends it as <see cref="SendChunk"/> does; a copy that is not what its name says
-    /// is reported by
-    /// <c>ServerNode.ChunkDamaged</c> and not sent.
+    /// is reported by <c>ServerNode.ChunkDamaged</c> and not sent.
     /// </summary>
     bool SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, Protocols.ChunkId chunk);
 

@@ -4,8 +4,7 @@ namespace Carillon.Node;
 
 /// <summary>
 /// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as
-/// one
-/// tunnel message. The place where persist-before-send is kept.
+/// one tunnel message. The place where persist-before-send is kept.
 /// </summary>
 internal sealed class Postbox(IWorld world)
 {

@@ -28,8 +28,7 @@ public sealed partial class ServerNode
 
     /// <summary>
     /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks,
-    /// since what that list
-    /// names is not in the catalog.
+    /// since what that list names is not in the catalog.
     /// </summary>
     internal bool MayCollect => MergedRecently && !Reader.ChunkedLists().Any();
 

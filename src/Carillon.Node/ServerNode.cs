@@ -17,11 +17,14 @@ namespace Carillon.Node;
 public sealed record NodeStores(IStorageDevice Device, Catalog Catalog, bool IsCatalogLost);
 
 /// <summary>
-/// One server as a deterministic machine: routes messages, timers and completions among the cores and the stores. Everything happens on its driver's
-/// loop; it never blocks, and reaches the world through <see cref="IWorld"/> alone. The same machine runs in production and in the simulator.
+/// One server as a deterministic machine: routes messages, timers and completions among the cores and the stores. Everything happens on its
+/// driver's
+/// loop; it never blocks, and reaches the world through <see cref="IWorld"/> alone. The same machine runs in production and in the
+/// simulator.
 /// </summary>
 /// <remarks>
-/// The driver calls inputs in any order, and <see cref="Settle"/> after each batch of them: there records become log batches, and messages leave. So
+/// The driver calls inputs in any order, and <see cref="Settle"/> after each batch of them: there records become log batches, and messages
+/// leave. So
 /// everything that came in together shares one flush and one write per peer.
 /// </remarks>
 public sealed partial class ServerNode : IDisposable
@@ -37,11 +40,13 @@ public sealed partial class ServerNode : IDisposable
     private bool _stopping;
     private Moment _now;
 
-    /// <summary>Opens the stores, raises the incarnation, replays the log and goes on where the last life stopped. Blocking: called before the loop runs.</summary>
+    /// <summary>Opens the stores, raises the incarnation, replays the log and goes on where the last life stopped. Blocking: called before
+    /// the loop runs.</summary>
     /// <exception cref="WrongDiskException">The data directory is not this server's.</exception>
     /// <exception cref="StorageException">A device refused, or a file is of a newer release.</exception>
     public ServerNode(
-        NodeOptions options, ClusterConfiguration configuration, NodeId self, NodeStores stores, IWorld world, RandomSource random, Moment now)
+        NodeOptions options, ClusterConfiguration configuration, NodeId self, NodeStores stores, IWorld world, RandomSource random,
+            Moment now)
     {
         _options = options;
         _world = world;
@@ -98,7 +103,8 @@ public sealed partial class ServerNode : IDisposable
 
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline => Instant.Min(
-        Instant.Min(Exchange.NextDeadline, _membershipDeadline), Instant.Min(_snapshotDeadline, Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
+        Instant.Min(Exchange.NextDeadline, _membershipDeadline),
+            Instant.Min(_snapshotDeadline, Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
 
     internal SegmentLog Log { get; }
 
@@ -238,7 +244,8 @@ public sealed partial class ServerNode : IDisposable
         }
     }
 
-    /// <summary>Decides whether this disk may vote: it is the one that the configuration names, and nothing on it is damaged (3-vector-exchange, "Disks").</summary>
+    /// <summary>Decides whether this disk may vote: it is the one that the configuration names, and nothing on it is damaged
+    /// (3-vector-exchange, "Disks").</summary>
     private void JudgeDisk(NodeStores stores, ServerRecord record)
     {
         if (stores.IsCatalogLost && !_identity.IsNew)

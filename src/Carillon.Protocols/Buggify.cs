@@ -2,10 +2,8 @@ namespace Carillon.Protocols;
 
 /// <summary>
 /// Rare branches taken on purpose (FoundationDB's word): a short queue, an early snapshot, a message that is dropped although it need not
-/// be.
-/// Each is something that the rules allow at any time. Off in what ships: only the simulator switches it on, for its own thread and from
-/// its
-/// seed, so that in each run some of the points are active and the others are not.
+/// be. Each is something that the rules allow at any time. Off in what ships: only the simulator switches it on, for its own thread and
+/// from its seed, so that in each run some of the points are active and the others are not.
 /// </summary>
 public static class Buggify
 {

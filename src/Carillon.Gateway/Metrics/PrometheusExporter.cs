@@ -6,8 +6,7 @@ namespace Carillon.Gateway.Metrics;
 
 /// <summary>
 /// Every instrument of every meter whose name starts with <c>Carillon</c>, as Prometheus text (exposition format 0.0.4). Written here since
-/// the
-/// exporter package of OpenTelemetry is not to be had; it listens as that would.
+/// the exporter package of OpenTelemetry is not to be had; it listens as that would.
 /// </summary>
 internal sealed class PrometheusExporter : IDisposable
 {

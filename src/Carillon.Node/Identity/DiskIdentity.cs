@@ -22,8 +22,8 @@ public sealed class WrongDiskException : Exception
 
 /// <summary>
 /// What a data directory says of itself: whose it is, which disk, and how often it was started. The incarnation is raised and flushed
-/// before a server
-/// says a word, so that it is never used twice. Kept in two files that are written in turn, so that a torn write leaves the other.
+/// before a server says a word, so that it is never used twice. Kept in two files that are written in turn, so that a torn write leaves the
+/// other.
 /// </summary>
 /// <remarks><c>u32 magic "CRID" │ u8 version = 1 │ text cluster │ node │ disk 16 │ u64 incarnation │ bool catalog is being rebuilt │ u32
 /// crc32c of all before</c></remarks>

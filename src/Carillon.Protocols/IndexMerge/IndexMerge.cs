@@ -5,16 +5,13 @@ namespace Carillon.Protocols.IndexMerge;
 
 /// <summary>
 /// Index merge (seed 000 names it; VE-65, VE-75): on connecting, and every minute, peers compare digests over (tag, outcome) of all that
-/// they
-/// keep, range by range down to lists of tags, and fetch what differs by tag, so that a changeset arrives whole. So every server converges
-/// to
-/// the same listing, however long it was away. docs/protocols/index-merge.md has the messages.
+/// they keep, range by range down to lists of tags, and fetch what differs by tag, so that a changeset arrives whole. So every server
+/// converges to the same listing, however long it was away. docs/protocols/index-merge.md has the messages.
 /// </summary>
 /// <remarks>
 /// A server asks for what a peer has and it lacks; the peer answers from its index as it stands and remembers nothing. The other direction
-/// is the
-/// peer's own run. Every message may be lost, doubled or late: what was not answered is asked again. What a run holds
-/// is bounded: ranges are taken depth first, and none is asked about while many tags wait to be fetched.
+/// is the peer's own run. Every message may be lost, doubled or late: what was not answered is asked again. What a run holds is bounded:
+/// ranges are taken depth first, and none is asked about while many tags wait to be fetched.
 /// </remarks>
 public sealed class IndexMerge
 {

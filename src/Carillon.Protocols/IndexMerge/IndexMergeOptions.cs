@@ -12,8 +12,7 @@ public sealed record IndexMergeOptions
 
     /// <summary>
     /// After this long without an answer, doubled each time up to <see cref="Interval"/>, a question is asked again. Too low: a slow peer
-    /// is asked
-    /// for the same again; too high: a lost message costs that long.
+    /// is asked for the same again; too high: a lost message costs that long.
     /// </summary>
     public TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(3);
 
@@ -30,8 +29,7 @@ public sealed record IndexMergeOptions
 
     /// <summary>
     /// Bytes of records that one question is answered with; the first one is sent whatever its size, the others wait for another question.
-    /// So
-    /// neither side ever holds more than this and one submission for a peer.
+    /// So neither side ever holds more than this and one submission for a peer.
     /// </summary>
     public int AnswerBytes { get; init; } = 1 << 20;
 

@@ -223,8 +223,7 @@ public sealed partial class ChunkReplication
 
     /// <summary>
     /// True if <c>minimum</c> distinct servers have the chunk durably, in as many failure domains as can be had now (invariant C1): a
-    /// domain
-    /// that is away as a whole must not stop puts that the others can keep.
+    /// domain that is away as a whole must not stop puts that the others can keep.
     /// </summary>
     private bool IsEnough(ChunkPut put)
     {

@@ -20,8 +20,7 @@ public sealed partial class ChunkReplication
 
     /// <summary>
     /// Reads this server's copy back, then tells whether it is good: nobody says "already stored" on less (REP-146). Told false at once
-    /// where
-    /// there is no copy, or too many are being read.
+    /// where there is no copy, or too many are being read.
     /// </summary>
     public void Verify(ChunkId chunk, Moment now, Action<bool> then)
     {

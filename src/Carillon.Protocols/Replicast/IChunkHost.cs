@@ -21,8 +21,7 @@ public enum ChunkPutResult
 
 /// <summary>
 /// What chunk replication asks of the node around it: how a chunk crosses the wire is the node's business (the tunnel's bulk stream
-/// today, multicast
-/// later), when and where to is decided here.
+/// today, multicast later), when and where to is decided here.
 /// </summary>
 public interface IChunkHost
 {

@@ -9,9 +9,8 @@ public readonly record struct AppliedOutcome(TagState State, Tag Successor);
 
 /// <summary>
 /// What vector exchange asks of the node around it. Every call is synchronous and returns at once. Records go to the log in the order of
-/// the
-/// calls; the node calls <see cref="VectorExchange.Persisted"/> as they become durable, and lets a message leave only after the position it
-/// names.
+/// the calls; the node calls <see cref="VectorExchange.Persisted"/> as they become durable, and lets a message leave only after the
+/// position it names.
 /// </summary>
 public interface IExchangeHost
 {

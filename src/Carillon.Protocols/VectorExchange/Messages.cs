@@ -217,8 +217,7 @@ public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Great
 
 /// <summary>
 /// <c>tag │ digest of the submission │ u64 configuration │ u32 round │ bool value │ u64 bits │ bool again</c>. The sender's own bit counts;
-/// the
-/// others' are relayed, and only make the receiver ask (VE-79). <c>again</c> asks for an answer.
+/// the others' are relayed, and only make the receiver ask (VE-79). <c>again</c> asks for an answer.
 /// </summary>
 public readonly record struct Vector(Tag Tag, Digest Hash, ulong Configuration, uint Round, bool Value, ulong Bits, bool Again) : IMessage
 {

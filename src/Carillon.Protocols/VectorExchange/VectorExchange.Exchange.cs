@@ -34,8 +34,7 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// Stores a pushed submission as pending, or says why not. Everything that can speak against a submission is looked at here, and only
-    /// here: once a
-    /// vector is out, a refusal could leave the tag undecidable.
+    /// here: once a vector is out, a refusal could leave the tag undecidable.
     /// </summary>
     private PushAnswer ConsiderPush(int from, WallTime clock, Submission submission, Moment now)
     {

@@ -38,8 +38,7 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the
-    /// answer *rejected* ◆.
-    /// The state is Accepted, Fenced, Open (not decided in time) or Unknown (no quorum answered).
+    /// answer *rejected* ◆. The state is Accepted, Fenced, Open (not decided in time) or Unknown (no quorum answered).
     /// </summary>
     public void Show(string key, Moment now, Action<KeyAnswer> answer) =>
         InquireKey(key, fence: true, now.Now + _options.ReadTimeout, now, (a, _) => answer(a));

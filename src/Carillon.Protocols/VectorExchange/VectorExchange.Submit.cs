@@ -120,8 +120,7 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// This server's own fence says nothing about the others: the inquiry that it was made for may have ended without a quorum, and the key
-    /// have been
-    /// accepted since. So the fence is finished first, or what it meets is told.
+    /// have been accepted since. So the fence is finished first, or what it meets is told.
     /// </summary>
     private void FinishFence(Attempt attempt, Moment now)
     {
@@ -388,8 +387,7 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, has the lower UID, or its accepting server
-    /// is down; to a greater
-    /// one the push is repeated, since that one's server gives way (two whose pushes cross must not both abort).
+    /// is down; to a greater one the push is repeated, since that one's server gives way (two whose pushes cross must not both abort).
     /// </summary>
     private bool MeetsRival(Attempt attempt, PushAnswer answer, Moment now)
     {
@@ -495,8 +493,7 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// A fresh tag for a stale one (VE-68). The fresh one's record is the old one's abort, here and wherever it is pushed, and names it as
-    /// its successor;
-    /// until that is written the old one stays as it is, without a bit.
+    /// its successor; until that is written the old one stays as it is, without a bit.
     /// </summary>
     private void Restamp(Attempt attempt, Moment now)
     {

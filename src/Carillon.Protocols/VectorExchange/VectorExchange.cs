@@ -7,21 +7,17 @@ namespace Carillon.Protocols.VectorExchange;
 
 /// <summary>
 /// Distributed agreement on submissions (seed 000, figures 2 and 3): any entry server accepts one; it answers "accepted" only when a quorum
-/// has it
-/// on stable storage and knows it. docs/protocols/vector-exchange.md has the messages, the states and the argument.
+/// has it on stable storage and knows it. docs/protocols/vector-exchange.md has the messages, the states and the argument.
 /// </summary>
 /// <remarks>
 /// <para>
 /// Each tag is one instance of single-decree agreement. Round 0 is the accepting server's own exchange and can only say yes; later rounds
-/// are taken
-/// by whoever the open tag blocks, as in Paxos (Lamport, "The Part-Time Parliament", 1998): promises from a quorum, then the value of the
-/// greatest
-/// round that any of them showed.
+/// are taken by whoever the open tag blocks, as in Paxos (Lamport, "The Part-Time Parliament", 1998): promises from a quorum, then the
+/// value of the greatest round that any of them showed.
 /// </para>
 /// <para>
 /// Persist before send: a record is appended first, and every message that rests on it names the log's position; the node lets it leave
-/// once that is
-/// durable. What this server itself counts (its own bit, its own promise) counts from <see cref="Persisted"/> on.
+/// once that is durable. What this server itself counts (its own bit, its own promise) counts from <see cref="Persisted"/> on.
 /// </para>
 /// <para>Synchronous and single-threaded. Time and randomness are arguments; the outcome of every call depends on its inputs alone.</para>
 /// </remarks>

@@ -3,8 +3,7 @@ using Carillon.Protocols;
 namespace Carillon.Runtime.Loop;
 
 /// <summary>What an <see cref="EventLoop{TWork}"/> drives. Every call comes from the loop's one thread, so an implementation needs no
-/// locks.</summary>
-/// <typeparam name="TWork">One queued item; a struct, so that queueing it allocates nothing.</typeparam>
+/// locks.</summary> <typeparam name="TWork">One queued item; a struct, so that queueing it allocates nothing.</typeparam>
 public interface IEventLoopHandler<TWork>
     where TWork : struct
 {

@@ -6,8 +6,7 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// Compression of chunks at pinned levels: the same bytes must give the same chunk, or they would be stored twice. A chunk that does not
-/// shrink by at
-/// least an eighth is stored as it is: reading it back would cost more than its space.
+/// shrink by at least an eighth is stored as it is: reading it back would cost more than its space.
 /// </summary>
 internal static class ChunkCompression
 {

@@ -43,10 +43,8 @@ public interface IEntryServer
 
     /// <summary>
     /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the
-    /// rest still arrives.
-    /// Memory in use does not grow with the body. If the caller gives up, or the body's reader throws, the whole upload is abandoned and
-    /// its
-    /// chunks are collected. The reader is not completed here.
+    /// rest still arrives. Memory in use does not grow with the body. If the caller gives up, or the body's reader throws, the whole upload
+    /// is abandoned and its chunks are collected. The reader is not completed here.
     /// </summary>
     /// <param name="bucket">The bucket, whose settings decide about chunks.</param>
     /// <param name="body">The content, to its end.</param>

@@ -10,8 +10,7 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte
-/// of it
-/// leaves. The next chunk is fetched while one is written.
+/// of it leaves. The next chunk is fetched while one is written.
 /// </summary>
 internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBufferPool buffers)
 {

@@ -13,10 +13,8 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// Turns a body into a manifest: small content is kept in it, larger is cut into chunks that are hashed, compressed where asked and worth
-/// it, and
-/// stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once, so
-/// memory does
-/// not grow with the body, and a slow replica slows the sender down.
+/// it, and stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once,
+/// so memory does not grow with the body, and a slow replica slows the sender down.
 /// </summary>
 internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers, ClusterConfiguration configuration)
 {

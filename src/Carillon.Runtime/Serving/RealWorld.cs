@@ -12,8 +12,7 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// The world that a node of a real server lives in: tunnels, datagrams, storage lanes, and the event loop that drives it. The node is
-/// attached
-/// after the world is made, and before anything runs.
+/// attached after the world is made, and before anything runs.
 /// </summary>
 internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHandler, IDatagramHandler, IDisposable
 {

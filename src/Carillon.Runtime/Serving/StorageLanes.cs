@@ -6,8 +6,7 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// One thread per lane that runs blocking storage work: writes, flushes, and gives it back to the loop. The log's flusher never waits
-/// behind the
-/// catalog or a chunk.
+/// behind the catalog or a chunk.
 /// </summary>
 internal sealed class StorageLanes : IDisposable
 {

@@ -42,8 +42,7 @@ public sealed record HistoryEntry
 
     /// <summary>
     /// The value written, or read; null for "absent" (and for a delete). Any text that stands for the content: writers that use a value
-    /// once
-    /// make the check both stronger and faster.
+    /// once make the check both stronger and faster.
     /// </summary>
     public string? Value { get; init; }
 

@@ -9,10 +9,8 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 /// <remarks>
 /// Three reductions keep it fast, none changes the answer. A get that fits is done at once and never undone by itself, since it changes
-/// nothing.
-/// A write of unknown outcome whose value nobody read is left out: if an order with it exists, so does one without. A write of unknown
-/// outcome
-/// whose value was read, and written by no other, was done when the first of those gets returned.
+/// nothing. A write of unknown outcome whose value nobody read is left out: if an order with it exists, so does one without. A write of
+/// unknown outcome whose value was read, and written by no other, was done when the first of those gets returned.
 /// </remarks>
 internal sealed class RegisterSearch
 {

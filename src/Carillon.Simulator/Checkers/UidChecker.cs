@@ -6,8 +6,7 @@ namespace Carillon.Simulator.Checkers;
 
 /// <summary>
 /// No UID is used twice, and later writes of a name have greater ones: one that was answered before another was asked for has the lower
-/// UID,
-/// however wrong the clocks are.
+/// UID, however wrong the clocks are.
 /// </summary>
 internal sealed class UidChecker
 {

@@ -6,8 +6,7 @@ namespace Carillon.Simulator.Faults;
 
 /// <summary>
 /// How often each kind of fault strikes, per second of true time and for the whole cluster, and how hard; drawn per seed, so that a kind
-/// that
-/// strikes at all does so between once and a dozen times in the run.
+/// that strikes at all does so between once and a dozen times in the run.
 /// </summary>
 internal sealed record FaultOptions
 {

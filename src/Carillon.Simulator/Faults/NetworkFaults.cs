@@ -116,8 +116,7 @@ internal sealed class NetworkFaults(SimulatedWorld world, RandomSource random)
 
     /// <summary>
     /// Random bytes reach a server's readers as if a peer had sent them. (A flipped bit of a good message can't: the seal of a datagram and
-    /// the
-    /// record of TLS fail first. What can is a peer of another build.)
+    /// the record of TLS fail first. What can is a peer of another build.)
     /// </summary>
     public bool SendGarbage(SimulatedServer server)
     {

@@ -8,10 +8,8 @@ namespace Carillon.Simulator.Workloads;
 
 /// <summary>
 /// One write as the client library does it: servers are tried in turn under one key, and their answers folded as "What rejected means"
-/// says:
-/// rejected only if every attempt that left was answered so, or one answer fenced the key; one that was lost makes it unknown for good,
-/// unless
-/// another says accepted. An unknown one may be asked about afterwards.
+/// says: rejected only if every attempt that left was answered so, or one answer fenced the key; one that was lost makes it unknown for
+/// good, unless another says accepted. An unknown one may be asked about afterwards.
 /// </summary>
 internal sealed class WriteCall(
     SimulatedWorld world, Connection connection, RandomSource random, WorkloadOptions options, Evidence evidence, WriteRecord record,

@@ -111,8 +111,7 @@ internal sealed class SimulatedInode
 
     /// <summary>
     /// A flush that fails, as Linux does it: some pages reached the disk, the others are marked clean all the same, so that the next flush
-    /// says
-    /// "success" and the disk never gets them.
+    /// says "success" and the disk never gets them.
     /// </summary>
     public void FailFlush(RandomSource random)
     {

@@ -20,8 +20,7 @@ internal enum ServerState
 
 /// <summary>
 /// One server: its disks and clocks, which stay, and its process, which comes and goes. It hands inputs to the node one at a time, and is
-/// the
-/// world that the node asks of.
+/// the world that the node asks of.
 /// </summary>
 internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 {
@@ -170,8 +169,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     /// <summary>
     /// Gives a client's request to the node when it can take it. <paramref name="lost"/> is called if the process is killed before the
-    /// request
-    /// is closed; a machine that goes dark says nothing.
+    /// request is closed; a machine that goes dark says nothing.
     /// </summary>
     public void Call(Action<INodeUnderTest, Moment> request, Action lost)
     {

@@ -9,15 +9,13 @@ namespace Carillon.Storage.Catalogs;
 
 /// <summary>
 /// The state machine of agreed submissions: bucket/name → versions (3-vector-exchange.md, "Before the feed exists"), in SQLite. What it
-/// says
-/// is a function of the set of tags applied, and of nothing else: not of their order, of clocks, or of what this server went through.
+/// says is a function of the set of tags applied, and of nothing else: not of their order, of clocks, or of what this server went through.
 /// This is the writer, used by one thread at a time; reads go through <see cref="CatalogReader"/>s.
 /// </summary>
 /// <remarks>
 /// <see cref="Apply"/> is one transaction, and survives the process; <see cref="MakeDurable"/> makes all before it survive a power cut, and
-/// comes
-/// before the segment log is cut. After an exception other than <see cref="StorageFault.Full"/> and <see cref="StorageFault.ReadOnly"/>,
-/// which change nothing, the catalog is not to be used again.
+/// comes before the segment log is cut. After an exception other than <see cref="StorageFault.Full"/> and
+/// <see cref="StorageFault.ReadOnly"/>, which change nothing, the catalog is not to be used again.
 /// </remarks>
 public sealed class Catalog : IDisposable
 {
@@ -118,8 +116,7 @@ public sealed class Catalog : IDisposable
         }
 
         // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which
-        // a
-        // checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
+        // a checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
         _database.Execute("PRAGMA synchronous = FULL");
         _database.Execute("UPDATE facts SET durable = durable + 1");
         _database.Execute("PRAGMA synchronous = NORMAL");

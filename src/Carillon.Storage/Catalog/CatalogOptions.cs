@@ -88,7 +88,6 @@ public sealed record CatalogBatch(
 
 /// <summary>
 /// A tag that never will be agreed, the idempotency key of its submission (empty where that is not known), and the fresh tag that took its
-/// place, if one did.
-/// The successor is a help for those who ask, not part of what is compared between servers.
+/// place, if one did. The successor is a help for those who ask, not part of what is compared between servers.
 /// </summary>
 public readonly record struct RejectedTag(Protocols.Tag Tag, string Key, Protocols.Tag Successor = default);

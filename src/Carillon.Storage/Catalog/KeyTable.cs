@@ -6,8 +6,8 @@ namespace Carillon.Storage.Catalogs;
 
 /// <summary>
 /// The writer's statements on <c>recent</c> (accepted tags whose keys are remembered), <c>rejected</c>, and <c>keys</c>, which finds both
-/// by their
-/// key. It goes by the key's text and not by a hash of it: keys that begin with the time, as our client's do, come near one another then.
+/// by their key. It goes by the key's text and not by a hash of it: keys that begin with the time, as our client's do, come near one
+/// another then.
 /// </summary>
 internal sealed class KeyTable(SqliteDatabase database)
 {

@@ -5,8 +5,7 @@ namespace Carillon.Storage.Chunks;
 /// <summary>
 /// One step of moving the live records of a segment elsewhere, so that its file can go. The driver runs it on a thread that may
 /// block, then gives it back to <see cref="ChunkStore.Complete(ChunkCompaction, StorageException?)"/>. A step only reads: what it read
-/// is written
-/// by ordinary batches.
+/// is written by ordinary batches.
 /// </summary>
 public sealed class ChunkCompaction
 {

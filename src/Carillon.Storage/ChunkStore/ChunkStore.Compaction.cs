@@ -5,8 +5,7 @@ namespace Carillon.Storage.Chunks;
 /// <content>
 /// Compaction: the live records of a segment are appended again, then its file is removed. Since the copies are ordinary records, later in
 /// the one order of all, a crash at any point leaves a store that is right: at worst some chunks are there twice, and the later copy
-/// counts.
-/// </content>
+/// counts. </content>
 public sealed partial class ChunkStore
 {
     private CompactionTask? _compaction;

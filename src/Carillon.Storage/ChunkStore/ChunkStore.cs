@@ -200,8 +200,7 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
 
     /// <summary>
     /// Takes a put-intent for a chunk that is here, or on its way to the disk. False if it is not, if too many intents are open, or if
-    /// the store takes no writes.
-    /// The caller says "already stored" only when the ticket's batch is complete.
+    /// the store takes no writes. The caller says "already stored" only when the ticket's batch is complete.
     /// </summary>
     public bool TryAddIntent(ChunkId id, Tag intent, out ChunkTicket ticket, int replicas = 1)
     {

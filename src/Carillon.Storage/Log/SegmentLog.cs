@@ -86,8 +86,7 @@ public sealed class SegmentLog : IDisposable
     /// is missing).
     /// </summary>
     /// <exception cref="StorageException">The device failed or is full, or the log is of another disk or of a newer release. Bad bytes
-    /// never throw.</exception>
-    /// <exception cref="ArgumentException">The options can't be used.</exception>
+    /// never throw.</exception> <exception cref="ArgumentException">The options can't be used.</exception>
     public static SegmentLog Open(
         IStorageDevice device, string folder, DiskId disk, SegmentLogOptions options, Action<LogPosition, ReadOnlySpan<byte>> recovered)
     {

@@ -8,8 +8,7 @@ namespace Carillon.Protocols.Tests.VectorExchange;
 
 /// <summary>
 /// A few cores of vector exchange on a virtual network: each message takes a while or is lost, each flush takes a while, a crash keeps what
-/// was flushed.
-/// One seed decides a run.
+/// was flushed. One seed decides a run.
 /// </summary>
 internal sealed class ExchangeLab
 {
