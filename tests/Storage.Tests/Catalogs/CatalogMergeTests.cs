@@ -4,6 +4,8 @@ using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
 using Xunit;
+using Pipe = System.Collections.Generic.Queue<(
+    Carillon.Storage.Tests.Catalogs.CatalogMergeTests.Server From, Carillon.Protocols.NodeId To, System.ReadOnlyMemory<byte> Bytes)>;
 using static Carillon.Storage.Tests.Catalogs.Samples;
 
 namespace Carillon.Storage.Tests.Catalogs;
@@ -19,7 +21,7 @@ public sealed class CatalogMergeTests
     {
         var random = new RandomSource(seed);
         ImmutableArray<Submission> history = History(random, 200);
-        var pipe = new Queue<(Server From, NodeId To, ReadOnlyMemory<byte> Bytes)>();
+        var pipe = new Pipe();
         using var whole = new Server("whole", pipe, random);
         ImmutableArray<Server> servers = [.. Enumerable.Range(1, 3).Select(i => new Server($"s{i}", pipe, random))];
         foreach (Submission submission in history)
@@ -46,7 +48,7 @@ public sealed class CatalogMergeTests
         }
     }
 
-    private static void Run(ImmutableArray<Server> servers, Queue<(Server From, NodeId To, ReadOnlyMemory<byte> Bytes)> pipe, RandomSource random, Server whole)
+    private static void Run(ImmutableArray<Server> servers, Pipe pipe, RandomSource random, Server whole)
     {
         var now = new Instant(1);
         foreach (Server server in servers)
@@ -79,13 +81,13 @@ public sealed class CatalogMergeTests
         }
     }
 
-    private sealed class Server : IIndexMergeHost, IDisposable
+    internal sealed class Server : IIndexMergeHost, IDisposable
     {
         private readonly CatalogMemory _memory = new();
         private readonly Catalog _catalog;
-        private readonly Queue<(Server From, NodeId To, ReadOnlyMemory<byte> Bytes)> _pipe;
+        private readonly Pipe _pipe;
 
-        public Server(string name, Queue<(Server From, NodeId To, ReadOnlyMemory<byte> Bytes)> pipe, RandomSource random)
+        public Server(string name, Pipe pipe, RandomSource random)
         {
             _pipe = pipe;
             Name = NodeId.Parse(name);
@@ -114,7 +116,8 @@ public sealed class CatalogMergeTests
 
         public void Learned(Submission submission) => Apply(submission);
 
-        public void LearnedRejected(MergeItem item) => _catalog.Apply(new CatalogBatch(1, [], [new RejectedTag(item.Tag, item.Key, item.Successor)]));
+        public void LearnedRejected(MergeItem item) =>
+            _catalog.Apply(new CatalogBatch(1, [], [new RejectedTag(item.Tag, item.Key, item.Successor)]));
 
         public bool IsOnItsWay(Tag tag) => false;
 
