@@ -108,9 +108,11 @@ public sealed class CatalogMergeTests
         public IEnumerable<(string Name, Tag Tag)> Listing =>
             Reader.List(new ListQuery("bucket", Limit: 10_000, Versions: true)).Objects.Select(v => (v.Target.Name, v.Tag));
 
-        public IEnumerable<MergeItem> Rejected => Reader.ItemsIn(MergeRange.Root, default, 10_000).Where(i => i.Outcome == TagOutcome.Rejected);
+        public IEnumerable<MergeItem> Rejected =>
+            Reader.ItemsIn(MergeRange.Root, default, 10_000).Where(i => i.Outcome == TagOutcome.Rejected);
 
-        public void Apply(Submission submission, params RejectedTag[] rejected) => _catalog.Apply(new CatalogBatch(1, [submission], [.. rejected]));
+        public void Apply(Submission submission, params RejectedTag[] rejected) =>
+            _catalog.Apply(new CatalogBatch(1, [submission], [.. rejected]));
 
         public void Send(NodeId to, ReadOnlyMemory<byte> message) => _pipe.Enqueue((this, to, message));
 
