@@ -51,7 +51,7 @@ public sealed class CarillonClient : IDisposable
         options ??= new PutOptions();
         string key = options.Key ?? NewKey();
         string path = Paths.Object(target);
-        var call = new WriteCall<PutAnswer>(_transport, key, ClientJson.Default.PutAnswer)
+        var call = new WriteCall<PutAnswer>(_transport, key, AnswerReaders.Put)
         {
             Replayable = source.Replayable,
             Direct = source.Bytes is { } small ? DirectRequest.Of(path, key, small, options) : null,
@@ -80,7 +80,7 @@ public sealed class CarillonClient : IDisposable
         Changeset changeset, string? key = null, CancellationToken cancellation = default)
     {
         key ??= NewKey();
-        var call = new WriteCall<ChangesetAnswer>(_transport, key, ClientJson.Default.ChangesetAnswer)
+        var call = new WriteCall<ChangesetAnswer>(_transport, key, AnswerReaders.Of(ClientJson.Default.ChangesetAnswer))
         {
             Build = (server, _, _) =>
             {
@@ -302,7 +302,7 @@ public sealed class CarillonClient : IDisposable
         where T : class
     {
         string key = options.Key ?? NewKey();
-        var call = new WriteCall<T>(_transport, key, type)
+        var call = new WriteCall<T>(_transport, key, AnswerReaders.Of(type))
         {
             Build = (server, _, _) =>
             {

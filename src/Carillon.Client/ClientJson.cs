@@ -6,7 +6,6 @@ namespace Carillon.Client;
 /// <summary>The library's JSON, generated at build time: no reflection at a command's start, no document tree per request.</summary>
 [JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
 [JsonSerializable(typeof(Problem))]
-[JsonSerializable(typeof(PutAnswer))]
 [JsonSerializable(typeof(DeleteAnswer))]
 [JsonSerializable(typeof(ChangesetAnswer))]
 [JsonSerializable(typeof(BucketSettings))]

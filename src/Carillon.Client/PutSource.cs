@@ -34,7 +34,8 @@ public abstract class PutSource
         {
             var stream = new FileStream(
                 path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0, FileOptions.SequentialScan);
-            return new((stream, stream.CanSeek ? stream.Length : null));
+            // Files without a length of their own, as those of /proc, are read to their end.
+            return new((stream, stream is { CanSeek: true, Length: > 0 } ? stream.Length : null));
         }
     }
 

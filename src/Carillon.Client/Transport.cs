@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -15,7 +16,8 @@ internal sealed class Transport : IDisposable
     // The largest JSON answer that is taken in whole: a page of a listing with metadata stays well below.
     private const int MaxAnswerBytes = 64 << 20;
 
-    private readonly HttpMessageInvoker _invoker;
+    // Made when it is first needed: a command that puts one small file never does, and starts the faster for it.
+    private readonly Lazy<HttpMessageInvoker> _invoker;
     private readonly string? _authorization;
     private readonly Uri[] _servers;
     private readonly string[] _bases;
@@ -28,9 +30,9 @@ internal sealed class Transport : IDisposable
         _servers = [.. options.Servers];
         _bases = [.. _servers.Select(s => s.GetLeftPart(UriPartial.Authority))];
         _authorization = options.Token is { Length: > 0 } token ? "Bearer " + token : null;
-        _invoker = new HttpMessageInvoker(CreateHandler(options));
-        _direct = [.. _servers.Select(
-            s => s.Scheme == Uri.UriSchemeHttp ? new DirectPool(s, _authorization, options.ConnectTimeout) : null)];
+        CheckAuthority(options);
+        _invoker = new Lazy<HttpMessageInvoker>(() => new HttpMessageInvoker(CreateHandler(options)));
+        _direct = [.. _servers.Select(DirectPoolOf)];
     }
 
     public CarillonClientOptions Options { get; }
@@ -63,7 +65,8 @@ internal sealed class Transport : IDisposable
 
     /// <summary>Sends, and returns once the answer's headers are here.</summary>
     public Task<HttpResponseMessage> SendAsync(
-        HttpRequestMessage request, CancellationToken cancellation) => _invoker.SendAsync(request, cancellation);
+        HttpRequestMessage request, CancellationToken cancellation) =>
+        _invoker.Value.SendAsync(request, cancellation);
 
     /// <summary>Reads a whole, small answer.</summary>
     /// <exception cref="InvalidDataException">It is not small.</exception>
@@ -119,8 +122,8 @@ internal sealed class Transport : IDisposable
         }
         catch (Exception fault) when (fault is InvalidDataException or HttpRequestException or IOException)
         {
-            return Complete(new Problem { Detail = "its explanation could not be read: " + fault.Message }, (int)response.StatusCode,
-                server);
+            var unread = new Problem { Detail = "its explanation could not be read: " + fault.Message };
+            return Complete(unread, (int)response.StatusCode, server);
         }
     }
 
@@ -175,12 +178,19 @@ internal sealed class Transport : IDisposable
 
     public void Dispose()
     {
-        _invoker.Dispose();
+        if (_invoker.IsValueCreated)
+        {
+            _invoker.Value.Dispose();
+        }
+
         foreach (DirectPool? pool in _direct)
         {
             pool?.Dispose();
         }
     }
+
+    private DirectPool? DirectPoolOf(Uri server) =>
+        server.Scheme == Uri.UriSchemeHttp ? new DirectPool(server, _authorization, Options.ConnectTimeout) : null;
 
     private Problem Complete(Problem problem, int status, int server) => problem with
     {
@@ -214,6 +224,32 @@ internal sealed class Transport : IDisposable
         _ => string.Create(CultureInfo.InvariantCulture, $"http-{status}"),
     };
 
+    private static void CheckAuthority(CarillonClientOptions options)
+    {
+        if (options.CertificateAuthorityFile is { } file)
+        {
+            foreach (X509Certificate2 authority in LoadAuthorities(file))
+            {
+                authority.Dispose();
+            }
+        }
+    }
+
+    private static X509Certificate2Collection LoadAuthorities(string file)
+    {
+        var authorities = new X509Certificate2Collection();
+        try
+        {
+            authorities.ImportFromPemFile(file);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            throw new CarillonException(Failure.Usage, $"{file}: {fault.Message}", fault);
+        }
+
+        return authorities.Count > 0 ? authorities : throw new CarillonException(Failure.Usage, $"{file}: there is no certificate in it");
+    }
+
     private static SocketsHttpHandler CreateHandler(CarillonClientOptions options)
     {
         var handler = new SocketsHttpHandler
@@ -231,13 +267,7 @@ internal sealed class Transport : IDisposable
         };
         if (options.CertificateAuthorityFile is { } file)
         {
-            var authorities = new X509Certificate2Collection();
-            authorities.ImportFromPemFile(file);
-            if (authorities.Count == 0)
-            {
-                throw new CarillonException(Failure.Usage, $"{file}: there is no certificate in it");
-            }
-
+            X509Certificate2Collection authorities = LoadAuthorities(file);
             handler.SslOptions.CertificateChainPolicy = new X509ChainPolicy
             {
                 TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck,

@@ -1,5 +1,3 @@
-using System.Text.Json.Serialization.Metadata;
-
 namespace Carillon.Client;
 
 /// <summary>
@@ -7,7 +5,7 @@ namespace Carillon.Client;
 /// sends a request twice to one server by itself: what the first sending left open, an answer to the second would hide.
 /// </summary>
 /// <typeparam name="T">What a server answers when it accepted.</typeparam>
-internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo<T> type)
+internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader<T> read)
     where T : class
 {
     private AttemptLedger _ledger;
@@ -65,7 +63,7 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
             using HttpResponseMessage response = await transport.SendAsync(request, guard.Token);
             if (response.IsSuccessStatusCode)
             {
-                T answer = Transport.Parse(await Transport.ReadWholeAsync(response, guard.Token), type);
+                T answer = read(await Transport.ReadWholeAsync(response, guard.Token));
                 Accept(answer, server, body);
                 return false;
             }
@@ -99,7 +97,7 @@ internal sealed class WriteCall<T>(Transport transport, string key, JsonTypeInfo
         {
             (T? answer, Problem? problem) = await pool.SendAsync(
                 request,
-                raw => raw.IsSuccess ? (Transport.Parse(raw.Body.Span, type), null) : ((T?)null, transport.ProblemOf(raw, server)),
+                raw => raw.IsSuccess ? (read(raw.Body.Span), null) : ((T?)null, transport.ProblemOf(raw, server)),
                 guard.Token);
             if (answer is not null)
             {

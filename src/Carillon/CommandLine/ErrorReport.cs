@@ -8,6 +8,8 @@ namespace Carillon.CommandLine;
 /// <summary>One failure as it is told: one line of text, or one JSON object where results are JSON; always on standard error.</summary>
 internal sealed record ErrorReport
 {
+    private const string ReadHint = "try again when more servers are up, or read what one server has: --consistency local";
+
     /// <summary>What the program ends with.</summary>
     public required int ExitCode { get; init; }
 
@@ -34,7 +36,10 @@ internal sealed record ErrorReport
 
     /// <summary>The report of a failed read or step.</summary>
     public static ErrorReport Of(CarillonException fault, string subject = "") => fault.Problem is { } problem
-        ? Of(problem, fault.Failure, subject, null)
+        ? Of(problem, fault.Failure, subject, null) with
+        {
+            Advice = fault.Failure == Failure.NoQuorum ? ReadHint : Hint(problem, fault.Failure),
+        }
         : new ErrorReport
         {
             ExitCode = Carillon.CommandLine.ExitCode.Of(fault.Failure), Message = Join(subject, fault.Message), Code = Word(fault.Failure),

@@ -83,8 +83,8 @@ internal static class DevCommand
 
         context.Say($"data in {folder.Path}; Ctrl-C ends it. Try, with CARILLON_SERVER={cluster.Addresses}:");
         context.Say("  carillon bucket create files && carillon put README.md files/readme");
-        bool asked = await cluster.WatchAsync(restart, context.Error.WriteLine, context.Cancellation);
-        return asked ? ExitCode.Ok : throw new ExitException(ExitCode.Failed, "no server is left");
+        await cluster.WatchAsync(restart, context.Error.WriteLine, context.Cancellation);
+        return ExitCode.Ok;
     }
 
     private static string DefaultFolder() =>

@@ -9,6 +9,8 @@ namespace Carillon.Commands;
 /// <summary><c>carillon put</c>: a file, standard input, or with -r a folder.</summary>
 internal static class PutCommand
 {
+    private const long SmallBytes = 64 << 10;
+
     public static Command Create(CommandRunner runner)
     {
         var file = new Argument<string>("FILE") { Description = "The file to put, - for standard input, with -r a folder" };
@@ -94,11 +96,16 @@ internal static class PutCommand
         WriteResult<PutAnswer> result = await ProgressDisplay.ShowAsync(context, target.ToString(), async meter =>
         {
             await using Stream? input = path == "-" ? Console.OpenStandardInput() : null;
-            PutSource source = input is null ? PutSource.FromFile(path) : PutSource.FromStream(input);
+            PutSource source = input is null ? OfFile(path) : PutSource.FromStream(input);
             return await client.PutAsync(target, source, options with { Observer = meter }, context.Cancellation);
         });
         return WriteReport.Put(context, result, target);
     }
+
+    // A small file goes in one piece, by the library's shortest way. What may be a pipe has no length to go by.
+    private static PutSource OfFile(string path) => new FileInfo(path).Length is > 0 and <= SmallBytes
+        ? PutSource.FromBytes(File.ReadAllBytes(path))
+        : PutSource.FromFile(path);
 
     private static async Task<int> PutFolderAsync(CommandContext context, string path, string target, FolderOptions options)
     {

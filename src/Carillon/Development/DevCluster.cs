@@ -95,18 +95,18 @@ internal sealed class DevCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Reports each death until all is over or the caller wants to stop.</summary>
-    /// <returns>True if the caller wanted to stop, false if no server is left.</returns>
-    public async Task<bool> WatchAsync(bool restart, Action<string> say, CancellationToken cancellation)
+    /// <summary>Reports each death until the caller wants to stop; also when none is left: they can be started from their files.</summary>
+    public async Task WatchAsync(bool restart, Action<string> say, CancellationToken cancellation)
     {
         try
         {
             await Task.WhenAll(Servers.Select(s => WatchAsync(s, restart, say, cancellation)));
-            return false;
+            say("none of the servers started here is left; Ctrl-C ends this");
+            await Task.Delay(Timeout.Infinite, cancellation);
         }
         catch (OperationCanceledException)
         {
-            return true;
+            // Asked to stop: the caller's business.
         }
     }
 
