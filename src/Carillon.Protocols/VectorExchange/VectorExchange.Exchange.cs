@@ -63,7 +63,7 @@ public sealed partial class VectorExchange
             }
         }
 
-        switch (_host.Outcome(tag).State)
+        switch (OutcomeOf(tag).State)
         {
             case TagState.Accepted:
                 return Refusal(tag, PushVerdict.Held);
@@ -180,10 +180,17 @@ public sealed partial class VectorExchange
     /// <summary>A fresh tag's push is the abort of the tag that it replaces.</summary>
     private void Replace(Submission submission, Moment now)
     {
-        if (!submission.Replaces.IsNone && _book.Find(submission.Replaces) is { IsOpen: true, OwnBit: null } old)
+        if (submission.Replaces.IsNone)
+        {
+            return;
+        }
+
+        // An upload's tag was never pushed, so nobody has a ballot of it; its put-intents follow the chain all the same.
+        bool isUpload = _book.Find(submission.Replaces) is null && OutcomeOf(submission.Replaces).State == TagState.Unknown;
+        if (isUpload || _book.Find(submission.Replaces) is { IsOpen: true, OwnBit: null })
         {
             Tag successor = SeededBug.Is("abort-without-successor") ? default : submission.Tag;
-            Bury(old.Tag, successor, IsOwn(old.Tag) ? AllOthers : default, now);
+            Bury(submission.Replaces, successor, IsOwn(submission.Tag) && !isUpload ? AllOthers : default, now);
         }
     }
 
@@ -380,7 +387,7 @@ public sealed partial class VectorExchange
                 }
                 else
                 {
-                    Bury(ballot.Tag, default, AcceptorOf(ballot.Tag), now);
+                    Bury(ballot.Tag, default, AllOthers, now);
                 }
 
                 return;

@@ -99,8 +99,9 @@ public sealed partial class VectorExchange
 
             if (ballot.OwnBit is { } bit)
             {
-                append(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, bit.Round, bit.Value,
-                    ballot.TallyOf(bit.Round, bit.Value).Bits.Bits));
+                Tally tally = ballot.TallyOf(bit.Round, bit.Value);
+                ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
+                append(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, bit.Round, bit.Value, bits));
             }
 
             if (ballot.State == TagState.Accepted)

@@ -10,8 +10,11 @@ public sealed partial class VectorExchange
     /// revives the tag).</summary>
     private readonly SortedDictionary<Tag, (Tag Successor, VoterSet Untold)> _graves = [];
 
-    private VoterSet AcceptorOf(Tag tag) =>
-        _configuration.BitOf(tag.Uid.Server) is var bit and >= 0 ? default(VoterSet).With(bit).Without(_bit) : default;
+    /// <summary>What is known of a tag that is not open: a *no* that somebody must still be told of is known however old it is.</summary>
+    private AppliedOutcome OutcomeOf(Tag tag) =>
+        _graves.TryGetValue(tag, out (Tag Successor, VoterSet Untold) grave)
+            ? new AppliedOutcome(TagState.Rejected, grave.Successor)
+            : _host.Outcome(tag);
 
     /// <summary>Somebody here is held up by an open tag: a round is taken, soon if its accepting server is away, later if it is at
     /// work.</summary>
@@ -223,7 +226,7 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        AppliedOutcome outcome = _host.Outcome(tag);
+        AppliedOutcome outcome = OutcomeOf(tag);
         if (outcome.State == TagState.Unknown && IsOwn(tag) && !_uploads.Contains(tag))
         {
             // A tag of one's own that is neither open nor applied was never given a bit, and its stamp is never used again.
@@ -273,16 +276,12 @@ public sealed partial class VectorExchange
 
     private void OnDecidedNo(int from, Decided decided, Ballot? ballot, Moment now)
     {
-        ulong position = _host.Durable;
-        if (ballot is not null || (IsOwn(decided.Tag) && _host.Outcome(decided.Tag).State == TagState.Unknown))
-        {
-            position = Bury(decided.Tag, decided.Successor, default, now);
-        }
-
-        if (IsOwn(decided.Tag))
-        {
-            Send(from, new TagMessage(MessageType.AbortAck, decided.Tag), position);
-        }
+        // Who decided a *no* tells everybody, not the accepting server alone: any server that was away may hold a yes bit of round 0, and
+        // would revive the tag once the others have forgotten it.
+        ulong position = ballot is not null || OutcomeOf(decided.Tag).State == TagState.Unknown
+            ? Bury(decided.Tag, decided.Successor, default, now)
+            : _lastNo;
+        Send(from, new TagMessage(MessageType.AbortAck, decided.Tag), position);
     }
 
     private bool OnAbort(int from, Abort abort, Moment now)
@@ -293,12 +292,9 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        ulong position = 0;
-        if (ballot is not null || _host.Outcome(abort.Tag).State == TagState.Unknown)
-        {
-            position = Bury(abort.Tag, abort.Successor, default, now);
-        }
-
+        ulong position = ballot is not null || OutcomeOf(abort.Tag).State == TagState.Unknown
+            ? Bury(abort.Tag, abort.Successor, default, now)
+            : _lastNo;
         Send(from, new TagMessage(MessageType.AbortAck, abort.Tag), position);
         return true;
     }
@@ -336,6 +332,7 @@ public sealed partial class VectorExchange
         }
 
         ulong position = Persist(Records.Rejected(tag, successor, toTell.Bits));
+        _lastNo = position;
         if (toTell.Count > 0 && !SeededBug.Is("noes-forgotten"))
         {
             _graves[tag] = (successor, toTell);
@@ -430,4 +427,8 @@ public sealed partial class VectorExchange
     private const ulong SweepTimer = 1;
 
     private bool _gravesScheduled;
+
+    /// <summary>Log position of the newest *no*:
+    /// a repeated one is acknowledged once this is durable, as its own record may not be.</summary>
+    private ulong _lastNo;
 }

@@ -272,11 +272,10 @@ public sealed partial class VectorExchange
         attempt.Refusals.Clear();
         attempt.Deadline = now.Now + _options.PushTimeout
             + TimeSpan.FromSeconds((double)submission.Encoded.Length / _options.PushMinimumRate);
-        _uploads.Remove(submission.Replaces);
-        _uploads.Remove(submission.Tag);
         PushAnswer own = ConsiderPush(_bit, now.Wall, submission, now);
         if (own.Verdict != PushVerdict.Held)
         {
+            attempt.Phase = AttemptPhase.Reserving;
             attempt.Ballot = null;
             attempt.Replaces = submission.Replaces;
             attempt.Upload = submission.Replaces.IsNone ? submission.Tag : default;
@@ -285,6 +284,9 @@ public sealed partial class VectorExchange
             return;
         }
 
+        // Not before: while neither it nor its successor is stored, who asks about an upload's tag must not be told that it is over.
+        _uploads.Remove(submission.Replaces);
+        _uploads.Remove(submission.Tag);
         Ballot ballot = _book.Find(submission.Tag)!;
         ballot.Attempt = attempt;
         attempt.Ballot = ballot;
@@ -393,9 +395,18 @@ public sealed partial class VectorExchange
     {
         if (IsOwn(answer.Other) && _book.Find(answer.Other) is null && answer.OtherState == TagState.Open)
         {
-            // One of this attempt's earlier tags, whose abort has not arrived there yet.
+            // A tag of this server's own that is over here and not there: an earlier one of this attempt, or of the key's former user.
             int there = attempt.Refusals.First(r => r.Value == answer).Key;
-            Send(there, new Abort(answer.Other, attempt.Ballot!.Tag));
+            AppliedOutcome fate = OutcomeOf(answer.Other);
+            if (fate.State == TagState.Accepted)
+            {
+                Send(there, new Decided(answer.Other, TagState.Accepted, default));
+            }
+            else
+            {
+                Send(there, new Abort(answer.Other, fate.Successor));
+            }
+
             RepeatLater(attempt, now);
             return false;
         }
@@ -627,6 +638,12 @@ public sealed partial class VectorExchange
             default:
                 Figures.Unknown++;
                 break;
+        }
+
+        if (_book.Find(attempt.Replaces) is { IsOpen: true, IsBeingReplaced: true } old)
+        {
+            // The attempt ended by another tag of its key before the fresh tag was written: nothing will replace the old one any more.
+            Bury(old.Tag, default, AllOthers, default);
         }
 
         _attempts.Remove(attempt.Id);

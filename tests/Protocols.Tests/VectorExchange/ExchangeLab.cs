@@ -47,6 +47,15 @@ internal sealed class ExchangeLab
 
     public double Loss { get; set; }
 
+    /// <summary>Part of the messages that come twice.</summary>
+    public double Duplicates { get; set; }
+
+    /// <summary>Hears of every message that is put on the wire, and of every record.</summary>
+    public Action<NodeId, NodeId, ReadOnlyMemory<byte>>? OnSend { get; set; }
+
+    /// <inheritdoc cref="OnSend"/>
+    public Action<NodeId, byte[]>? OnAppend { get; set; }
+
     public TimeSpan Delay { get; set; } = TimeSpan.FromMilliseconds(1);
 
     public TimeSpan FlushTime { get; set; } = TimeSpan.FromMilliseconds(1);
@@ -100,6 +109,24 @@ internal sealed class ExchangeLab
         Reconnect();
     }
 
+    /// <summary>Index merge stands beside vector exchange; here it is one stroke.</summary>
+    public void Merge()
+    {
+        foreach (LabServer from in Servers.Values)
+        {
+            foreach (LabServer to in Servers.Values)
+            {
+                foreach (Submission submission in from.Catalog.Values.ToArray())
+                {
+                    to.Core.Learned(submission, to.Moment);
+                    to.Settle();
+                }
+            }
+        }
+
+        Run(TimeSpan.FromSeconds(30));
+    }
+
     public void Carry(NodeId from, NodeId to, ReadOnlyMemory<byte> message)
     {
         if (message.Span[1] == (byte)MessageType.Vector)
@@ -107,11 +134,22 @@ internal sealed class ExchangeLab
             VectorMessages++;
         }
 
+        OnSend?.Invoke(from, to, message);
         if (_random.Chance(Loss))
         {
             return;
         }
 
+        if (Duplicates > 0 && _random.Chance(Duplicates))
+        {
+            Deliver(from, to, message);
+        }
+
+        Deliver(from, to, message);
+    }
+
+    private void Deliver(NodeId from, NodeId to, ReadOnlyMemory<byte> message)
+    {
         ulong life = Servers[to].Life;
         At(Delay + _random.Below(Delay), () =>
         {
@@ -170,6 +208,7 @@ internal sealed class LabServer : IExchangeHost
     private readonly Dictionary<Tag, Submission> _applied = [];
     private readonly Dictionary<Tag, Tag> _rejected = [];
     private bool _flushing;
+    private long _moved;
 
     public LabServer(ExchangeLab lab, NodeId name)
     {
@@ -199,6 +238,9 @@ internal sealed class LabServer : IExchangeHost
     /// <summary>Applied tags whose records are gone: newer versions took their place.</summary>
     public HashSet<Tag> Trimmed { get; } = [];
 
+    /// <summary>Keys whose time is over in the catalog.</summary>
+    public HashSet<string> ForgottenKeys { get; } = new(StringComparer.Ordinal);
+
     public Moment Moment => _lab.Moment(Skew);
 
     public bool MayVote => true;
@@ -207,14 +249,14 @@ internal sealed class LabServer : IExchangeHost
 
     public Timestamp OutcomesSince => default;
 
-    public ulong Durable => (ulong)_flushed.Count;
+    public ulong Durable => (ulong)(_moved + _flushed.Count);
 
     public void Start()
     {
         Life++;
         IsUp = true;
         Core = new Core(_lab.Configuration, Name, _lab.Options, _lab.Fork(), this);
-        ulong position = 0;
+        ulong position = Durable - (ulong)_flushed.Count;
         foreach (byte[] record in _flushed.ToArray())
         {
             Xunit.Assert.True(Core.Restore(record, ++position, Moment));
@@ -232,6 +274,37 @@ internal sealed class LabServer : IExchangeHost
         _toApply.Clear();
         _flushing = false;
         Life++;
+    }
+
+    /// <summary>Cuts the log behind a snapshot, and checks that a core restored from it writes the same one. Not during a flush.</summary>
+    public void Compact()
+    {
+        if (_unflushed.Count > 0)
+        {
+            return;
+        }
+
+        List<byte[]> snapshot = SnapshotOf(Core);
+        var restored = new Core(_lab.Configuration, Name, _lab.Options, new RandomSource(1), this);
+        foreach (byte[] record in snapshot)
+        {
+            Xunit.Assert.True(restored.Restore(record, Durable, Moment));
+        }
+
+        Xunit.Assert.Equal(snapshot.Select(Convert.ToHexString), SnapshotOf(restored).Select(Convert.ToHexString));
+        if (snapshot.Count <= _flushed.Count)
+        {
+            _moved += _flushed.Count - snapshot.Count;
+            _flushed.Clear();
+            _flushed.AddRange(snapshot);
+        }
+    }
+
+    private List<byte[]> SnapshotOf(Core core)
+    {
+        var records = new List<byte[]>();
+        core.WriteSnapshot(record => records.Add(record.ToArray()), Moment);
+        return records;
     }
 
     /// <summary>A put of some text; the outcome is written to <see cref="Told"/> and given to <paramref name="then"/>.</summary>
@@ -306,6 +379,9 @@ internal sealed class LabServer : IExchangeHost
         }
     }
 
+    /// <summary>The catalog keeps outcomes for a while only.</summary>
+    public void ForgetNoes() => _rejected.Clear();
+
     public string? Content(string name)
     {
         Tag tag = GreatestApplied(new ObjectName("files", name));
@@ -326,7 +402,8 @@ internal sealed class LabServer : IExchangeHost
     ulong IExchangeHost.Append(ReadOnlySpan<byte> record)
     {
         _unflushed.Add(record.ToArray());
-        return (ulong)(_flushed.Count + _unflushed.Count);
+        _lab.OnAppend?.Invoke(Name, _unflushed[^1]);
+        return Durable + (ulong)_unflushed.Count;
     }
 
     bool IExchangeHost.Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)
@@ -360,7 +437,7 @@ internal sealed class LabServer : IExchangeHost
 
     (Tag Tag, Digest Fingerprint) IExchangeHost.AcceptedKey(string key)
     {
-        Submission? found = _applied.Values.FirstOrDefault(s => s.Key == key);
+        Submission? found = ForgottenKeys.Contains(key) ? null : _applied.Values.FirstOrDefault(s => s.Key == key);
         return found is null ? default : (found.Tag, found.Fingerprint);
     }
 

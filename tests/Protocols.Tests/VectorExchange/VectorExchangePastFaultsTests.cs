@@ -1,3 +1,4 @@
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Xunit;
 
@@ -31,7 +32,7 @@ public sealed class VectorExchangePastFaultsTests
         lab.Isolate("s3");
         lab["s1"].Put("a", "first", "k1");
         lab.Run(Second);
-        (Tag tag, Carillon.Protocols.Submissions.Submission submission) = lab["s1"].Catalog.Single();
+        (Tag tag, Submission submission) = lab["s1"].Catalog.Single();
         lab["s1"].Trimmed.Add(tag);
         lab["s2"].Trimmed.Add(tag);
         lab.Heal();
@@ -49,7 +50,7 @@ public sealed class VectorExchangePastFaultsTests
         lab.Isolate("s3");
         lab["s1"].Put("a", "first", "k1");
         lab.Run(Second);
-        Carillon.Protocols.Submissions.Submission submission = lab["s1"].Catalog.Single().Value;
+        Submission submission = lab["s1"].Catalog.Single().Value;
         lab.Cut.Clear();
         Vector bit = new(submission.Tag, submission.Hash, 1, 0, Value: true, 0b001, Again: false);
         lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
@@ -76,5 +77,142 @@ public sealed class VectorExchangePastFaultsTests
         lab["s1"].Put("a", "first", "k", told => outcome = told);
         lab.Run(Second * 5);
         Assert.True(Assert.IsType<SubmitOutcome.Accepted>(outcome).Replayed);
+    }
+
+    [Fact]
+    public void Tag_accepted_long_ago_is_not_aborted_where_it_is_still_open_when_its_key_is_used_again()
+    {
+        // The accepting server took every open tag of its own that it held no ballot of for one that it had aborted.
+        var lab = new ExchangeLab(3, 1) { FlushTime = TimeSpan.FromMilliseconds(5) };
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(TimeSpan.FromMilliseconds(9));
+        lab.Isolate("s3");
+        lab.Run(Second);
+        Tag first = lab["s1"].Catalog.Keys.Single();
+        Assert.Equal(TagState.Open, lab["s3"].Core.StateOf(first));
+        lab["s1"].ForgottenKeys.Add("k");
+        lab["s2"].ForgottenKeys.Add("k");
+        lab.Cut.Clear();
+        lab.Isolate("s2");
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second * 10);
+        Assert.DoesNotContain(first, lab["s3"].Noes.Keys);
+        Assert.Contains(first, lab["s3"].Catalog.Keys);
+    }
+
+    [Fact]
+    public void Tag_whose_replacement_meets_an_accepted_one_of_its_key_does_not_stay_open()
+    {
+        // The fresh tag was never written, so the old one waited for it for ever and answered no question about itself.
+        var lab = new ExchangeLab(3, 2);
+        lab["s1"].Skew = -TimeSpan.FromSeconds(20);
+        lab.Isolate("s1");
+        lab["s2"].Put("a", "x", "k2");
+        lab.Run(Second);
+        lab.Heal();
+        Submission accepted = lab["s2"].Catalog.Values.Single();
+        lab["s2"].ForgottenKeys.Add("k2");
+        lab["s3"].ForgottenKeys.Add("k2");
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k2", o => outcome = o);
+        lab.Run(TimeSpan.FromMilliseconds(2));
+        lab["s1"].Core.Learned(accepted, lab["s1"].Moment);
+        lab["s1"].Settle();
+        lab.Run(Second * 10);
+        Assert.NotNull(outcome);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Tag_decided_no_is_not_revived_by_a_server_that_was_away_with_a_yes_bit()
+    {
+        // Only the accepting server was told of a *no* until it acknowledged; any other that had set a bit could come back with it later.
+        var lab = new ExchangeLab(5, 3);
+        lab["s1"].Put("a", "x", "k");
+        while (lab.VectorMessages == 0)
+        {
+            foreach (string other in new[] { "s2", "s3", "s4" })
+            {
+                if (lab["s1"].Core.OpenTags > 0 && lab[other].Core.OpenTags > 0)
+                {
+                    lab.Cut.Add((NodeId.Parse("s5"), NodeId.Parse(other)));
+                }
+            }
+
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        Tag tag = lab["s2"].Core.OpenOf(new ObjectName("files", "a")).Single().Tag;
+        foreach (string other in new[] { "s2", "s3", "s4" })
+        {
+            lab.Cut.Add((NodeId.Parse("s1"), NodeId.Parse(other)));
+        }
+
+        lab.Run(TimeSpan.FromMilliseconds(10));
+        Assert.True(lab["s5"].Core.BitsOf(tag).Contains(4));
+        lab.Cut.Add((NodeId.Parse("s1"), NodeId.Parse("s5")));
+        lab.Reconnect();
+        lab["s2"].Core.Show(tag, lab["s2"].Moment, _ => { });
+        lab.Run(Second * 5);
+        Assert.Contains(tag, lab["s2"].Noes.Keys);
+
+        // The accepting server comes back and learns of it; a day later the outcome is forgotten, and the other one comes back too.
+        lab.Cut.RemoveWhere(c => c.Item1 == NodeId.Parse("s1") && c.Item2 != NodeId.Parse("s5"));
+        lab.Reconnect();
+        lab.Run(Second * 10);
+        lab.Servers.Values.ToList().ForEach(s => s.ForgetNoes());
+        lab.Cut.RemoveWhere(c => c.Item1 == NodeId.Parse("s5"));
+        lab.Reconnect();
+        lab.Run(Second * 20);
+        Assert.All(lab.Servers.Values, s => Assert.Empty(s.Catalog));
+        Assert.All(lab.Servers.Values, s => Assert.Equal(0, s.Core.OpenTags));
+    }
+
+    [Fact]
+    public void Upload_tag_that_a_fresh_one_replaced_is_told_with_its_successor()
+    {
+        // Who held chunks under it was told "rejected", and their put-intents ended while the submission went on.
+        var lab = new ExchangeLab(3, 4);
+        Tag? upload = null;
+        lab["s1"].Core.BeginUpload(lab["s1"].Moment, (tag, _) => upload = tag);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        lab["s2"].Put("a", "ahead", "k1");
+        lab.Run(Second);
+        SubmitOutcome? outcome = null;
+        var put = new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"));
+        lab["s1"].Core.Submit([put], "k2", upload!.Value, lab["s1"].Moment, o => outcome = o);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        Tag accepted = Assert.IsType<SubmitOutcome.Accepted>(outcome).Tag;
+        Assert.NotEqual(upload.Value, accepted);
+        Assert.All(lab.Servers.Values, s => Assert.Equal(accepted, s.Noes[upload.Value]));
+    }
+
+    [Fact]
+    public void Attempt_whose_own_server_refuses_the_fresh_tag_outlives_a_change_of_connections()
+    {
+        // Seed 2979: until the abort of the old tag was durable the attempt counted as pushing, without a ballot.
+        var lab = new ExchangeLab(3, 5) { FlushTime = TimeSpan.FromMilliseconds(5) };
+        lab["s1"].Skew = -TimeSpan.FromSeconds(20);
+        lab.Isolate("s1");
+        lab["s2"].Put("a", "first", "k1");
+        lab.Run(Second);
+        lab.Heal();
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "second", "k2", o => outcome = o);
+        while (lab["s1"].Core.OpenTags == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        lab["s1"].IsFull = true;
+        while (outcome is null)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+            lab.Reconnect();
+        }
+
+        Assert.Equal(RejectionReason.Full, Assert.IsType<SubmitOutcome.Rejected>(outcome).Reason);
     }
 }

@@ -1,4 +1,3 @@
-using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Xunit;
 
@@ -168,26 +167,8 @@ public sealed class VectorExchangeTests
 
         lab.Heal();
         lab.Run(TimeSpan.FromSeconds(60));
-        Merge(lab);
+        lab.Merge();
         Check(lab, verdicts, seed);
-    }
-
-    /// <summary>Index merge stands beside vector exchange; here it is one stroke.</summary>
-    private static void Merge(ExchangeLab lab)
-    {
-        foreach (LabServer from in lab.Servers.Values)
-        {
-            foreach (LabServer to in lab.Servers.Values)
-            {
-                foreach (Submission submission in from.Catalog.Values.ToArray())
-                {
-                    to.Core.Learned(submission, to.Moment);
-                    to.Settle();
-                }
-            }
-        }
-
-        lab.Run(TimeSpan.FromSeconds(30));
     }
 
     private static void Check(ExchangeLab lab, Dictionary<string, List<SubmitOutcome>> verdicts, ulong seed)

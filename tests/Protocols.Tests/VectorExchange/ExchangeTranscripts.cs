@@ -1,0 +1,236 @@
+using System.Globalization;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Tests.Transcripts;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Protocols.Wire;
+using Xunit;
+
+namespace Carillon.Protocols.Tests.VectorExchange;
+
+/// <summary>
+/// Plays the scenarios of Transcripts/VectorExchange on an <see cref="ExchangeLab"/>: each record and message as the seed draws it,
+/// a vector as <c>t1 s1:1 s2:0 s3:0</c>. Tags are named t1, t2, … as they appear.
+/// </summary>
+public sealed class ExchangeTranscripts
+{
+    private readonly List<string> _effects = [];
+    private readonly List<Tag> _tags = [];
+    private ExchangeLab _lab = new(1, 1);
+
+    public static TheoryData<string> Scenarios => Transcript.In("VectorExchange");
+
+    [Theory]
+    [MemberData(nameof(Scenarios))]
+    public void Vector_exchange_in_this_scenario_does_what_is_recorded(string scenario) =>
+        Transcript.Check("VectorExchange", scenario, Run);
+
+    private List<string> Run(TranscriptCommand command)
+    {
+        _effects.Clear();
+        switch (command.Name)
+        {
+            case "cluster":
+                Begin(command);
+                break;
+            case "run":
+                _lab.Run(command.Duration(0));
+                break;
+            case "settle":
+                _lab.Run(command.Duration(0));
+                _effects.Clear();
+                break;
+            case "crash":
+                _lab[command[0]].Crash();
+                _lab.Reconnect();
+                break;
+            case "start":
+                _lab[command[0]].Start();
+                _lab.Reconnect();
+                break;
+            case "cut":
+                _lab.Cut.Add((command.Node(0), command.Node(1)));
+                break;
+            case "heal":
+                _lab.Cut.Clear();
+                break;
+            case "reconnect":
+                _lab.Reconnect();
+                break;
+            case "clock":
+                _lab[command[0]].Skew = command.Duration(1);
+                break;
+            case "full":
+                _lab[command[0]].IsFull = command[1] == "on";
+                break;
+            case "status":
+                foreach (LabServer each in _lab.Servers.Values)
+                {
+                    string up = each.IsUp ? $"{each.Core.OpenTags} open" : "down";
+                    _effects.Add($"{each.Name}: {up}, {command[0]} is {each.Content(command[0]) ?? "absent"}");
+                }
+
+                break;
+            default:
+                Ask(command);
+                break;
+        }
+
+        return [.. _effects];
+    }
+
+    private void Ask(TranscriptCommand command)
+    {
+        LabServer server = _lab[command[0]];
+        switch (command.Name)
+        {
+            case "put":
+                server.Put(command[1], command[2], command["key"] ?? "k", o => Note(server.Name, $"answers {Text(o)}"));
+                break;
+            case "read":
+                server.Read(command[1], o => Note(server.Name, $"read: {Text(o)}"));
+                break;
+            case "show" when command["key"] is { } key:
+                server.Core.Show(key, server.Moment, a => Note(server.Name, $"key {key}: {a.State} {Of(a.Tag)}".TrimEnd()));
+                server.Settle();
+                break;
+            case "show":
+                Tag tag = _tags[(int)command.Number(1) - 1];
+                server.Core.Show(tag, server.Moment, r => Note(server.Name, $"{Of(tag)}: {r.State} as {Of(r.Id)}"));
+                server.Settle();
+                break;
+            default:
+                throw command.Fault("not a command");
+        }
+    }
+
+    private void Begin(TranscriptCommand command)
+    {
+        _tags.Clear();
+        var options = new VectorExchangeOptions { ActiveConnectivity = command["connectivity"] == "active" };
+        _lab = new ExchangeLab((int)command.Number(0), 1, options)
+        {
+            Delay = command.Duration("delay", TimeSpan.FromMilliseconds(1)),
+            FlushTime = command.Duration("flush", TimeSpan.FromMilliseconds(1)),
+        };
+        _lab.OnAppend = (server, record) => Note(server, $"writes {Text(record)}");
+        _lab.OnSend = (from, to, message) => Note(from, $"{Text(message.Span)} to {to}");
+    }
+
+    private string Text(byte[] record)
+    {
+        var reader = new WireReader(record.AsSpan(1));
+        var type = (RecordType)record[0];
+        switch (type)
+        {
+            case RecordType.Pending:
+                Assert.True(Submissions.Submission.TryRead(record.AsSpan(1), out Submissions.Submission submission));
+                return $"pending {Of(submission.Tag)}";
+            case RecordType.Bit:
+                Tag tag = reader.Tag();
+                reader.Digest();
+                reader.U64();
+                return $"vector {Bits(tag, reader.U32(), reader.Bool(), reader.U64())}";
+            case RecordType.Rejected:
+                return $"rejected {Of(reader.Tag())}{Successor(reader.Tag())}";
+            case RecordType.Promised:
+                return string.Create(CultureInfo.InvariantCulture, $"promise {Of(reader.Tag())} round {reader.U32()}");
+            case RecordType.KeyFenced:
+                return $"fence of {reader.Text(256)}";
+            case RecordType.StampsReserved:
+                return "stamps reserved";
+            default:
+                return $"{type} {Of(reader.Tag())}";
+        }
+    }
+
+    private string Text(ReadOnlySpan<byte> message)
+    {
+        var reader = new WireReader(message);
+        Assert.True(MessageCodec.TryReadHead(ref reader, out MessageType type));
+        switch (type)
+        {
+            case MessageType.Push when Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
+                && Submissions.Submission.TryRead(record, out Submissions.Submission submission):
+                return $"Push {Of(submission.Tag)}{(submission.Replaces.IsNone ? "" : $" for {Of(submission.Replaces)}")}";
+            case MessageType.PushAnswer when PushAnswer.TryRead(ref reader, out PushAnswer m):
+                return $"PushAnswer {Of(m.Tag)} {m.Verdict}{(m.Other.IsNone ? "" : $" by {Of(m.Other)}, {m.OtherState}")}";
+            case MessageType.Vector when Vector.TryRead(ref reader, out Vector m):
+                return $"Vector {Bits(m.Tag, m.Round, m.Value, m.Bits)}{(m.Again ? " again" : "")}";
+            case MessageType.Abort when Abort.TryRead(ref reader, out Abort m):
+                return $"Abort {Of(m.Tag)}{Successor(m.Successor)}";
+            case MessageType.Ask when ReadsAsk(ref reader, out string ask):
+                return ask;
+            case MessageType.Promise when Promise.TryRead(ref reader, out Promise m):
+                string bit = m.HasBit ? $"bit of round {m.BitRound}: {(m.BitValue ? "yes" : "no")}" : "no bit";
+                return string.Create(CultureInfo.InvariantCulture, $"Promise {Of(m.Tag)} round {m.Round}, {bit}");
+            case MessageType.Barred when Barred.TryRead(ref reader, out Barred m):
+                return string.Create(CultureInfo.InvariantCulture, $"Barred {Of(m.Tag)} by round {m.Promised}");
+            case MessageType.Decided when Decided.TryRead(ref reader, out Decided m):
+                return $"Decided {Of(m.Tag)} {m.State}{Successor(m.Successor)}";
+            case MessageType.AbortAck or MessageType.Fetch or MessageType.Inquire
+                when TagMessage.TryRead(ref reader, type, out TagMessage m):
+                return $"{type} {Of(m.Tag)}";
+            case MessageType.ReadAnswer when ReadAnswer.TryRead(ref reader, out ReadAnswer m):
+                string held = string.Concat(m.Held.Select(h => $", holds {Bits(h.Tag, 0, value: true, h.YesBits)}"));
+                return $"ReadAnswer agreed {(m.Agreed.IsNone ? "none" : Of(m.Agreed))}{held}";
+            case MessageType.KeyAnswer when KeyAnswer.TryRead(ref reader, out KeyAnswer m):
+                return $"KeyAnswer {m.State} {Of(m.Tag)}".TrimEnd();
+            default:
+                return type.ToString();
+        }
+    }
+
+    private bool ReadsAsk(ref WireReader reader, out string text)
+    {
+        bool read = Carillon.Protocols.VectorExchange.Ask.TryRead(ref reader, out Ask m);
+        text = string.Create(CultureInfo.InvariantCulture, $"Ask {Of(m.Tag)} round {m.Round}");
+        return read;
+    }
+
+    // As the seed writes it: test.txt.1.9999.A.03485 A:1 B:0 C:0.
+    private string Bits(Tag tag, uint round, bool value, ulong bits)
+    {
+        string which = round == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" round {round} {(value ? "yes" : "no")}");
+        var set = new VoterSet(bits);
+        return Of(tag) + which + string.Concat(_lab.Configuration.Voters.Select((v, i) => $" {v}:{(set.Contains(i) ? 1 : 0)}"));
+    }
+
+    private string Of(Tag tag)
+    {
+        if (tag.IsNone)
+        {
+            return "";
+        }
+
+        if (!_tags.Contains(tag))
+        {
+            _tags.Add(tag);
+        }
+
+        return string.Create(CultureInfo.InvariantCulture, $"t{_tags.IndexOf(tag) + 1}");
+    }
+
+    private string Successor(Tag tag) => tag.IsNone ? "" : $", then {Of(tag)}";
+
+    private string Text(SubmitOutcome outcome) => outcome switch
+    {
+        SubmitOutcome.Accepted accepted => $"accepted {Of(accepted.Tag)}{(accepted.Replayed ? ", as before" : "")}",
+        SubmitOutcome.Rejected rejected => $"rejected, {rejected.Reason}: {rejected.Detail}",
+        SubmitOutcome.Unknown unknown => $"unknown {Of(unknown.Tag)}",
+        _ => "?",
+    };
+
+    private string Text(ReadOutcome outcome) => outcome switch
+    {
+        ReadOutcome.Found found => $"{System.Text.Encoding.UTF8.GetString(found.Manifest.Inline.Span)} of {Of(found.Tag)}",
+        ReadOutcome.Absent => "absent",
+        ReadOutcome.Unavailable unavailable => $"unavailable, {unavailable.Why}",
+        _ => "?",
+    };
+
+    private void Note(NodeId server, string text)
+    {
+        double since = new TimeSpan(_lab.Now.Ticks - TimeSpan.TicksPerHour).TotalMilliseconds;
+        _effects.Add(string.Create(CultureInfo.InvariantCulture, $"{since,8:F2} {server}: {text}").TrimStart());
+    }
+}
