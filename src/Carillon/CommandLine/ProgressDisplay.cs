@@ -43,7 +43,8 @@ internal sealed class ProgressDisplay
 
     private Task FollowAsync(Task running)
     {
-        bool terminal = !Console.IsErrorRedirected && ReferenceEquals(_context.Error, Console.Error);
+        bool terminal = !Console.IsErrorRedirected && ReferenceEquals(_context.Error, Console.Error)
+            && Environment.GetEnvironmentVariable("TERM") != "dumb";
         return _context.Progress switch
         {
             ProgressMode.Auto when terminal && !_context.Quiet => BarAsync(running),
@@ -83,6 +84,9 @@ internal sealed class ProgressDisplay
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
             Out = new AnsiConsoleOutput(Console.Error),
+            // By itself it looks at standard output, which may be a pipe while the bar is seen.
+            Ansi = AnsiSupport.Yes,
+            Interactive = InteractionSupport.Yes,
             ColorSystem = _context.Colorless ? ColorSystemSupport.NoColors : ColorSystemSupport.Detect,
         });
         await console.Progress().AutoClear(true).HideCompleted(false)

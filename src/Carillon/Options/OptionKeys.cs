@@ -4,6 +4,7 @@ using System.Reflection;
 using Carillon.Node;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Replicast;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Loop;
 using Carillon.Storage.Catalogs;
@@ -67,6 +68,7 @@ internal static class OptionKeys
         [(typeof(CatalogOptions), nameof(CatalogOptions.OutcomeTtl))] = "idempotency.ttl",
         [(typeof(CatalogOptions), nameof(CatalogOptions.KeyCount))] = "idempotency.count",
         [(typeof(NodeOptions), nameof(NodeOptions.CollectFresh))] = "gc.fresh",
+        [(typeof(ChunkReplicationOptions), nameof(ChunkReplicationOptions.CollectGrace))] = "gc.grace",
         [(typeof(NodeOptions), nameof(NodeOptions.SnapshotBytes))] = "log.snapshotBytes",
         [(typeof(NodeOptions), nameof(NodeOptions.ApplyBatch))] = "catalog.applyBatch",
     }.ToFrozenDictionary();
