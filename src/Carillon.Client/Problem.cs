@@ -55,7 +55,7 @@ public sealed record Problem
         "key-mismatch" or "bucket-exists" or "bucket-not-empty" => Failure.Conflict,
         "bucket-not-found" or "not-found" => Failure.NotFound,
         "needs-feed" => Failure.Failed,
-        "unreachable" => Failure.Unreachable,
+        "unreachable" or "tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,
         "integrity" => Failure.Integrity,
         "usage" => Failure.Usage,

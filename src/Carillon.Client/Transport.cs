@@ -169,6 +169,8 @@ internal sealed class Transport : IDisposable
         (string code, string detail) = fault switch
         {
             _ when guard.Stalled => ("timeout", "no answer in time"),
+            HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } =>
+                ("tls", "its certificate is not trusted: " + Innermost(fault)),
             _ when NeverSent(fault, guard) => ("unreachable", "can't be reached: " + Innermost(fault)),
             InvalidDataException => ("bad-answer", fault.Message),
             _ => ("connection-lost", "the connection was lost: " + Innermost(fault)),

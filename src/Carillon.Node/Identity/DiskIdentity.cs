@@ -64,6 +64,17 @@ public sealed class DiskIdentity
     /// <exception cref="StorageException">The device refused.</exception>
     public static DiskIdentity Open(IStorageDevice device, string cluster, NodeId name, DiskId configured)
     {
+        DiskIdentity identity = Find(device, cluster, name) ?? new DiskIdentity(device, cluster, name, configured);
+        identity.Incarnation = new Incarnation(identity.Incarnation.Value + 1);
+        identity.Save();
+        return identity;
+    }
+
+    /// <summary>Looks at a directory's identity without starting it; null for a directory that was never started.</summary>
+    /// <exception cref="WrongDiskException">It belongs to another cluster or server, or can't be read.</exception>
+    /// <exception cref="StorageException">The device refused.</exception>
+    public static DiskIdentity? Find(IStorageDevice device, string cluster, NodeId name)
+    {
         DiskIdentity? found = null;
         int damaged = 0;
         foreach (string file in device.List(Folder).Where(f => Files.Contains(f)))
@@ -90,10 +101,7 @@ public sealed class DiskIdentity
                 "The data directory holds data but not its identity: it was copied in part, or damaged. Start with an empty directory (see docs/operations).");
         }
 
-        DiskIdentity identity = found ?? new DiskIdentity(device, cluster, name, configured);
-        identity.Incarnation = new Incarnation(identity.Incarnation.Value + 1);
-        identity.Save();
-        return identity;
+        return found;
     }
 
     /// <summary>Notes, durably, that the catalog is being rebuilt, or was.</summary>

@@ -114,6 +114,7 @@ internal sealed record ErrorReport
         "key-mismatch" => "use another --key",
         "key-rejected" => "put again under a new key",
         "unreachable" => "is a server running there? --server URL[,URL…] names others",
+        "tls" => "--ca-file FILE names the authority that vouches for it",
         "needs-feed" => "leave that option out",
         _ => failure switch
         {

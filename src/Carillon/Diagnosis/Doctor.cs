@@ -4,9 +4,12 @@ using System.Net.Sockets;
 using Carillon.Benchmarks;
 using Carillon.Client;
 using Carillon.CommandLine;
+using Carillon.Node.Identity;
 using Carillon.Options;
 using Carillon.Protocols.Cluster;
 using Carillon.Runtime.Security;
+using Carillon.Runtime.Storage;
+using Carillon.Storage;
 
 namespace Carillon.Diagnosis;
 
@@ -37,6 +40,7 @@ internal static class Doctor
                 folder = configuration.Options.Resolve(configuration.Options.Files.Data);
                 findings.AddRange(Secrets(configuration.Options));
                 findings.AddRange(Ports(configuration.Options));
+                findings.Add(Identity(configuration.Options, folder));
             }
         }
 
@@ -140,9 +144,36 @@ internal static class Doctor
             : new Finding(Grade.Bad, "free space", $"{Quantities.Size(free)} at {existing}",
                 $"a server needs {Quantities.Size(LeastFreeBytes)} to work in");
         yield return Flushes(existing);
-        if (folder != "." && !Directory.Exists(folder))
+    }
+
+    private static Finding Identity(ServerOptions options, string folder)
+    {
+        const string Check = "data directory";
+        if (!Directory.Exists(folder))
         {
-            yield return new Finding(Grade.Good, "data", $"{folder} is not there yet; the first start makes it");
+            return new Finding(Grade.Good, Check, $"{folder} is not there yet; the first start makes it");
+        }
+
+        try
+        {
+            if (DiskIdentity.Find(new FileDevice(folder), options.Cluster.Name, options.Record!.Name) is not { } identity)
+            {
+                return new Finding(Grade.Good, Check, $"{folder} was never started");
+            }
+
+            if (identity.Disk != options.Record.Disk)
+            {
+                string found = $"{folder} is disk {identity.Disk}, the configuration says {options.Record.Disk}";
+                return new Finding(Grade.Bad, Check, found, "it does not vote so; use the configuration that it was started with");
+            }
+
+            return identity.IsRebuilding
+                ? new Finding(Grade.Doubtful, Check, $"{folder}: its catalog is being rebuilt; it does not vote until then")
+                : new Finding(Grade.Good, Check, $"{folder}: disk {identity.Disk}, started {identity.Incarnation} times");
+        }
+        catch (Exception fault) when (fault is WrongDiskException or StorageException or IOException or UnauthorizedAccessException)
+        {
+            return new Finding(Grade.Bad, Check, fault.Message);
         }
     }
 
@@ -157,7 +188,7 @@ internal static class Doctor
                 ? new Finding(Grade.Good, "disk flush", found)
                 : new Finding(Grade.Doubtful, "disk flush", found, "each put waits for several flushes in a row; use a faster disk");
         }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or Storage.StorageException)
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or StorageException)
         {
             return new Finding(Grade.Bad, "disk flush", fault.Message, "the data folder must be writable");
         }
