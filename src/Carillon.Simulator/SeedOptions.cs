@@ -8,6 +8,7 @@ using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Faults;
 using Carillon.Simulator.Workloads;
 using Carillon.Simulator.World;
+using Carillon.Storage.Catalogs;
 using Carillon.Storage.Chunks;
 using Carillon.Storage.Log;
 
@@ -99,6 +100,8 @@ internal sealed record SeedOptions
             DatagramDuplication = random.Chance(0.5) ? 0.5 * random.Fraction() : 0,
             DatagramDelay = random.Chance(0.5) ? 0.1 * random.Fraction() : 0,
             DatagramDelayLimit = TimeSpan.FromSeconds(5 * random.Fraction()),
+            DatagramCorruption = random.Chance(0.3) ? 0.05 * random.Fraction() : 0,
+            ChunkCorruption = random.Chance(0.3) ? 0.1 * random.Fraction() : 0,
             TunnelTimeoutMost = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
         };
         return calm ? drawn.Healed() : drawn;
@@ -114,7 +117,7 @@ internal sealed record SeedOptions
                 ActiveConnectivity = random.Chance(0.3),
                 PushTimeout = TimeSpan.FromSeconds(0.2 * Math.Pow(10, random.Fraction())),
                 ExchangeTimeout = TimeSpan.FromSeconds(0.5 * Math.Pow(10, random.Fraction())),
-                TemporaryTtl = TimeSpan.FromSeconds(5 + (55 * random.Fraction())),
+                TemporaryTtl = TimeSpan.FromSeconds(Math.Pow(60, random.Fraction())),
                 StampBlock = TimeSpan.FromMilliseconds(10 * Math.Pow(200, random.Fraction())),
             },
             Membership = new MembershipOptions
@@ -129,7 +132,14 @@ internal sealed record SeedOptions
                 SpareSegments = 1 + random.Below(2), MaxFreeSegments = 2 + random.Below(6),
             },
             Chunks = new ChunkStoreOptions { SegmentBytes = (256L << 10) << random.Below(4), ReserveBytes = 0 },
-            Merge = new IndexMergeOptions { Interval = TimeSpan.FromSeconds(2 + (18 * random.Fraction())) },
+            Merge = new IndexMergeOptions
+            {
+                Interval = TimeSpan.FromSeconds(2 * Math.Pow(30, random.Fraction())),
+                ConnectDelay = TimeSpan.FromSeconds(0.05 * Math.Pow(200, random.Fraction())),
+            },
+            Catalog = random.Chance(0.3)
+                ? new CatalogOptions { RejectedCount = 1 + random.Below(20), TrimmedCount = 1 + random.Below(20), OutcomeTtl = TimeSpan.FromMinutes(1 + random.Below(10)) }
+                : new CatalogOptions(),
             Replication = new ChunkReplicationOptions
             {
                 PutTimeout = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),

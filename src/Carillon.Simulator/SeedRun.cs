@@ -31,7 +31,7 @@ internal sealed class SeedRun : IDisposable
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
     private readonly AcceptanceChecker _acceptance;
-    private readonly UidChecker _uids = new();
+    private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
     private bool _hasNoVerdict;
 
@@ -46,8 +46,13 @@ internal sealed class SeedRun : IDisposable
             _world, random.Fork(), options.QuorumSize, options.QuorumSize, () =>
                 _world.Servers.Count(server => _injector.MayBeDamaged(server)));
         _traffic = new VectorTrafficChecker(options.World.Servers);
-        _workload.Evidence.Answered = _acceptance.OnAnswered;
-        _world.Network.Tap = new WireTap(_uids, _traffic, _world.Trace).Look;
+        _durability = new PersistBeforeSendChecker(_world, random.Fork(), _injector.MayBeDamaged);
+        _workload.Evidence.Answered = (server, write, outcome) =>
+        {
+            _acceptance.OnAnswered(server, write, outcome);
+            _injector.OnAnswered(outcome);
+        };
+        _world.Network.Tap = new WireTap(_workload.Evidence.Submissions, _traffic, _durability, _world.Trace).Look;
     }
 
     /// <summary>Runs a seed.</summary>
@@ -217,7 +222,26 @@ internal sealed class SeedRun : IDisposable
         }
 
         ShowAll();
+        ShowTags();
         ReadAll();
+    }
+
+    // Any tag may be asked about, also one that was stamped afresh long ago.
+    private void ShowTags()
+    {
+        SimulatedServer[] voters = [.. Voters()];
+        int number = 0;
+        foreach (Tag tag in _workload.Evidence.Submissions.Tags.TakeLast(100).ToArray())
+        {
+            SimulatedServer server = voters[number++ % voters.Length];
+            bool answered = false;
+            server.Input((node, now) => node.Show(tag, now, report =>
+            {
+                answered = true;
+                _workload.Evidence.Shown.Add(new ShownState(server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
+            }));
+            Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {tag}");
+        }
     }
 
     private string DescribeOpen(SimulatedServer server)
@@ -376,10 +400,10 @@ internal sealed class SeedRun : IDisposable
     private void JudgeAnswers()
     {
         Evidence evidence = _workload.Evidence;
-        VerdictChecker.Check(evidence);
+        VerdictChecker.Check(evidence, evidence.Submissions);
         FalsePositiveChecker.Check(evidence, []);
         ChangesetChecker.Check(evidence, []);
-        UidChecker.CheckOrder(evidence);
+        UidOrderChecker.Check(evidence);
         if (_options.Faults.IsCalm)
         {
             _traffic.Check();
@@ -446,9 +470,9 @@ internal sealed class SeedRun : IDisposable
         Operations = _workload.Evidence.Operations,
         Successes = _workload.Evidence.Successes,
         HasNoVerdict = _hasNoVerdict,
-        DurabilityChecks = _acceptance.Looked,
+        DurabilityChecks = _acceptance.Looked + _durability.Looked,
         Faults = _injector.Strikes,
-        DatagramFaults = _world.Network.Figures.DatagramsLost + _world.Network.Figures.DatagramsDoubled
+        DatagramFaults = _world.Network.Figures.Corrupted + _world.Network.Figures.DatagramsLost + _world.Network.Figures.DatagramsDoubled
             + _world.Network.Figures.DatagramsDelayed,
         SelfStops = _world.SelfStops,
     };

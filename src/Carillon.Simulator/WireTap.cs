@@ -8,7 +8,8 @@ using Carillon.Simulator.Checkers;
 namespace Carillon.Simulator;
 
 /// <summary>Looks into what servers send each other: for the checkers that judge messages, and for people who follow a trace.</summary>
-internal sealed class WireTap(UidChecker uids, VectorTrafficChecker traffic, Action<string>? trace)
+internal sealed class WireTap(
+    SubmissionRegistry registry, VectorTrafficChecker traffic, PersistBeforeSendChecker durability, Action<string>? trace)
 {
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
@@ -38,10 +39,11 @@ internal sealed class WireTap(UidChecker uids, VectorTrafficChecker traffic, Act
         }
 
         traffic.OnMessage(payload);
+        durability.OnMessage(from, type, payload);
         if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
             && Submission.TryRead(record, out Submission submission))
         {
-            uids.OnSubmission(submission);
+            registry.Add(submission);
             trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
         }
         else

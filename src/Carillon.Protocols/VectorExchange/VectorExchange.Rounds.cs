@@ -267,6 +267,9 @@ public sealed partial class VectorExchange
             case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null } or { State: TagState.Accepted, Submission: null }:
                 _book.Remove(ballot);
                 Persist(Records.OfTag(RecordType.Forgotten, decided.Tag));
+
+                // Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for ever.
+                SendToConnected(decided);
                 Settle(decided.Tag, TagState.TooOld, default, now);
                 break;
         }

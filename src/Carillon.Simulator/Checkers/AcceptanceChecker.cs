@@ -22,7 +22,8 @@ internal sealed class AcceptanceChecker(SimulatedWorld world, RandomSource rando
     /// <summary>A server has just answered.</summary>
     public void OnAnswered(SimulatedServer server, WriteRecord write, SubmitOutcome outcome)
     {
-        if (outcome is not SubmitOutcome.Accepted accepted || (_seen++ >= AlwaysFirst && !random.Chance(LaterShare)))
+        bool isChunked = write.Operations.Any(operation => operation.Chunks.Length > 0);
+        if (outcome is not SubmitOutcome.Accepted accepted || (_seen++ >= AlwaysFirst && !random.Chance(isChunked ? 1 : LaterShare)))
         {
             return;
         }

@@ -8,7 +8,7 @@ namespace Carillon.Simulator.Checkers;
 /// A4, one verdict per id: what one server called accepted, no other calls rejected, whenever and however it is asked. A5: a key has one
 /// accepted version, whoever is asked and however often it is retried.
 /// </summary>
-internal sealed class VerdictChecker
+internal sealed class VerdictChecker(SubmissionRegistry registry)
 {
     private readonly Dictionary<Tag, string> _accepted = [];
     private readonly Dictionary<Tag, string> _rejected = [];
@@ -16,9 +16,9 @@ internal sealed class VerdictChecker
     private readonly Dictionary<string, string> _rejectedKeys = new(StringComparer.Ordinal);
 
     /// <summary>Goes over all that servers said.</summary>
-    public static void Check(Evidence evidence)
+    public static void Check(Evidence evidence, SubmissionRegistry registry)
     {
-        var checker = new VerdictChecker();
+        var checker = new VerdictChecker(registry);
         foreach (WriteRecord write in evidence.Writes)
         {
             foreach (AttemptRecord attempt in write.Attempts)
@@ -76,9 +76,20 @@ internal sealed class VerdictChecker
     private void Accept(Tag tag, string who)
     {
         _accepted.TryAdd(tag, who);
+        Contradict(tag, tag, who);
+        foreach (Tag replaced in registry.ReplacedBy(tag))
+        {
+            // A tag that was stamped afresh is rejected only if its successor is.
+            _accepted.TryAdd(replaced, $"{who}, as {tag}");
+            Contradict(replaced, tag, who);
+        }
+    }
+
+    private void Contradict(Tag tag, Tag accepted, string who)
+    {
         if (_rejected.TryGetValue(tag, out string? other))
         {
-            throw Violation.Of("A4", $"{tag} is accepted ({who}) and rejected ({other})");
+            throw Violation.Of("A4", $"{tag} is accepted{(tag == accepted ? "" : $" as {accepted}")} ({who}) and rejected ({other})");
         }
     }
 

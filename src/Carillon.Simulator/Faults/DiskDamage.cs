@@ -58,7 +58,8 @@ internal sealed class DiskDamage(SimulatedWorld world, RandomSource random)
             return false;
         }
 
-        string folder = folders[random.Below(folders.Length)];
+        // Half of it hits the log: that is where a lost bit costs a promise.
+        string folder = folders.Contains("log") && random.Chance(0.5) ? "log" : folders[random.Below(folders.Length)];
         switch (kind)
         {
             case FaultKind.FlushFailure:
@@ -90,19 +91,18 @@ internal sealed class DiskDamage(SimulatedWorld world, RandomSource random)
     private bool Rot(SimulatedServer server, string folder)
     {
         KeyValuePair<string, SimulatedInode>[] files = [.. server.Disk.Files(folder)];
-        if (files.Length == 0)
+        int first = random.Below(Math.Max(1, files.Length));
+        for (int i = 0; i < files.Length; i++)
         {
-            return false;
+            SimulatedInode inode = files[(first + i) % files.Length].Value;
+            int page = inode.PickSettledPage(random, SettledFlushes);
+            if (page >= 0)
+            {
+                inode.Rot(page, random.Below(SimulatedInode.PageSize * 8));
+                return true;
+            }
         }
 
-        SimulatedInode inode = files[random.Below(files.Length)].Value;
-        int page = inode.PickSettledPage(random, SettledFlushes);
-        if (page < 0)
-        {
-            return false;
-        }
-
-        inode.Rot(page, random.Below(SimulatedInode.PageSize * 8));
-        return true;
+        return false;
     }
 }

@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
 
 namespace Carillon.Simulator.Faults;
@@ -11,10 +12,11 @@ internal sealed class FaultInjector
     private readonly FaultOptions _options;
     private readonly RandomSource _random;
     private readonly List<Repair> _repairs = [];
-    private readonly HashSet<int> _damageable = [];
+    private readonly SortedSet<int> _damageable = [];
     private readonly NetworkFaults _network;
     private readonly DiskDamage _disks;
     private readonly ClockFaults _clocks;
+    private int _cutsAtAnswer;
     private bool _stopped;
 
     public FaultInjector(SimulatedWorld world, FaultOptions options, RandomSource random)
@@ -47,12 +49,45 @@ internal sealed class FaultInjector
                 ScheduleNext(kind);
             }
         }
+
+        LookAfter();
     }
+
+    /// <summary>A server has just answered a submission; what it said must be true even if the power fails now.</summary>
+    public void OnAnswered(SubmitOutcome outcome)
+    {
+        if (_cutsAtAnswer > 0 && outcome is SubmitOutcome.Accepted && _random.Chance(0.3))
+        {
+            _cutsAtAnswer--;
+            Strikes[(int)FaultKind.PowerCutAtAnswer]++;
+            _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(3)), () => CrashMany());
+        }
+    }
+
+    // As a service manager and an operator do: a server that says that its disk is not to be trusted is started anew, or its machine is.
+    private void LookAfter() => _world.Queue.After(TimeSpan.FromSeconds(2) + _random.Below(TimeSpan.FromSeconds(4)), () =>
+    {
+        if (_stopped)
+        {
+            return;
+        }
+
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            if (server.State == ServerState.Running && !server.Node!.Votes)
+            {
+                Crash(server, _random.Chance(0.5) ? null : (CrashStyle)_random.Below(4));
+            }
+        }
+
+        LookAfter();
+    });
 
     /// <summary>Ends all faults; servers that are down stay down, and are the caller's to start.</summary>
     public void Heal()
     {
         _stopped = true;
+        _cutsAtAnswer = 0;
         foreach (Repair repair in _repairs.ToArray())
         {
             repair.Make();
@@ -79,12 +114,15 @@ internal sealed class FaultInjector
 
     private void Strike(FaultKind kind)
     {
-        SimulatedServer server = _world.Servers[_random.Below(_world.Servers.Count)];
+        bool damages = kind is FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite;
+        int[] places = damages ? [.. _damageable] : [.. Enumerable.Range(0, _world.Servers.Count)];
+        SimulatedServer server = _world.Servers[places[_random.Below(places.Length)]];
         bool struck = kind switch
         {
             FaultKind.Kill => Crash(server, null),
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
+            FaultKind.PowerCutAtAnswer => WaitForAnswer(),
             FaultKind.Pause => Pause(server),
             FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge
                 or FaultKind.PartitionOneWay
@@ -96,7 +134,7 @@ internal sealed class FaultInjector
             FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow =>
                 _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
             FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite =>
-                _damageable.Contains(server.Place) && _disks.Damage(kind, server),
+                _disks.Damage(kind, server),
             FaultKind.ClockJump => _clocks.Jump(server),
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),
@@ -108,6 +146,13 @@ internal sealed class FaultInjector
             _world.Digest.Add((ulong)kind);
             _world.Trace?.Invoke($"fault {kind} {server.Name}");
         }
+    }
+
+    // Strikes, and is counted, at one of the next answers.
+    private bool WaitForAnswer()
+    {
+        _cutsAtAnswer++;
+        return false;
     }
 
     private bool Crash(SimulatedServer server, CrashStyle? powerCut)

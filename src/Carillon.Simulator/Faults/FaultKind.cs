@@ -12,6 +12,9 @@ internal enum FaultKind
     /// <summary>Several or all machines lose their power at once.</summary>
     PowerCutOfMany,
 
+    /// <summary>All machines lose their power at the instant at which a server says "accepted", or a moment later.</summary>
+    PowerCutAtAnswer,
+
     /// <summary>A process gets no processor time, for longer than any timeout.</summary>
     Pause,
 

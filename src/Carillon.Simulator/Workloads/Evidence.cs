@@ -29,6 +29,9 @@ internal sealed class Evidence
     /// <summary>All writes.</summary>
     public List<WriteRecord> Writes { get; } = [];
 
+    /// <summary>All submissions that were seen between servers.</summary>
+    public SubmissionRegistry Submissions { get; } = new();
+
     /// <summary>All answers to <c>submission show</c>.</summary>
     public List<ShownState> Shown { get; } = [];
 

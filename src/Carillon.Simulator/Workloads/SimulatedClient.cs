@@ -135,25 +135,20 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
             return;
         }
 
-        WriteRecord write = writes[Math.Max(0, writes.Count - 1 - random.Below(20))];
-        Tag tag = write.Attempts.Select(attempt => attempt.Answer switch
+        IReadOnlyList<Tag> tags = workload.Evidence.Submissions.Tags;
+        if (tags.Count == 0 || random.Chance(0.5))
         {
-            SubmitOutcome.Accepted accepted => accepted.Tag,
-            SubmitOutcome.Unknown unknown => unknown.Tag,
-            _ => default,
-        }).FirstOrDefault(found => !found.IsNone);
-        if (tag.IsNone || random.Chance(0.5))
-        {
-            Show(server, write.Key);
+            Show(server, writes[Math.Max(0, writes.Count - 1 - random.Below(20))].Key);
             return;
         }
 
+        Tag tag = tags[Math.Max(0, tags.Count - 1 - random.Below(20))];
         workload.Connection.Ask<SubmissionReport>(
             server,
             TimeoutOfReads,
             (node, now, answer) => node.Show(tag, now, report =>
             {
-                workload.Evidence.Shown.Add(new ShownState(server.Name, tag, null, report.State));
+                workload.Evidence.Shown.Add(new ShownState(server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
                 answer(report);
             }),
             (_, _) => Rest());

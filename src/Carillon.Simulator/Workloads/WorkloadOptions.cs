@@ -35,6 +35,9 @@ internal sealed record WorkloadOptions
     /// <summary>The largest chunk of one of those, in bytes.</summary>
     public int ChunkBytes { get; init; } = 16 << 10;
 
+    /// <summary>The longest rest between a content's chunks being stored and its submission: a slow client, or a large file.</summary>
+    public TimeSpan UploadRestMost { get; init; }
+
     /// <summary>Relative frequency of each action.</summary>
     public ActionMix Mix { get; init; } = new();
 
@@ -58,6 +61,7 @@ internal sealed record WorkloadOptions
             LostRequests = random.Chance(0.5) ? 0.05 * random.Fraction() : 0,
             ChunkedShare = random.Chance(0.5) ? 0.3 * random.Fraction() : 0,
             ChunkBytes = 4096 << random.Below(5),
+            UploadRestMost = random.Chance(0.5) ? TimeSpan.FromSeconds(20 * random.Fraction()) : default,
             Mix = ActionMix.Draw(random),
         };
     }
@@ -65,7 +69,7 @@ internal sealed record WorkloadOptions
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant(
         $"{Clients} clients, {Names} names, ≤ {Operations} operations, think ≤ {ThinkMost.TotalMilliseconds:F0} ms, timeout {RequestTimeout.TotalSeconds:F1} s, ")
-        + FormattableString.Invariant($"{Attempts} attempts, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B, {Mix}");
+        + FormattableString.Invariant($"{Attempts} attempts, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B resting ≤ {UploadRestMost.TotalSeconds:F1} s, {Mix}");
 }
 
 /// <summary>Relative frequencies of what clients do.</summary>

@@ -57,7 +57,7 @@ internal sealed class WriteCall(
             {
                 if (end == AnswerEnd.Answered && stored.Refusal is null)
                 {
-                    Submit(server, attempt, stored.Upload, stored.Chunks);
+                    world.Queue.After(random.Below(options.UploadRestMost), () => Submit(server, attempt, stored.Upload, stored.Chunks));
                     return;
                 }
 

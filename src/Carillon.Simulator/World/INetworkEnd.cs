@@ -27,6 +27,6 @@ internal interface INetworkEnd
     /// <summary>A chunk came on the bulk stream.</summary>
     void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body);
 
-    /// <summary>A datagram came.</summary>
-    void ReceiveDatagram(ServerIdentity from, ReadOnlyMemory<byte> message);
+    /// <summary>A datagram came, sealed, perhaps changed on its way, perhaps not for the first time.</summary>
+    void ReceiveDatagram(ReadOnlyMemory<byte> datagram);
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -99,6 +100,9 @@ internal readonly record struct NodeStart(NodeId Self, SimulatedDisk Disk, Catal
 /// <summary>Starts nodes, the same way each time within one run.</summary>
 internal interface INodeFactory
 {
+    /// <summary>The cluster that they are nodes of.</summary>
+    ClusterConfiguration Configuration { get; }
+
     /// <summary>Opens the stores, recovers, and joins the world.</summary>
     /// <exception cref="StorageException">The disk does not let it; it may be tried again.</exception>
     /// <exception cref="NodeRefusedException">The disk's content does not let it.</exception>
@@ -113,6 +117,21 @@ internal interface IDurableImage : IDisposable
 {
     /// <summary>True if the submission of this tag is there, or its tag is known as accepted.</summary>
     bool Holds(Tag tag);
+
+    /// <summary>True if the tag is known as accepted or rejected.</summary>
+    bool KnowsOutcome(Tag tag);
+
+    /// <summary>True if the own bit of this round, or of a later one, is there.</summary>
+    bool HasBit(Tag tag, uint round);
+
+    /// <summary>True if a promise of this round, or of a later one, is there.</summary>
+    bool HasPromised(Tag tag, uint round);
+
+    /// <summary>True if some key is fenced.</summary>
+    bool HasAnyFence { get; }
+
+    /// <summary>Stamps up to this one are reserved.</summary>
+    Timestamp ReservedStamps { get; }
 
     /// <summary>True if the chunk is there and matches its name.</summary>
     bool Holds(ChunkId chunk);

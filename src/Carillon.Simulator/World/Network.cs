@@ -244,7 +244,6 @@ internal sealed class Network
     private void SendDatagram(int source, int target, ReadOnlyMemory<byte> bytes)
     {
         Figures.Datagrams++;
-        ServerIdentity sender = _ends[source].Identity;
         if (_cuts[source, target] > 0 || _random.Chance(Conditions.DatagramLoss))
         {
             Figures.DatagramsLost++;
@@ -262,13 +261,26 @@ internal sealed class Network
                 flight += _random.Below(Conditions.DatagramDelayLimit);
             }
 
+            ReadOnlyMemory<byte> arriving = _random.Chance(Conditions.DatagramCorruption) ? Corrupt(bytes) : bytes;
             _queue.After(flight, () =>
             {
                 _digest.Add(((ulong)source << 8) | (uint)target);
-                _digest.Add(bytes.Span);
-                _ends[target].ReceiveDatagram(sender, bytes);
+                _digest.Add(arriving.Span);
+                _ends[target].ReceiveDatagram(arriving);
             });
         }
+    }
+
+    private byte[] Corrupt(ReadOnlyMemory<byte> bytes)
+    {
+        Figures.Corrupted++;
+        byte[] corrupted = bytes.ToArray();
+        if (corrupted.Length > 0)
+        {
+            corrupted[_random.Below(corrupted.Length)] ^= (byte)(1 << _random.Below(8));
+        }
+
+        return corrupted;
     }
 
     private void Pump(Tunnel tunnel, int end, TrafficKind kind)
@@ -305,7 +317,7 @@ internal sealed class Network
             INetworkEnd receiver = _ends[target];
             if (message.Body is { } body)
             {
-                receiver.ReceiveChunk(tunnel.Identities[end], message.Bytes, body);
+                receiver.ReceiveChunk(tunnel.Identities[end], message.Bytes, _random.Chance(Conditions.ChunkCorruption) ? Corrupt(body) : body);
             }
             else
             {

@@ -15,7 +15,13 @@ internal sealed record NetworkConditions
     /// <summary>Bytes that may wait in one stream before the sender is refused.</summary>
     public long QueueLimitBytes { get; init; } = 64 << 20;
 
-    /// <summary>Share of datagrams lost, 0 to 0.3; a corrupted one counts, since its seal fails.</summary>
+    /// <summary>Share of datagrams of which a bit flips; their seal fails.</summary>
+    public double DatagramCorruption { get; init; }
+
+    /// <summary>Share of chunks of which a bit flips, as in a peer's bad memory: TLS does not see that, the hash does.</summary>
+    public double ChunkCorruption { get; init; }
+
+    /// <summary>Share of datagrams lost, 0 to 0.3.</summary>
     public double DatagramLoss { get; init; }
 
     /// <summary>Share of datagrams doubled, 0 to 0.5.</summary>
@@ -39,6 +45,6 @@ internal sealed record NetworkConditions
     /// <summary>Nothing goes wrong any more.</summary>
     public NetworkConditions Healed() => this with
     {
-        DatagramLoss = 0, DatagramDuplication = 0, DatagramDelay = 0, BytesPerSecond = 1L << 30, QueueLimitBytes = 64 << 20,
+        DatagramCorruption = 0, ChunkCorruption = 0, DatagramLoss = 0, DatagramDuplication = 0, DatagramDelay = 0, BytesPerSecond = 1L << 30, QueueLimitBytes = 64 << 20,
     };
 }

@@ -13,6 +13,8 @@ internal sealed class NetworkFigures
 
     public long DatagramsDelayed { get; set; }
 
+    public long Corrupted { get; set; }
+
     public long TunnelsOpened { get; set; }
 
     public long TunnelsBroken { get; set; }

@@ -167,6 +167,9 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 internal sealed class NodeFactory(NodeOptions options, ClusterConfiguration configuration) : INodeFactory
 {
     /// <inheritdoc/>
+    public ClusterConfiguration Configuration => configuration;
+
+    /// <inheritdoc/>
     public INodeUnderTest Start(NodeStart start, IWorld world)
     {
         Catalog catalog = Catalog.Open(CatalogLocation.InMemory(start.Catalog), options.Catalog);

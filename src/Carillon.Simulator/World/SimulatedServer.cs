@@ -33,6 +33,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     private readonly List<Action> _openCalls = [];
     private INodeUnderTest? _node;
     private StorageLanes? _lanes;
+    private DatagramSeal? _seal;
     private int _life;
     private Instant _wakeAt = Instant.Never;
     private long _wakeNumber;
@@ -106,6 +107,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
             return false;
         }
 
+        _seal = new DatagramSeal(_node!.Self, _world.Nodes.Configuration);
         State = ServerState.Running;
         _world.Trace?.Invoke($"{Name} starts as {_node!.Self}");
         _world.Network.Started(Place);
@@ -125,6 +127,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _wakeAt = Instant.Never;
         (_node as IDisposable)?.Dispose();
         _node = null;
+        _seal!.Dispose();
         if (powerCut is { } crash)
         {
             Disk.CutPower(crash);
@@ -238,14 +241,19 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         Input((node, now) => node.ReceiveChunk(from, header, body, now));
 
     /// <inheritdoc/>
-    void INetworkEnd.ReceiveDatagram(ServerIdentity from, ReadOnlyMemory<byte> message) =>
-        Input((node, now) => node.ReceiveDatagram(from, message.Span, now));
+    void INetworkEnd.ReceiveDatagram(ReadOnlyMemory<byte> datagram) => Input((node, now) =>
+    {
+        if (_seal!.TryOpen(datagram.Span, out ServerIdentity from, out byte[] message))
+        {
+            node.ReceiveDatagram(from, message, now);
+        }
+    });
 
     /// <inheritdoc/>
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _world.Network.Send(Name, peer, kind, message);
 
     /// <inheritdoc/>
-    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _world.Network.SendDatagram(Name, peer, message);
+    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _world.Network.SendDatagram(Name, peer, _seal!.Seal(message.Span));
 
     /// <inheritdoc/>
     void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) =>
@@ -296,6 +304,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _seal?.Dispose();
         (_node as IDisposable)?.Dispose();
         Catalog.Dispose();
     }

@@ -107,5 +107,9 @@ internal sealed class StorageLanes(
         {
             return refused;
         }
+        catch (Exception fault) when (fault is not SimulationFailedException)
+        {
+            throw new SimulationFailedException(FailureKind.Crash, "crash", $"storage work: {fault.Message}", fault);
+        }
     }
 }

@@ -247,7 +247,7 @@ internal sealed class LabServer : IExchangeHost
 
     public bool ClockNearQuorum { get; set; } = true;
 
-    public Timestamp OutcomesSince => default;
+    public Timestamp OutcomesSince { get; set; }
 
     public ulong Durable => (ulong)(_moved + _flushed.Count);
 

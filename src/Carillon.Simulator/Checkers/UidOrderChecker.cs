@@ -1,30 +1,15 @@
-using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Simulator.Workloads;
 
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// No UID is used twice, and later writes of a name have greater ones: one that was answered before another was asked for has the lower
-/// UID, however wrong the clocks are.
+/// Later writes of a name have greater UIDs: one that was answered before another was asked for has the lower UID, however wrong the clocks are.
 /// </summary>
-internal sealed class UidChecker
+internal static class UidOrderChecker
 {
-    private readonly Dictionary<Uid, (Tag Tag, Digest Hash)> _seen = [];
-
-    /// <summary>A submission travels between servers.</summary>
-    public void OnSubmission(Submission submission)
-    {
-        if (!_seen.TryAdd(submission.Tag.Uid, (submission.Tag, submission.Hash))
-            && _seen[submission.Tag.Uid] != (submission.Tag, submission.Hash))
-        {
-            throw Violation.Of(
-                "uid", $"{submission.Tag.Uid} is used twice: by {_seen[submission.Tag.Uid].Tag} and {submission.Tag} (key {submission.Key})");
-        }
-    }
-
     /// <summary>Goes over what clients were told.</summary>
-    public static void CheckOrder(Evidence evidence)
+    public static void Check(Evidence evidence)
     {
         var byName = new SortedDictionary<ObjectName, List<KeyedWrite>>();
         foreach (KeyedWrite write in KeyedWrite.Join(evidence.Writes))

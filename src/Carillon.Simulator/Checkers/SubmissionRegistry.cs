@@ -1,0 +1,40 @@
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Simulator.Checkers;
+
+/// <summary>Every submission that was seen between servers: its key, and the tag that it replaces. No UID is used twice.</summary>
+internal sealed class SubmissionRegistry
+{
+    private readonly Dictionary<Tag, (string Key, Tag Replaces)> _submissions = [];
+    private readonly Dictionary<Uid, (Tag Tag, Digest Hash)> _uids = [];
+    private readonly List<Tag> _inOrder = [];
+
+    /// <summary>All tags, in the order in which they were first seen.</summary>
+    public IReadOnlyList<Tag> Tags => _inOrder;
+
+    /// <summary>A submission travels between servers.</summary>
+    public void Add(Submission submission)
+    {
+        Tag tag = submission.Tag;
+        if (!_uids.TryAdd(tag.Uid, (tag, submission.Hash)) && _uids[tag.Uid] != (tag, submission.Hash))
+        {
+            throw Violation.Of("uid", $"{tag.Uid} is used twice: by {_uids[tag.Uid].Tag} and {tag} (key {submission.Key})");
+        }
+
+        if (_submissions.TryAdd(tag, (submission.Key, submission.Replaces)))
+        {
+            _inOrder.Add(tag);
+        }
+    }
+
+    /// <summary>The tags that a tag took the place of, one after the other.</summary>
+    public IEnumerable<Tag> ReplacedBy(Tag tag)
+    {
+        while (_submissions.TryGetValue(tag, out (string Key, Tag Replaces) found) && !found.Replaces.IsNone)
+        {
+            tag = found.Replaces;
+            yield return tag;
+        }
+    }
+}
