@@ -256,9 +256,9 @@ public sealed class ExchangeProperties
             (string Name, long Start, long End, Uid Uid, bool IsPut)[] known =
             [
                 .. from put in _puts
-                   where put.Outcome is SubmitOutcome.Accepted
-                   let accepted = (SubmitOutcome.Accepted)put.Outcome!
-                   select (put.Name, put.Start, put.End, accepted.Tag.Uid, !accepted.Replayed),
+                    where put.Outcome is SubmitOutcome.Accepted
+                    let accepted = (SubmitOutcome.Accepted)put.Outcome!
+                    select (put.Name, put.Start, put.End, accepted.Tag.Uid, !accepted.Replayed),
                 .. _reads.Select(r => (r.Name, r.Start, r.End, r.Seen.Uid, false)),
             ];
             foreach ((string name, long start, _, Uid uid, bool isPut) in known)
