@@ -138,7 +138,11 @@ internal sealed record SeedOptions
                 ConnectDelay = TimeSpan.FromSeconds(0.05 * Math.Pow(200, random.Fraction())),
             },
             Catalog = random.Chance(0.3)
-                ? new CatalogOptions { RejectedCount = 1 + random.Below(20), TrimmedCount = 1 + random.Below(20), OutcomeTtl = TimeSpan.FromMinutes(1 + random.Below(10)) }
+                ? new CatalogOptions
+                {
+                    RejectedCount = 1 + random.Below(20), TrimmedCount = 1 + random.Below(20),
+                    OutcomeTtl = TimeSpan.FromMinutes(1 + random.Below(10)),
+                }
                 : new CatalogOptions(),
             Replication = new ChunkReplicationOptions
             {

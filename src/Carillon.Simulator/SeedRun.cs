@@ -238,7 +238,8 @@ internal sealed class SeedRun : IDisposable
             server.Input((node, now) => node.Show(tag, now, report =>
             {
                 answered = true;
-                _workload.Evidence.Shown.Add(new ShownState(server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
+                _workload.Evidence.Shown.Add(new ShownState(
+                    server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
             }));
             Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {tag}");
         }

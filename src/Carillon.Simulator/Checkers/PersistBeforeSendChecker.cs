@@ -7,8 +7,8 @@ using Carillon.Simulator.World;
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// What a message claims is in its sender's durable image at the instant at which it leaves: the record that an acknowledgement speaks of, the
-/// own bit of a vector, a promise, a fence, the reservation of a stamp. A share of the messages is looked at, since opening an image is slow.
+/// What a message claims is in its sender's durable image at the instant at which it leaves: the record that an acknowledgement speaks
+/// of, the own bit of a vector, a promise, a fence, the reservation of a stamp. A share of the messages is looked at, since opening an image is slow.
 /// </summary>
 internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSource random, Func<SimulatedServer, bool> mayBeDamaged)
 {
@@ -21,7 +21,8 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
     /// <summary>A server sends a message of vector exchange.</summary>
     public void OnMessage(NodeId from, MessageType type, ReadOnlySpan<byte> payload)
     {
-        bool claims = type is MessageType.Push or MessageType.PushAnswer or MessageType.Vector or MessageType.Promise or MessageType.KeyAnswer;
+        bool claims = type
+            is MessageType.Push or MessageType.PushAnswer or MessageType.Vector or MessageType.Promise or MessageType.KeyAnswer;
         if (!claims || Looked >= MostOfOneRun || !random.Chance(type is MessageType.Promise or MessageType.KeyAnswer ? Share * 5 : Share))
         {
             return;
@@ -42,7 +43,8 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
     {
         switch (type)
         {
-            case MessageType.Push when Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record) && Submission.TryRead(record, out Submission submission):
+            case MessageType.Push when Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
+                && Submission.TryRead(record, out Submission submission):
                 Require(sender, image => image.ReservedStamps >= submission.Tag.Uid.Stamp, () => $"pushes {submission.Tag}, and its stamp is not reserved durably");
                 break;
             case MessageType.PushAnswer when PushAnswer.TryRead(ref reader, out PushAnswer answer) && answer.Verdict == PushVerdict.Held:
@@ -51,7 +53,8 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
             case MessageType.Vector when Vector.TryRead(ref reader, out Vector vector) && SetsOwnBit(sender, vector):
                 Require(
                     sender,
-                    image => image.KnowsOutcome(vector.Tag) || (image.HasBit(vector.Tag, vector.Round) && (!vector.Value || image.Holds(vector.Tag))),
+                    image => image.KnowsOutcome(vector.Tag)
+                        || (image.HasBit(vector.Tag, vector.Round) && (!vector.Value || image.Holds(vector.Tag))),
                     () => $"sends its {(vector.Value ? "yes" : "no")} bit of {vector.Tag}, round {vector.Round}, and bit or record are not durable");
                 break;
             case MessageType.Promise when Promise.TryRead(ref reader, out Promise promise):

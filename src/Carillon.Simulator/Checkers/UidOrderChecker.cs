@@ -4,7 +4,8 @@ using Carillon.Simulator.Workloads;
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// Later writes of a name have greater UIDs: one that was answered before another was asked for has the lower UID, however wrong the clocks are.
+/// Later writes of a name have greater UIDs: one that was answered before another was asked for has the lower UID,
+/// however wrong the clocks are.
 /// </summary>
 internal static class UidOrderChecker
 {

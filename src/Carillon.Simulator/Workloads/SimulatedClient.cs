@@ -148,7 +148,8 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
             TimeoutOfReads,
             (node, now, answer) => node.Show(tag, now, report =>
             {
-                workload.Evidence.Shown.Add(new ShownState(server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
+                workload.Evidence.Shown.Add(new ShownState(
+                    server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
                 answer(report);
             }),
             (_, _) => Rest());
@@ -161,7 +162,8 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
         {
             if (report is not null)
             {
-                workload.Evidence.Shown.Add(new ShownState(server.Name, report.Id, key, report.State));
+                workload.Evidence.Shown.Add(new ShownState(
+                    server.Name, report.Id, key, report.State));
             }
 
             answer(report);

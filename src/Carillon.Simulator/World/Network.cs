@@ -317,7 +317,8 @@ internal sealed class Network
             INetworkEnd receiver = _ends[target];
             if (message.Body is { } body)
             {
-                receiver.ReceiveChunk(tunnel.Identities[end], message.Bytes, _random.Chance(Conditions.ChunkCorruption) ? Corrupt(body) : body);
+                receiver.ReceiveChunk(
+                    tunnel.Identities[end], message.Bytes, _random.Chance(Conditions.ChunkCorruption) ? Corrupt(body) : body);
             }
             else
             {

@@ -45,6 +45,7 @@ internal sealed record NetworkConditions
     /// <summary>Nothing goes wrong any more.</summary>
     public NetworkConditions Healed() => this with
     {
-        DatagramCorruption = 0, ChunkCorruption = 0, DatagramLoss = 0, DatagramDuplication = 0, DatagramDelay = 0, BytesPerSecond = 1L << 30, QueueLimitBytes = 64 << 20,
+        DatagramCorruption = 0, ChunkCorruption = 0, DatagramLoss = 0, DatagramDuplication = 0, DatagramDelay = 0,
+        BytesPerSecond = 1L << 30, QueueLimitBytes = 64 << 20,
     };
 }

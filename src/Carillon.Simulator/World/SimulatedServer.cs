@@ -253,7 +253,8 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _world.Network.Send(Name, peer, kind, message);
 
     /// <inheritdoc/>
-    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => _world.Network.SendDatagram(Name, peer, _seal!.Seal(message.Span));
+    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) =>
+        _world.Network.SendDatagram(Name, peer, _seal!.Seal(message.Span));
 
     /// <inheritdoc/>
     void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) =>

@@ -202,7 +202,8 @@ public sealed class NetworkTests
 
         public ulong Incarnation { get; set; } = 1;
 
-        public ServerIdentity Identity => Incarnation == 0 ? default : new ServerIdentity(name, new DiskId(1), new Incarnation(Incarnation));
+        public ServerIdentity Identity =>
+            Incarnation == 0 ? default : new ServerIdentity(name, new DiskId(1), new Incarnation(Incarnation));
 
         public void TunnelUp(ServerIdentity peer) => Seen.Add($"up {peer.Name} {peer.Incarnation}");
 

@@ -219,7 +219,8 @@ public sealed class VectorExchangePastFaultsTests
     [Fact]
     public void Tag_that_is_too_old_elsewhere_is_dropped_by_all_who_know_nothing_of_it()
     {
-        // Seed 79: two servers that held nothing but a promise asked each other for ever, each dropping the tag while the other still had it.
+        // Seed 79: two servers that held nothing but a promise asked each other for ever, each dropping the tag while
+        // the other still had it.
         var lab = new ExchangeLab(5, 1, new VectorExchangeOptions { TemporaryTtl = Second });
         var tag = new Tag(new Uid(new Timestamp(1), NodeId.Parse("s1")), 1);
         foreach (string server in new[] { "s1", "s2", "s3" })
@@ -227,7 +228,8 @@ public sealed class VectorExchangePastFaultsTests
             lab[server].OutcomesSince = new Timestamp(2);
         }
 
-        lab["s4"].Receive(NodeId.Parse("s5"), MessageCodec.Encode(new Ask(tag, 1, 64 | 4, new Carillon.Protocols.Submissions.ObjectName("", ""))));
+        lab["s4"].Receive(
+            NodeId.Parse("s5"), MessageCodec.Encode(new Ask(tag, 1, 64 | 4, new Carillon.Protocols.Submissions.ObjectName("", ""))));
         lab.Run(Second * 60);
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
