@@ -8,7 +8,8 @@ namespace Carillon.Simulator.Checkers;
 
 /// <summary>
 /// What a message claims is in its sender's durable image at the instant at which it leaves: the record that an acknowledgement speaks
-/// of, the own bit of a vector, a promise, a fence, the reservation of a stamp. A share of the messages is looked at, since opening an image is slow.
+/// of, the own bit of a vector, a promise, a fence, the reservation of a stamp.
+/// A share of the messages is looked at, since opening an image is slow.
 /// </summary>
 internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSource random, Func<SimulatedServer, bool> mayBeDamaged)
 {
