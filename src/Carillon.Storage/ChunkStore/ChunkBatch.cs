@@ -61,9 +61,6 @@ public sealed class ChunkBatch
 
     internal long FreeBytes { get; private set; }
 
-    /// <summary>True if the device was read-only: the batch writes even if it has nothing to write.</summary>
-    internal bool Probes { get; init; }
-
     /// <summary>True if the batch covers the ticket.</summary>
     public bool Covers(ChunkTicket ticket) => ticket.Sequence <= Last.Sequence;
 
@@ -81,7 +78,7 @@ public sealed class ChunkBatch
             TryWriteFooter(segment);
         }
 
-        if (Records.Count > 0 || Probes)
+        if (Records.Count > 0)
         {
             WithFile(Segment, WriteRecords);
         }
@@ -138,14 +135,14 @@ public sealed class ChunkBatch
 
     private void WriteRecords(IStorageFile file)
     {
-        if (Segment.NeedsCut || Probes)
+        if (Segment.NeedsCut)
         {
             file.SetLength(Segment.IsCreated ? Start : 0);
         }
 
         uint seed = RecordHeader.SeedOf(_disk);
         using var staging = new Staging(file);
-        if (!Segment.IsCreated && Records.Count > 0)
+        if (!Segment.IsCreated)
         {
             SegmentFormat.WriteHeader(staging.Take(0, SegmentFormat.BlockSize), Segment.Number, _disk);
         }
