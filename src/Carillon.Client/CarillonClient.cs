@@ -10,7 +10,7 @@ namespace Carillon.Client;
 
 /// <summary>
 /// A client of a cluster. Any server will do: each call begins at the one that answered last and goes on to the next when one
-/// fails. Writes give a <see cref="WriteResult{T}"/>; reads throw a <see cref="CarillonException"/>. All methods may be called
+/// fails; servers that were not given are learned from those that were. Writes give a <see cref="WriteResult{T}"/>; reads throw a <see cref="CarillonException"/>. All methods may be called
 /// from any thread, many at once.
 /// </summary>
 public sealed class CarillonClient : IDisposable
@@ -392,9 +392,10 @@ public sealed class CarillonClient : IDisposable
         // The answer is disposed with the stream that is handed out: SocketsHttpHandler's stream ends its connection's use.
         string path = Paths.Object(from) + VersionHeaders.Query(uid, local: false);
         Problem? problem = null;
-        for (int i = 0; i < _transport.ServerCount; i++)
+        _transport.CallBegins();
+        var rotation = new Rotation(_transport);
+        while (await rotation.NextAsync(cancellation) is var server && server >= 0)
         {
-            int server = (_transport.Preferred + i) % _transport.ServerCount;
             using var guard = new StallGuard(_transport.Options.AttemptTimeout, cancellation);
             using HttpRequestMessage request = _transport.Request(HttpMethod.Get, server, path);
             try

@@ -5,8 +5,17 @@ namespace Carillon.Client;
 /// <summary>How a <see cref="CarillonClient"/> reaches a cluster.</summary>
 public sealed record CarillonClientOptions
 {
+    /// <summary>The most servers that a client knows: as many as a cluster can have.</summary>
+    public const int MaxServers = 64;
+
     /// <summary>The servers' HTTP addresses, in the order of preference; any one will do, the next is tried when one fails.</summary>
     public ImmutableArray<Uri> Servers { get; init; } = [new Uri("http://127.0.0.1:7410")];
+
+    /// <summary>
+    /// Whether the cluster's other servers are learned from the first that answers, and tried behind those that are given. Off: only the
+    /// given ones are ever asked, as where they stand for other addresses than the cluster knows.
+    /// </summary>
+    public bool LearnServers { get; init; } = true;
 
     /// <summary>Bearer token, or null. Never logged.</summary>
     public string? Token { get; init; }
@@ -44,6 +53,10 @@ public sealed record CarillonClientOptions
         if (Servers.IsDefaultOrEmpty)
         {
             yield return "no server is given";
+        }
+        else if (Servers.Length > MaxServers)
+        {
+            yield return $"{Servers.Length} servers are given, more than {MaxServers}";
         }
 
         foreach (Uri server in Servers.IsDefault ? [] : Servers)

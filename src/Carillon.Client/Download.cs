@@ -63,6 +63,7 @@ internal sealed class Download : IDisposable
     public async Task<GetResult> RunAsync(CancellationToken cancellation)
     {
         long resumed = _target.PresentBytes;
+        _transport.CallBegins();
         await HashPresentAsync(cancellation);
         int server = _transport.Preferred;
         Problem? problem = null;
@@ -128,6 +129,7 @@ internal sealed class Download : IDisposable
     private async Task MoveOnAsync(Problem problem, CancellationToken cancellation)
     {
         _refusals++;
+        await _transport.WaitForLearningAsync();
         if (_refusals < _transport.ServerCount)
         {
             return;
@@ -242,6 +244,11 @@ internal sealed class Download : IDisposable
         {
             _target.Begin(version);
             _options.Observer?.Started(version.Size, _offset);
+        }
+
+        if (version.Size > PipelineBytes)
+        {
+            _transport.Learn(server);
         }
 
         _version = version;

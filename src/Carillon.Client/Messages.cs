@@ -210,6 +210,9 @@ public sealed record ClusterStatus
 {
     public string Cluster { get => field ?? ""; init; } = "";
 
+    /// <summary>The server that says this.</summary>
+    public string Self { get => field ?? ""; init; } = "";
+
     public JsonElement Configuration { get; init; }
 
     public QuorumStatus Quorum { get => field ?? new(); init; } = new();

@@ -13,9 +13,10 @@ internal static class ReadCall
     {
         CarillonClientOptions options = transport.Options;
         long start = Environment.TickCount64;
-        int first = transport.Preferred;
+        transport.CallBegins();
+        var rotation = new Rotation(transport);
         Problem? worst = null;
-        for (int i = 0; i < transport.ServerCount; i++)
+        while (await rotation.NextAsync(cancellation) is var server && server >= 0)
         {
             TimeSpan left = options.Timeout - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
             if (left <= TimeSpan.Zero)
@@ -23,9 +24,7 @@ internal static class ReadCall
                 break;
             }
 
-            bool last = i == transport.ServerCount - 1;
-            int server = (first + i) % transport.ServerCount;
-            using var guard = new StallGuard(last || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
+            using var guard = new StallGuard(rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
             try
             {
                 using HttpRequestMessage request = transport.Request(method, server, path);

@@ -19,25 +19,27 @@ internal sealed class Transport : IDisposable
     // Made when it is first needed: a command that puts one small file never does, and starts the faster for it.
     private readonly Lazy<HttpMessageInvoker> _invoker;
     private readonly string? _authorization;
-    private readonly Uri[] _servers;
-    private readonly string[] _bases;
-    private readonly DirectPool?[] _direct;
+    private readonly Lock _gate = new();
+    private readonly ServerLearning _learning;
+
+    // Replaced as a whole when a server is learned; grows only, so that an index stays good.
+    private volatile Endpoint[] _endpoints;
     private volatile int _preferred;
 
     public Transport(CarillonClientOptions options)
     {
         Options = options;
-        _servers = [.. options.Servers];
-        _bases = [.. _servers.Select(s => s.GetLeftPart(UriPartial.Authority))];
         _authorization = options.Token is { Length: > 0 } token ? "Bearer " + token : null;
         CheckAuthority(options);
         _invoker = new Lazy<HttpMessageInvoker>(() => new HttpMessageInvoker(CreateHandler(options)));
-        _direct = [.. _servers.Select(DirectPoolOf)];
+        _endpoints = [.. options.Servers.Select(EndpointOf)];
+        _learning = new ServerLearning(this);
     }
 
     public CarillonClientOptions Options { get; }
 
-    public int ServerCount => _servers.Length;
+    /// <summary>Servers that are known; grows while more are learned.</summary>
+    public int ServerCount => _endpoints.Length;
 
     /// <summary>The server that answered last; new calls begin there.</summary>
     public int Preferred
@@ -46,13 +48,35 @@ internal sealed class Transport : IDisposable
         set => _preferred = value;
     }
 
-    public Uri Server(int index) => _servers[index];
+    public Uri Server(int index) => _endpoints[index].Address;
+
+    /// <summary>A call begins; from the second on other servers are asked for.</summary>
+    public void CallBegins() => _learning.CallBegins();
+
+    /// <summary>A long transfer has begun with this server: it is asked for others now, while it can still tell.</summary>
+    public void Learn(int server) => _learning.Begin(server);
+
+    /// <summary>Until what is being learned at present is known.</summary>
+    public Task WaitForLearningAsync() => _learning.WaitAsync();
+
+    /// <summary>Adds a server that another one told of, unless it is known.</summary>
+    public void Add(Uri server)
+    {
+        lock (_gate)
+        {
+            if (_endpoints.Length < CarillonClientOptions.MaxServers
+                && !Array.Exists(_endpoints, e => ServerLearning.IsSame(e.Address, server)))
+            {
+                _endpoints = [.. _endpoints, EndpointOf(server)];
+            }
+        }
+    }
 
     /// <summary>A request to one server; the path is percent-encoded already.</summary>
     public HttpRequestMessage Request(HttpMethod method, int server, string pathAndQuery)
     {
         // The path is ours and canonical; to let Uri unescape and compress it again would change names such as "a%2Fb".
-        var uri = new Uri(_bases[server] + pathAndQuery, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var uri = new Uri(_endpoints[server].Base + pathAndQuery, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
         var request = new HttpRequestMessage(
             method, uri) { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         if (_authorization is not null)
@@ -147,7 +171,7 @@ internal sealed class Transport : IDisposable
     }
 
     /// <summary>The direct connections to a server; null where it takes more than they can, as TLS.</summary>
-    public DirectPool? Direct(int server) => _direct[server];
+    public DirectPool? Direct(int server) => _endpoints[server].Direct;
 
     /// <summary>True if the request can't have left this machine.</summary>
     public static bool NeverSent(Exception fault, StallGuard guard) => fault switch
@@ -175,29 +199,35 @@ internal sealed class Transport : IDisposable
             InvalidDataException => ("bad-answer", fault.Message),
             _ => ("connection-lost", "the connection was lost: " + Innermost(fault)),
         };
-        return Problem.Own(code, detail) with { Server = _servers[server], Retryable = true };
+        return Problem.Own(code, detail) with { Server = Server(server), Retryable = true };
     }
 
     public void Dispose()
     {
+        _learning.Dispose();
         if (_invoker.IsValueCreated)
         {
             _invoker.Value.Dispose();
         }
 
-        foreach (DirectPool? pool in _direct)
+        lock (_gate)
         {
-            pool?.Dispose();
+            foreach (Endpoint endpoint in _endpoints)
+            {
+                endpoint.Direct?.Dispose();
+            }
         }
     }
 
-    private DirectPool? DirectPoolOf(Uri server) =>
-        server.Scheme == Uri.UriSchemeHttp ? new DirectPool(server, _authorization, Options.ConnectTimeout) : null;
+    private Endpoint EndpointOf(Uri server) => new(
+        server,
+        server.GetLeftPart(UriPartial.Authority),
+        server.Scheme == Uri.UriSchemeHttp ? new DirectPool(server, _authorization, Options.ConnectTimeout) : null);
 
     private Problem Complete(Problem problem, int status, int server) => problem with
     {
         Status = status,
-        Server = _servers[server],
+        Server = Server(server),
         Code = problem.Code.Length > 0 ? problem.Code : CodeOf(status),
         Title = problem.Title.Length > 0
             ? problem.Title
@@ -279,4 +309,7 @@ internal sealed class Transport : IDisposable
 
         return handler;
     }
+
+    /// <summary>One server's address, the part of a request's address that names it, and its direct connections.</summary>
+    private sealed record Endpoint(Uri Address, string Base, DirectPool? Direct);
 }

@@ -28,9 +28,10 @@ internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader
     public async Task<WriteResult<T>> RunAsync(CancellationToken cancellation)
     {
         CarillonClientOptions options = transport.Options;
-        int first = transport.Preferred;
+        transport.CallBegins();
+        var rotation = new Rotation(transport);
         long progress = Environment.TickCount64;
-        for (int i = 0; i < transport.ServerCount && !_ledger.Final; i++)
+        while (!_ledger.Final && await rotation.NextAsync(cancellation) is var server && server >= 0)
         {
             TimeSpan left = options.Timeout - TimeSpan.FromMilliseconds(Environment.TickCount64 - progress);
             if (left <= TimeSpan.Zero || cancellation.IsCancellationRequested)
@@ -38,9 +39,7 @@ internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader
                 break;
             }
 
-            bool last = i == transport.ServerCount - 1;
-            int server = (first + i) % transport.ServerCount;
-            using var guard = new StallGuard(last || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
+            using var guard = new StallGuard(rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
             bool again = Direct is { } direct && transport.Direct(server) is { } pool
                 ? await DirectAttemptAsync(pool, direct, server, guard, cancellation)
                 : await AttemptAsync(server, guard, cancellation);
@@ -58,6 +57,11 @@ internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader
     {
         using HttpRequestMessage request = await Build(server, guard, cancellation);
         var body = request.Content as SourceContent;
+        if (body is not null)
+        {
+            transport.Learn(server);
+        }
+
         try
         {
             using HttpResponseMessage response = await transport.SendAsync(request, guard.Token);

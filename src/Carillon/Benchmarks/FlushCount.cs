@@ -19,7 +19,8 @@ internal sealed class FlushCount : IDisposable
         Uri[] told = [.. status.Servers.Select(s => s.Http).Where(h => !string.IsNullOrEmpty(h))
             .Select(h => h!.Contains("://", StringComparison.Ordinal) ? new Uri(h) : new Uri($"{scheme}://{h}"))];
         Uri[] all = told.Length > 0 ? told : [.. options.Servers];
-        return new FlushCount([.. all.Select(a => new CarillonClient(options with { Servers = [a], Timeout = TimeSpan.FromSeconds(2) }))]);
+        CarillonClientOptions one = options with { LearnServers = false, Timeout = TimeSpan.FromSeconds(2) };
+        return new FlushCount([.. all.Select(a => new CarillonClient(one with { Servers = [a] }))]);
     }
 
     /// <summary>The sum, or null where no server counts any.</summary>

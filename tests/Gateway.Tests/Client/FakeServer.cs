@@ -68,10 +68,14 @@ internal sealed class FakeServer : IAsyncDisposable
         return server.Address;
     }
 
+    /// <summary>A client of some servers and no others, with short times.</summary>
+    public static CarillonClient ClientOf(params Uri[] servers) => ClientOf(false, servers);
+
     /// <summary>A client of some servers, with short times.</summary>
-    public static CarillonClient ClientOf(params Uri[] servers) => new(new CarillonClientOptions
+    public static CarillonClient ClientOf(bool learns, params Uri[] servers) => new(new CarillonClientOptions
     {
         Servers = [.. servers],
+        LearnServers = learns,
         Timeout = TimeSpan.FromSeconds(5),
         AttemptTimeout = TimeSpan.FromSeconds(2),
         StallTimeout = TimeSpan.FromMilliseconds(300),
