@@ -10,8 +10,8 @@ namespace Carillon.Client;
 
 /// <summary>
 /// A client of a cluster. Any server will do: each call begins at the one that answered last and goes on to the next when one
-/// fails; servers that were not given are learned from those that were. Writes give a <see cref="WriteResult{T}"/>; reads throw a <see cref="CarillonException"/>. All methods may be called
-/// from any thread, many at once.
+/// fails; servers that were not given are learned from those that were. Writes give a <see cref="WriteResult{T}"/>; reads throw a
+/// <see cref="CarillonException"/>. All methods may be called from any thread, many at once.
 /// </summary>
 public sealed class CarillonClient : IDisposable
 {

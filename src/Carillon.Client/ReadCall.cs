@@ -24,7 +24,8 @@ internal static class ReadCall
                 break;
             }
 
-            using var guard = new StallGuard(rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
+            TimeSpan patience = rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout;
+            using var guard = new StallGuard(patience, cancellation);
             try
             {
                 using HttpRequestMessage request = transport.Request(method, server, path);

@@ -76,7 +76,8 @@ internal sealed class Transport : IDisposable
     public HttpRequestMessage Request(HttpMethod method, int server, string pathAndQuery)
     {
         // The path is ours and canonical; to let Uri unescape and compress it again would change names such as "a%2Fb".
-        var uri = new Uri(_endpoints[server].Base + pathAndQuery, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true });
+        var canonical = new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true };
+        var uri = new Uri(_endpoints[server].Base + pathAndQuery, canonical);
         var request = new HttpRequestMessage(
             method, uri) { Version = HttpVersion.Version11, VersionPolicy = HttpVersionPolicy.RequestVersionExact };
         if (_authorization is not null)

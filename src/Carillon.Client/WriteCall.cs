@@ -39,7 +39,8 @@ internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader
                 break;
             }
 
-            using var guard = new StallGuard(rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout, cancellation);
+            TimeSpan patience = rotation.IsOver || left < options.AttemptTimeout ? left : options.AttemptTimeout;
+            using var guard = new StallGuard(patience, cancellation);
             bool again = Direct is { } direct && transport.Direct(server) is { } pool
                 ? await DirectAttemptAsync(pool, direct, server, guard, cancellation)
                 : await AttemptAsync(server, guard, cancellation);

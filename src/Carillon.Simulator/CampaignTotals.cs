@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Carillon.Simulator.Checkers;
 using Carillon.Simulator.Faults;
 using Carillon.Simulator.World;
 
@@ -30,6 +31,8 @@ internal sealed class CampaignTotals
 
     public long Successes { get; set; }
 
+    public FalseNegatives FalseNegatives { get; set; }
+
     public long DurabilityChecks { get; set; }
 
     public long SelfStops { get; set; }
@@ -54,6 +57,7 @@ internal sealed class CampaignTotals
         Events += result.Events;
         Operations += result.Operations;
         Successes += result.Successes;
+        FalseNegatives += result.FalseNegatives;
         DurabilityChecks += result.DurabilityChecks;
         SelfStops += result.SelfStops;
         DatagramFaults += result.DatagramFaults;
@@ -85,6 +89,7 @@ internal sealed class CampaignTotals
         Events += other.Events;
         Operations += other.Operations;
         Successes += other.Successes;
+        FalseNegatives += other.FalseNegatives;
         DurabilityChecks += other.DurabilityChecks;
         SelfStops += other.SelfStops;
         DatagramFaults += other.DatagramFaults;
@@ -110,7 +115,7 @@ internal sealed class CampaignTotals
         text.Append(ExitCode == 0 ? "clean" : string.Create(
             CultureInfo.InvariantCulture, $"{Crashes} crashed, {SafetyFailures} broke a guarantee, {LivenessFailures} did not get on (seeds {string.Join(' ', FailedSeeds.Order())})"));
         text.Append(CultureInfo.InvariantCulture,
-            $"; {VirtualSeconds / 3600:F1} virtual hours, {Events} events, {Operations} operations, {Successes} of them done, ");
+            $"; {VirtualSeconds / 3600:F1} virtual hours, {Events} events, {Operations} operations, {Successes} of them done, {FalseNegatives}, ");
         text.Append(CultureInfo.InvariantCulture,
             $"{WithoutVerdict} runs without a verdict, {DurabilityChecks} durable images looked at; {Faults.Sum()} faults:");
         foreach (FaultKind kind in Enum.GetValues<FaultKind>())

@@ -17,6 +17,9 @@ namespace Carillon.Simulator;
 /// <summary>Everything that a seed decides before the run begins.</summary>
 internal sealed record SeedOptions
 {
+    // In one seed of so many a server is of a newer build than the others.
+    private const ulong NewerBuildEvery = 5;
+
     /// <summary>The seed.</summary>
     public required ulong Seed { get; init; }
 
@@ -60,7 +63,11 @@ internal sealed record SeedOptions
         return new SeedOptions
         {
             Seed = seed,
-            World = new WorldOptions { Servers = servers, DiskSpeed = DrawDisk(random), Network = DrawNetwork(random, faults.IsCalm) },
+            World = new WorldOptions
+            {
+                Servers = servers, DiskSpeed = DrawDisk(random), Network = DrawNetwork(random, faults.IsCalm),
+                NewerBuildPlace = seed % NewerBuildEvery == 0 ? (int)(seed / NewerBuildEvery % (ulong)servers) : -1,
+            },
             Node = DrawNode(random),
             Faults = faults,
             Workload = faults.IsCalm ? workload with { LostRequests = 0 } : workload,
@@ -74,7 +81,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),

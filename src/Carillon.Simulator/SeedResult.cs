@@ -1,3 +1,4 @@
+using Carillon.Simulator.Checkers;
 using Carillon.Simulator.World;
 
 namespace Carillon.Simulator;
@@ -25,6 +26,9 @@ internal sealed record SeedResult
 
     /// <summary>Operations that succeeded.</summary>
     public required int Successes { get; init; }
+
+    /// <summary>Writes whose outcome the client did not learn.</summary>
+    public required FalseNegatives FalseNegatives { get; init; }
 
     /// <summary>True if so few succeeded that the run proves nothing.</summary>
     public required bool HasNoVerdict { get; init; }

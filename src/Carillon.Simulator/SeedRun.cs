@@ -470,6 +470,7 @@ internal sealed class SeedRun : IDisposable
         Events = _world.Queue.Happened,
         Operations = _workload.Evidence.Operations,
         Successes = _workload.Evidence.Successes,
+        FalseNegatives = FalseNegatives.Of(_workload.Evidence),
         HasNoVerdict = _hasNoVerdict,
         DurabilityChecks = _acceptance.Looked + _durability.Looked,
         Faults = _injector.Strikes,

@@ -57,6 +57,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <summary>Its place in the network.</summary>
     public int Place { get; }
 
+    // Sends what a newer version of the program would.
+    private bool IsNewerBuild => Place == _world.Options.NewerBuildPlace;
+
     /// <summary>Its disk for log and chunks.</summary>
     public SimulatedDisk Disk { get; }
 
@@ -250,15 +253,16 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     });
 
     /// <inheritdoc/>
-    bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _world.Network.Send(Name, peer, kind, message);
+    bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) =>
+        _world.Network.Send(Name, peer, kind, IsNewerBuild ? NewerBuild.Extend(message.Span) : message);
 
     /// <inheritdoc/>
     void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) =>
-        _world.Network.SendDatagram(Name, peer, _seal!.Seal(message.Span));
+        _world.Network.SendDatagram(Name, peer, Sealed(message));
 
     /// <inheritdoc/>
     void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) =>
-        _world.Network.SendDatagramToAll(Name, message, multicast);
+        _world.Network.SendDatagramToAll(Name, Sealed(message), multicast);
 
     /// <inheritdoc/>
     void IWorld.Run(StorageWork work) => _lanes!.Run(work);
@@ -266,7 +270,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <inheritdoc/>
     bool IWorld.SendChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkBuffer body)
     {
-        bool queued = _world.Network.Send(Name, peer, TrafficKind.Bulk, header, body.Memory.ToArray());
+        bool queued = _world.Network.Send(Name, peer, TrafficKind.Bulk, AsSent(header), body.Memory.ToArray());
         body.Release();
         return queued;
     }
@@ -283,7 +287,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         {
             if (node.ReadChunk(chunk, now) is { } stored)
             {
-                _world.Network.Send(Name, peer, TrafficKind.Bulk, header, stored);
+                _world.Network.Send(Name, peer, TrafficKind.Bulk, AsSent(header), stored);
             }
         });
         return true;
@@ -309,6 +313,11 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         (_node as IDisposable)?.Dispose();
         Catalog.Dispose();
     }
+
+    private byte[] Sealed(ReadOnlyMemory<byte> message) =>
+        _seal!.Seal(IsNewerBuild ? NewerBuild.ExtendDatagram(message.Span) : message.Span);
+
+    private ReadOnlyMemory<byte> AsSent(ReadOnlyMemory<byte> header) => IsNewerBuild ? NewerBuild.ExtendHeader(header.Span) : header;
 
     private void Completed(int life, StorageWork work, StorageException? failure)
     {

@@ -6,6 +6,9 @@ internal sealed record WorldOptions
     /// <summary>Servers: 1, 3, 4 or 5, all of them voters.</summary>
     public int Servers { get; init; } = 3;
 
+    /// <summary>The server that runs a newer version of the program, or -1 (<see cref="NewerBuild"/>).</summary>
+    public int NewerBuildPlace { get; init; } = -1;
+
     /// <summary>Size of each server's disk.</summary>
     public long DiskBytes { get; init; } = 4L << 30;
 

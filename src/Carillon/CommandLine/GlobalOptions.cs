@@ -15,7 +15,7 @@ internal sealed class GlobalOptions
 
     public Option<string?> Server { get; } = new("--server")
     {
-        Description = $"Servers to ask, comma-separated; the next is tried when one fails [CARILLON_SERVER; {DefaultServer}]",
+        Description = $"Servers to ask, comma-separated; the next is tried when one fails; others are learned [CARILLON_SERVER; {DefaultServer}]",
         HelpName = "URL[,URL…]",
         Recursive = true,
     };

@@ -97,7 +97,8 @@ public sealed class ServerLearningTests : IDisposable
         Assert.Equal(same, ServerLearning.IsSame(new Uri(one), new Uri(other)));
 
     // Itself under a name that the client does not know it by, the other, and one that takes no submissions.
-    private static Func<HttpContext, Task> Telling(Uri other, TaskCompletionSource asked, Func<HttpContext, Task> otherwise) => async context =>
+    private static Func<HttpContext, Task> Telling(
+        Uri other, TaskCompletionSource asked, Func<HttpContext, Task> otherwise) => async context =>
     {
         if (context.Request.Path != "/v1/cluster")
         {

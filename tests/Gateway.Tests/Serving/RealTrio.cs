@@ -29,19 +29,22 @@ internal sealed class RealTrio : IAsyncDisposable
     /// <summary>What went wrong in any gateway.</summary>
     public FailureLog Log { get; } = new();
 
-    public static async Task<RealTrio> StartAsync()
+    /// <summary>Starts three servers, at these addresses.</summary>
+    public static async Task<RealTrio> StartAsync(params string[] hosts)
     {
+        hosts = hosts.Length == 0 ? ["127.0.0.1", "127.0.0.1", "127.0.0.1"] : hosts;
         var trio = new RealTrio();
         using ClusterAuthority authority = ClusterAuthority.Create("trio", DateTimeOffset.UtcNow);
         ClusterKeys keys = ClusterKeys.Create();
         int[] ports = FreePorts(3);
-        ImmutableArray<ServerRecord> records = [.. Enumerable.Range(0, 3).Select(i => Record(i, ports[i]))];
+        ImmutableArray<ServerRecord> records = [.. Enumerable.Range(0, 3).Select(i => Record(i, hosts[i], ports[i]))];
         foreach (ServerRecord record in records)
         {
             var options = new ServerHostOptions(
                 new ClusterConfiguration("trio", 1, records), record.Name, Path.Combine(trio._folder, record.Name.Name),
                 Keyring.Create(
-                    authority, record.Name, keys, DateTimeOffset.UtcNow), IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
+                    authority, record.Name, keys, DateTimeOffset.UtcNow), IPAddress.Parse(record.Host),
+                new NodeOptions(), new EventLoopOptions());
             ServerHost host = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
             trio._hosts.Add(host);
             HttpGateway gateway = await HttpGateway.StartAsync(new GatewayOptions { Port = 0 }, host.Server, trio.Log);
@@ -78,9 +81,9 @@ internal sealed class RealTrio : IAsyncDisposable
         Assert.Empty(Log.Failures);
     }
 
-    private static ServerRecord Record(int index, int port) => new()
+    private static ServerRecord Record(int index, string host, int port) => new()
     {
-        Name = NodeId.Parse($"s{index + 1}"), Disk = new DiskId((UInt128)(index + 1)), Host = "127.0.0.1", HttpPort = 0, TunnelPort = port,
+        Name = NodeId.Parse($"s{index + 1}"), Disk = new DiskId((UInt128)(index + 1)), Host = host, HttpPort = 0, TunnelPort = port,
         DatagramPort = port,
     };
 
