@@ -12,7 +12,7 @@ internal sealed class ChunkHost(ServerNode node, IWorld world) : IChunkHost
 
     public bool IsConnected(NodeId server) => node.Members.IsConnected(server);
 
-    public bool CanStore => node.Chunks.Health is Storage.Chunks.ChunkStoreHealth.Good;
+    public bool CanStore => node.Chunks.TakesChunks;
 
     public void Send(NodeId to, ReadOnlyMemory<byte> message, bool isBulky) =>
         node.Post(to, isBulky ? TrafficKind.Merge : TrafficKind.Agreement, Protocol.Chunks, message, 0);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Carillon.Node.Requests;
 using Carillon.Node.Works;
 using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -180,17 +181,28 @@ public sealed partial class ServerNode
         foreach (Tag tag in Chunks.OpenIntents.ToArray())
         {
             bool isOld = _now.Wall.Milliseconds - tag.Uid.Stamp.Milliseconds > (long)_options.Replication.IntentLease.TotalMilliseconds;
-            if (isOld && _resolvingIntents.Count < 64 && _resolvingIntents.Add(tag))
+            if (isOld && !Exchange.IsUploading(tag) && _resolvingIntents.Count < 64 && _resolvingIntents.Add(tag))
             {
                 Exchange.Show(tag, _now, report =>
                 {
                     _resolvingIntents.Remove(tag);
-                    if (report.State != SubmissionState.Pending && Exchange.StateOf(report.Id) is not TagState.Open)
-                    {
-                        Chunks.EndIntents(tag);
-                    }
+                    IntentResolved(tag, report);
                 });
             }
+        }
+    }
+
+    // Rule R1: an intent ends when its submission is applied here, not already when it is known to be accepted.
+    private void IntentResolved(Tag tag, SubmissionReport report)
+    {
+        bool isApplied = report.State == SubmissionState.Accepted && Reader.Outcome(report.Id) == TagOutcome.Accepted;
+        if (isApplied || report.State is SubmissionState.Rejected or SubmissionState.Forgotten)
+        {
+            Chunks.EndIntents(tag);
+        }
+        else if (report.State == SubmissionState.Accepted && report.Id != tag)
+        {
+            Chunks.MoveIntents(tag, report.Id);
         }
     }
 

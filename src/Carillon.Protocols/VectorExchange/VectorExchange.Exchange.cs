@@ -71,6 +71,11 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Rejected);
         }
 
+        if (LostItsChunks(submission))
+        {
+            return Refusal(tag, PushVerdict.Rejected);
+        }
+
         if (from != _bit && (clock - now.Wall > _options.MaxSkew || !_host.IsClockGood(_configuration.Voters[from])))
         {
             return Refusal(tag, PushVerdict.ClockSkew);
@@ -83,6 +88,16 @@ public sealed partial class VectorExchange
 
         return MeetsRulesOfKey(submission, now) ?? MeetsRulesOfNames(submission) ?? Store(submission, now);
     }
+
+    /// <summary>
+    /// True if the put-intents of its chunks may have ended: the tag that it replaces was decided *no*, or is being decided by a round,
+    /// while its accepting server was away. Any quorum that decides shares a server with any that takes the push.
+    /// </summary>
+    private bool LostItsChunks(Submission submission) =>
+        !submission.Replaces.IsNone
+        && submission.Operations.Any(o => o.Manifest is { Form: not ContentForm.Inline })
+        && (_book.Find(submission.Replaces) is { Promised: > 0 }
+            || _host.Outcome(submission.Replaces) is { State: TagState.Rejected, Successor.IsNone: true });
 
     private PushAnswer? MeetsRulesOfKey(Submission submission, Moment now)
     {

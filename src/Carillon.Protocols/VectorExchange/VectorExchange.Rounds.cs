@@ -323,6 +323,7 @@ public sealed partial class VectorExchange
     private ulong Bury(Tag tag, Tag successor, VoterSet toTell, Moment now)
     {
         toTell = toTell.Without(_bit);
+        _uploads.Remove(tag);
         Attempt? attempt = null;
         if (_book.Find(tag) is { } ballot)
         {

@@ -23,6 +23,13 @@ public sealed partial class VectorExchange
         Figures.Submissions++;
         var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer);
         _attempts.Add(attempt.Id, attempt);
+        if (!upload.IsNone && !_uploads.Contains(upload))
+        {
+            // Holders of its chunks may have been told that it was given up, and have collected them.
+            Reject(attempt, RejectionReason.Resolved, "this server does not know the upload any more; store the content again");
+            return;
+        }
+
         Begin(attempt, now);
     }
 
@@ -54,6 +61,9 @@ public sealed partial class VectorExchange
 
     /// <summary>The client gave up: the tag is never pushed, and holders of its chunks are told so when they ask.</summary>
     public void AbandonUpload(Tag upload) => _uploads.Remove(upload);
+
+    /// <summary>True for the tag of an upload here that has neither been submitted nor given up.</summary>
+    public bool IsUploading(Tag tag) => _uploads.Contains(tag);
 
     private void Begin(Attempt attempt, Moment now)
     {
@@ -289,6 +299,13 @@ public sealed partial class VectorExchange
         _uploads.Remove(submission.Tag);
         Ballot ballot = _book.Find(submission.Tag)!;
         ballot.Attempt = attempt;
+        _uploads.Remove(submission.Tag);
+        if (_uploads.Contains(submission.Replaces))
+        {
+            // Servers that don't get the push hold chunks under the upload's tag too: they must know its successor.
+            Bury(submission.Replaces, submission.Tag, AllOthers, now);
+        }
+
         attempt.Ballot = ballot;
         attempt.PushMessage = MessageCodec.Encode(new Push(now.Wall, _configuration.Version, submission.Encoded));
         for (int bit = 0; bit < _configuration.Voters.Length; bit++)
@@ -648,6 +665,7 @@ public sealed partial class VectorExchange
 
         _attempts.Remove(attempt.Id);
         _uploads.Remove(attempt.Upload);
+        _uploads.Remove(attempt.Replaces);
         attempt.Answer(outcome);
     }
 }

@@ -61,6 +61,9 @@ public sealed class ChunkBatch
 
     internal long FreeBytes { get; private set; }
 
+    /// <summary>True if the device was read-only: the batch writes even if it has nothing to write.</summary>
+    internal bool Probes { get; init; }
+
     /// <summary>True if the batch covers the ticket.</summary>
     public bool Covers(ChunkTicket ticket) => ticket.Sequence <= Last.Sequence;
 
@@ -78,7 +81,7 @@ public sealed class ChunkBatch
             TryWriteFooter(segment);
         }
 
-        if (Records.Count > 0)
+        if (Records.Count > 0 || Probes)
         {
             WithFile(Segment, WriteRecords);
         }
@@ -135,14 +138,14 @@ public sealed class ChunkBatch
 
     private void WriteRecords(IStorageFile file)
     {
-        if (Segment.NeedsCut)
+        if (Segment.NeedsCut || Probes)
         {
             file.SetLength(Segment.IsCreated ? Start : 0);
         }
 
         uint seed = RecordHeader.SeedOf(_disk);
         using var staging = new Staging(file);
-        if (!Segment.IsCreated)
+        if (!Segment.IsCreated && Records.Count > 0)
         {
             SegmentFormat.WriteHeader(staging.Take(0, SegmentFormat.BlockSize), Segment.Number, _disk);
         }

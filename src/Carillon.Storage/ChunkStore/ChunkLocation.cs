@@ -63,7 +63,7 @@ public enum ChunkStoreHealth
     /// <summary>The device is full up to the reserve: chunks are refused, everything else goes on.</summary>
     Full,
 
-    /// <summary>The device takes no writes; reads go on.</summary>
+    /// <summary>The device takes no writes; reads go on, and writes again once it takes them.</summary>
     ReadOnly,
 
     /// <summary>A write or flush failed. Nothing is written again; reads, each verified, go on until the server is stopped.</summary>

@@ -16,6 +16,7 @@ public sealed partial class ChunkStore
     private int _awaited;
     private long _freeBytes;
     private uint _nextSegment = 1;
+    private bool _mayProbe;
 
     /// <summary>Bytes that wait for a batch or are in one.</summary>
     public long QueuedBytes => _queuedBytes;
@@ -29,14 +30,16 @@ public sealed partial class ChunkStore
     public bool TryBeginBatch(out ChunkBatch batch, bool all = false)
     {
         batch = null!;
-        if (_running is not null || Health is ChunkStoreHealth.Failed or ChunkStoreHealth.ReadOnly)
+        bool probes = Health is ChunkStoreHealth.ReadOnly && _mayProbe;
+        if (_running is not null || Health is ChunkStoreHealth.Failed || (Health is ChunkStoreHealth.ReadOnly && !probes))
         {
             return false;
         }
 
+        _mayProbe = false;
         bool isDue = _awaited > 0 || _queue.Count >= _options.MaxLazyRecords || (all && _queue.Count > 0);
         bool canDelete = _emptied.Exists(_files.TryRetire);
-        if (!isDue && !canDelete)
+        if (!isDue && !canDelete && !probes)
         {
             return false;
         }
@@ -48,7 +51,7 @@ public sealed partial class ChunkStore
             _active = BeginSegment();
         }
 
-        batch = new ChunkBatch(_device, _folder, _files, _disk, _active);
+        batch = new ChunkBatch(_device, _folder, _files, _disk, _active) { Probes = probes };
         batch.Closing.AddRange(_closing);
         batch.Deleting.AddRange(_emptied.Where(_files.TryRetire));
         _emptied.RemoveAll(batch.Deleting.Contains);
@@ -91,6 +94,7 @@ public sealed partial class ChunkStore
         // Nothing of it was acknowledged. What was in memory all along (intents, ends, drops) is written again with the next batch.
         Health = failure.Fault == StorageFault.Full ? ChunkStoreHealth.Full : ChunkStoreHealth.ReadOnly;
         batch.Segment.NeedsCut = true;
+        _freeBytes = 0;
         _emptied.AddRange(batch.Deleting);
         for (int i = batch.Records.Count - 1; i >= 0; i--)
         {
@@ -116,10 +120,10 @@ public sealed partial class ChunkStore
         {
             segment.End = batch.End;
             segment.IsCreated = true;
-            segment.NeedsCut = false;
             _completed = batch.Last.Sequence;
         }
 
+        segment.NeedsCut &= batch.Records.Count == 0 && !batch.Probes;
         foreach (ChunkSegment closed in batch.Closed)
         {
             closed.Footer = null;
@@ -128,7 +132,8 @@ public sealed partial class ChunkStore
         }
 
         _freeBytes = batch.FreeBytes;
-        if (Health is ChunkStoreHealth.Full && batch.Records.Count > 0 && _freeBytes > _options.ReserveBytes)
+        bool hasRoomAgain = Health is ChunkStoreHealth.Full && batch.Records.Count > 0 && _freeBytes > _options.ReserveBytes;
+        if (hasRoomAgain || batch.Probes)
         {
             Health = ChunkStoreHealth.Good;
             Trouble = "";
@@ -277,9 +282,15 @@ public sealed partial class ChunkStore
         return segment;
     }
 
-    private bool HasQueueRoom(int length, Tag intent) =>
-        Health is not (ChunkStoreHealth.Failed or ChunkStoreHealth.ReadOnly)
-        && _queue.Count < _options.MaxQueuedRecords
+    private bool HasQueueRoom(int length, Tag intent)
+    {
+        // Nothing was lost when the device became read-only. Whether it still is, is tried whenever somebody asks for a write.
+        _mayProbe = Health is ChunkStoreHealth.ReadOnly;
+        return Health is not (ChunkStoreHealth.Failed or ChunkStoreHealth.ReadOnly) && HasRoomInQueue(length, intent);
+    }
+
+    private bool HasRoomInQueue(int length, Tag intent) =>
+        _queue.Count < _options.MaxQueuedRecords
         && (_queuedBytes == 0 || _queuedBytes + length <= _options.MaxQueuedBytes)
         && (intent.IsNone || _intents.Count < _options.MaxIntents);
 

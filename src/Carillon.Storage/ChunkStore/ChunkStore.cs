@@ -54,6 +54,9 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
     /// <summary>How the store is.</summary>
     public ChunkStoreHealth Health { get; private set; }
 
+    /// <summary>True if a chunk would be taken now. Asks the device again where it was full: space may have been made.</summary>
+    public bool TakesChunks => HasQueueRoom(0, default) && HasDeviceRoom(0);
+
     /// <summary>Why it is not <see cref="ChunkStoreHealth.Good"/>, in the device's words; empty otherwise.</summary>
     public string Trouble { get; private set; } = "";
 

@@ -248,7 +248,10 @@ public sealed class ChunkStoreTests
         Assert.False(test.Store.Contains(ChunkId.Of(bytes)));
         test.AssertServes(first, 1);
 
+        Assert.False(test.Store.TakesChunks);
         test.Device.Faults.Full = false;
+        Assert.True(test.Store.TakesChunks);
+        Assert.Equal(ChunkStoreHealth.Good, test.Store.Health);
         test.RunBatches();
         ChunkId second = test.Put(2, tag: StoreUnderTest.TagOf(2));
         Assert.Equal(ChunkStoreHealth.Good, test.Store.Health);
@@ -288,6 +291,20 @@ public sealed class ChunkStoreTests
         Assert.Equal(ChunkStoreHealth.ReadOnly, test.Store.Health);
         test.AssertServes(first, 1);
         Assert.False(test.Store.TryAppend(IdOf(2), StoreUnderTest.BytesOf(2, 1000), default, out _));
+
+        Assert.True(test.Store.TryBeginBatch(out ChunkBatch failing));
+        test.Store.Complete(failing, Assert.Throws<StorageException>(failing.Write));
+        Assert.Equal(ChunkStoreHealth.ReadOnly, test.Store.Health);
+        Assert.False(test.Store.TryBeginBatch(out _));
+
+        test.Device.Faults.ReadOnly = false;
+        Assert.False(test.Store.TakesChunks);
+        test.RunBatches();
+        Assert.Equal(ChunkStoreHealth.Good, test.Store.Health);
+        ChunkId second = test.Put(2);
+        test.CutPower(CrashStyle.LoseAll);
+        test.AssertServes(first, 1);
+        test.AssertServes(second, 2);
     }
 
     [Fact]
