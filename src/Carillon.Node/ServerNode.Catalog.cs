@@ -20,7 +20,8 @@ public sealed partial class ServerNode
     private bool _snapshotDue;
 
     /// <summary>Outcomes of tags from this stamp on are all kept in the catalog.</summary>
-    internal Timestamp OutcomesSince => Reader.OutcomesSince;
+    /// <summary>Outcomes of all decided submissions with this stamp or a later one are remembered here.</summary>
+    public Timestamp OutcomesSince => Reader.OutcomesSince;
 
     /// <summary>Tags decided *no* that the catalog has not taken up yet, with their successors.</summary>
     internal Dictionary<Tag, Tag> Deciding { get; } = [];

@@ -70,7 +70,7 @@ internal sealed record SeedOptions
             },
             Node = DrawNode(random),
             Faults = faults,
-            Workload = faults.IsCalm ? workload with { LostRequests = 0 } : workload,
+            Workload = faults.IsCalm ? workload with { LostRequests = 0, UploadRestMost = default } : workload,
             Buggifies = !faults.IsCalm && random.Chance(0.6),
             Duration = duration,
         };

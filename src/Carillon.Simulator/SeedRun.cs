@@ -155,28 +155,29 @@ internal sealed class SeedRun : IDisposable
         _world.Network.Conditions = _world.Network.Conditions.Healed();
         _workload.Connection.Healed = true;
         RestartUntrusted();
-        int down = _options.Faults.HealsQuorumFirst ? _options.World.Servers - _options.QuorumSize : 0;
-
-        // Who stays down: those that are, and then others, so that the quorum that gets on is not always the same.
-        SimulatedServer[] byNeed = [.. _world.Servers.OrderBy(server => server.State != ServerState.Down).ThenBy(
-            server => (server.Place * 7) + (int)(_options.Seed % 5))];
-        foreach (SimulatedServer server in byNeed.Take(down).Where(
-            server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)))
+        SimulatedServer[] stayDown = StayDown();
+        foreach (SimulatedServer server in stayDown.Where(server => server.State != ServerState.Down))
         {
-            if (CanSpare())
-            {
-                server.Stop(powerCut: null);
-            }
+            server.Stop(powerCut: null);
         }
 
-        int spared = 0;
-        foreach (SimulatedServer server in byNeed)
+        foreach (SimulatedServer server in _world.Servers.Except(stayDown))
         {
-            if (server is { State: ServerState.Down, Refused: false } && (spared++ >= down || _injector.MayBeDamaged(server)))
+            if (server is { State: ServerState.Down, Refused: false })
             {
                 server.Start();
             }
         }
+    }
+
+    // At first only a quorum of sound servers gets on: the down ones stay down, then others, so that it is not always the same quorum.
+    private SimulatedServer[] StayDown()
+    {
+        SimulatedServer[] sound = [.. _world.Servers.Where(server => !_injector.MayBeDamaged(server))
+            .OrderBy(server => server.State != ServerState.Down)
+            .ThenBy(server => (server.Place * 7) + (int)(_options.Seed % 5))];
+        int spare = _options.Faults.HealsQuorumFirst ? sound.Length - _options.QuorumSize : 0;
+        return spare > 0 ? sound[..spare] : [];
     }
 
     // A store that met an error is not trusted again in that life: the operator reads why, mends the disk, and starts the machine anew.
@@ -184,17 +185,13 @@ internal sealed class SeedRun : IDisposable
     {
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State != ServerState.Down && !server.Node!.Votes)
+            if (server.State != ServerState.Down && (!server.Node!.Votes || server.Node.HasFailedChunkStore))
             {
                 server.Stop(CrashStyle.LoseAll);
                 server.Start();
             }
         }
     }
-
-    // True while more than a quorum of undamaged servers would be up.
-    private bool CanSpare() =>
-        _world.Servers.Count(server => server.State != ServerState.Down && !_injector.MayBeDamaged(server)) > _options.QuorumSize;
 
     private void StartAll()
     {
@@ -238,8 +235,7 @@ internal sealed class SeedRun : IDisposable
             server.Input((node, now) => node.Show(tag, now, report =>
             {
                 answered = true;
-                _workload.Evidence.Shown.Add(new ShownState(
-                    server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
+                _workload.Evidence.Show(server, tag, report);
             }));
             Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {tag}");
         }
@@ -285,7 +281,7 @@ internal sealed class SeedRun : IDisposable
                 report = shown;
                 if (shown is not null)
                 {
-                    _workload.Evidence.Shown.Add(new ShownState(server.Name, shown.Id, write.Key, shown.State));
+                    _workload.Evidence.Show(server, write.Key, shown);
                 }
             }));
             Await(() => answered, AnswerBound, "A6", () => $"{server.Name} does not say what became of {write}");

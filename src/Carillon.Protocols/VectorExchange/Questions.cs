@@ -64,11 +64,28 @@ internal sealed class TagInquiry(ulong id, Tag tag, Instant deadline, Action<Sub
 {
     public ulong Id { get; } = id;
 
-    public Tag Tag { get; set; } = tag;
+    private readonly HashSet<Tag> _followed = [tag];
+
+    public Tag Tag { get; private set; } = tag;
 
     public Instant TickAt { get; set; } = Instant.Never;
 
     public Instant Deadline { get; } = deadline;
 
     public Action<SubmissionReport> Answer { get; } = answer;
+
+    /// <summary>
+    /// Goes on with the successor of a rejected tag. False where there is none, or the chain has closed: two rivals of one key that each
+    /// gave way to the other are both rejected.
+    /// </summary>
+    public bool GoesOnWith(Tag successor)
+    {
+        if (successor.IsNone || !_followed.Add(successor))
+        {
+            return false;
+        }
+
+        Tag = successor;
+        return true;
+    }
 }

@@ -11,10 +11,14 @@ internal sealed class StampClock(TimeSpan block)
     /// <summary>Greatest stamp that may be used; what the flushed record says.</summary>
     public Timestamp Reserved { get; private set; }
 
+    /// <summary>The end of the newest block that was asked for, durable or not: a snapshot must not fall behind the record that it replaces.</summary>
+    public Timestamp Asked { get; private set; }
+
     /// <summary>Replays a reservation found in the log.</summary>
     public void Restore(Timestamp upTo)
     {
         Reserved = Timestamp.Max(Reserved, upTo);
+        Asked = Reserved;
         if (!SeededBug.Is("stamps-reused-after-restart"))
         {
             _last = Reserved;
@@ -37,9 +41,9 @@ internal sealed class StampClock(TimeSpan block)
         return true;
     }
 
-    /// <summary>The end of the block to reserve so that a stamp can be taken.</summary>
-    public Timestamp BlockFor(WallTime wall, Timestamp known) =>
-        new(Least(wall, known).Value + ((ulong)block.TotalMilliseconds << 16));
+    /// <summary>Names the end of the block to reserve so that a stamp can be taken; <see cref="Extend"/> follows once it is durable.</summary>
+    public Timestamp Ask(WallTime wall, Timestamp known) =>
+        Asked = Timestamp.Max(Asked, new(Least(wall, known).Value + ((ulong)block.TotalMilliseconds << 16)));
 
     /// <summary>True if less than half a block is left: time to reserve the next while this one lasts.</summary>
     public bool RunsLow(WallTime wall) =>

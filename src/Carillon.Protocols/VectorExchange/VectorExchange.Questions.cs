@@ -29,12 +29,7 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>What became of a tag; takes a round where its accepting server is away. Pending if that can't be told in time.</summary>
-    public void Show(Tag tag, Moment now, Action<SubmissionReport> answer)
-    {
-        var inquiry = new TagInquiry(++_lastId, tag, now.Now + _options.ReadTimeout, answer);
-        _tagInquiries.Add(inquiry.Id, inquiry);
-        AskForTag(inquiry, now);
-    }
+    public void Show(Tag tag, Moment now, Action<SubmissionReport> answer) => InquireTag(tag, now.Now + _options.ReadTimeout, now, answer);
 
     /// <summary>
     /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the
@@ -222,6 +217,13 @@ public sealed partial class VectorExchange
         }
 
         AskForRead(read, now);
+    }
+
+    private void InquireTag(Tag tag, Instant deadline, Moment now, Action<SubmissionReport> answer)
+    {
+        var inquiry = new TagInquiry(++_lastId, tag, deadline, answer);
+        _tagInquiries.Add(inquiry.Id, inquiry);
+        AskForTag(inquiry, now);
     }
 
     private void InquireKey(string key, bool fence, Instant deadline, Moment now, Action<KeyAnswer, Moment> answer)
@@ -422,9 +424,8 @@ public sealed partial class VectorExchange
         {
             foreach (TagInquiry inquiry in _tagInquiries.Values.Where(i => i.Tag == tag).ToArray())
             {
-                if (state == TagState.Rejected && !successor.IsNone)
+                if (state == TagState.Rejected && inquiry.GoesOnWith(successor))
                 {
-                    inquiry.Tag = successor;
                     AskForTag(inquiry, now);
                 }
                 else

@@ -72,7 +72,7 @@ public sealed partial class VectorExchange
     /// <summary>Writes everything that is still open as records, so that the log before them can be cut.</summary>
     public void WriteSnapshot(Action<ReadOnlyMemory<byte>> append, Moment now)
     {
-        append(Records.StampsReserved(_stamps.Reserved));
+        append(Records.StampsReserved(_stamps.Asked));
         foreach ((string key, long until) in _fences.OrderBy(f => f.Key, StringComparer.Ordinal).ToArray())
         {
             if (until <= now.Wall.Milliseconds)

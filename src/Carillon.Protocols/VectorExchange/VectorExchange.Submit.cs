@@ -258,7 +258,7 @@ public sealed partial class VectorExchange
     private void Reserve(Timestamp known, Moment now)
     {
         _reserving = true;
-        Timestamp upTo = _stamps.BlockFor(now.Wall, known);
+        Timestamp upTo = _stamps.Ask(now.Wall, known);
         WhenDurable(Persist(Records.StampsReserved(upTo)), later =>
         {
             _reserving = false;
@@ -299,13 +299,6 @@ public sealed partial class VectorExchange
         _uploads.Remove(submission.Tag);
         Ballot ballot = _book.Find(submission.Tag)!;
         ballot.Attempt = attempt;
-        _uploads.Remove(submission.Tag);
-        if (_uploads.Contains(submission.Replaces))
-        {
-            // Servers that don't get the push hold chunks under the upload's tag too: they must know its successor.
-            Bury(submission.Replaces, submission.Tag, AllOthers, now);
-        }
-
         attempt.Ballot = ballot;
         attempt.PushMessage = MessageCodec.Encode(new Push(now.Wall, _configuration.Version, submission.Encoded));
         for (int bit = 0; bit < _configuration.Voters.Length; bit++)
@@ -405,8 +398,9 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, has the lower UID, or its accepting server
-    /// is down; to a greater one the push is repeated, since that one's server gives way (two whose pushes cross must not both abort).
+    /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, comes from a server with a lower name, or its
+    /// accepting server is down; past any other the push is repeated, since that one's server gives way. Names, and not stamps, decide: a
+    /// rival that is stamped afresh meanwhile keeps its place, so that two whose pushes cross do not both abort.
     /// </summary>
     private bool MeetsRival(Attempt attempt, PushAnswer answer, Moment now)
     {
@@ -435,15 +429,51 @@ public sealed partial class VectorExchange
             return true;
         }
 
-        bool givesWay = answer.OtherState == TagState.Accepted || answer.Other < attempt.Ballot!.Tag || !IsAcceptorConnected(answer.Other);
+        bool givesWay = answer.OtherState == TagState.Accepted || answer.Other.Uid.Server < _self || !IsAcceptorConnected(answer.Other);
         if (givesWay)
         {
-            GiveUpTag(attempt, now, (a, at) => Follow(a, answer.Other, at));
+            GiveWay(attempt, answer.Other, now);
             return true;
         }
 
         RepeatLater(attempt, now);
         return false;
+    }
+
+    /// <summary>
+    /// The rival becomes the tag's successor, so that who asks about either is told the same. If nothing comes of the rival (it gave way
+    /// too), the attempt ends with it: whoever saw the tag rejected must not see its content accepted under a later one.
+    /// </summary>
+    private void GiveWay(Attempt attempt, Tag rival, Moment now)
+    {
+        Ballot ballot = Detach(attempt);
+        attempt.Replaces = default;
+        attempt.Upload = default;
+        ulong position = Bury(ballot.Tag, rival, attempt.Asked.Without(_bit), now);
+        WhenDurable(position, later =>
+        {
+            attempt.Phase = AttemptPhase.Following;
+            attempt.Followed = rival;
+            attempt.Deadline = later.Now + _options.ExchangeTimeout;
+            Schedule(attempt.Id, attempt.Deadline);
+            InquireTag(rival, attempt.Deadline, later, report => GaveWayTo(attempt, report));
+        });
+    }
+
+    private void GaveWayTo(Attempt attempt, SubmissionReport report)
+    {
+        switch (report.State)
+        {
+            case SubmissionState.Accepted:
+                Finish(attempt, new SubmitOutcome.Accepted(report.Id, Replayed: true));
+                break;
+            case SubmissionState.Rejected:
+                Reject(attempt, RejectionReason.Resolved, "another request with this key was ahead and was given up; try again");
+                break;
+            default:
+                Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
+                break;
+        }
     }
 
     private void RepeatLater(Attempt attempt, Moment now)
@@ -660,7 +690,7 @@ public sealed partial class VectorExchange
         if (_book.Find(attempt.Replaces) is { IsOpen: true, IsBeingReplaced: true } old)
         {
             // The attempt ended by another tag of its key before the fresh tag was written: nothing will replace the old one any more.
-            Bury(old.Tag, default, AllOthers, default);
+            Bury(old.Tag, outcome is SubmitOutcome.Accepted accepted ? accepted.Tag : default, AllOthers, default);
         }
 
         _attempts.Remove(attempt.Id);

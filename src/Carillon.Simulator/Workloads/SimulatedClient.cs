@@ -148,8 +148,7 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
             TimeoutOfReads,
             (node, now, answer) => node.Show(tag, now, report =>
             {
-                workload.Evidence.Shown.Add(new ShownState(
-                    server.Name, report.State == SubmissionState.Rejected ? tag : report.Id, null, report.State));
+                workload.Evidence.Show(server, tag, report);
                 answer(report);
             }),
             (_, _) => Rest());
@@ -162,8 +161,7 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
         {
             if (report is not null)
             {
-                workload.Evidence.Shown.Add(new ShownState(
-                    server.Name, report.Id, key, report.State));
+                workload.Evidence.Show(server, key, report);
             }
 
             answer(report);

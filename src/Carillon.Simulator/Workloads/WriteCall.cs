@@ -165,7 +165,7 @@ internal sealed class WriteCall(
             {
                 if (report is not null)
                 {
-                    evidence.Shown.Add(new ShownState(server.Name, report.Id, record.Key, report.State));
+                    evidence.Show(server, record.Key, report);
                 }
 
                 answer(report);

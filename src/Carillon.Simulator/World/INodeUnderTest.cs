@@ -70,11 +70,17 @@ internal interface INodeUnderTest
     /// <summary>Gets a chunk, from here or from another server; null if none has it that can be reached.</summary>
     void FetchChunk(ChunkId chunk, Moment now, Action<byte[]?> done);
 
+    /// <summary>True if the chunk store met a failing flush: it stores nothing until it is opened again.</summary>
+    bool HasFailedChunkStore { get; }
+
     /// <summary>True if the chunk is on its disk.</summary>
     bool HasChunk(ChunkId chunk);
 
     /// <summary>True if its catalog has this bucket.</summary>
     bool HasBucket(string bucket);
+
+    /// <summary>Outcomes of all decided submissions with this stamp or a later one are remembered; older keys may be forgotten.</summary>
+    Timestamp RemembersSince { get; }
 
     /// <summary>True if it takes part in agreement.</summary>
     bool Votes { get; }

@@ -22,6 +22,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public Instant NextDeadline => node.NextDeadline;
 
+    public Timestamp RemembersSince => node.OutcomesSince;
+
     public bool Votes => node.MayVote;
 
     public int OpenSubmissions => node.Exchange.OpenTags;
@@ -118,6 +120,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
         done(found.Location is not null ? ReadChunk(chunk, now) : found.Fetched?.Memory.ToArray());
         found.Fetched?.Release();
     });
+
+    public bool HasFailedChunkStore => node.Chunks.Health is ChunkStoreHealth.Failed;
 
     public bool HasChunk(ChunkId chunk) => node.Chunks.Contains(chunk);
 

@@ -31,7 +31,7 @@ public sealed class StampClockTests
                 if (!clock.TryTake(new WallTime(wall), known, out Timestamp stamp))
                 {
                     // A crash may come before the reservation is durable, or after it and before its use.
-                    Timestamp upTo = clock.BlockFor(new WallTime(wall), known);
+                    Timestamp upTo = clock.Ask(new WallTime(wall), known);
                     if (random.Chance(0.2))
                     {
                         continue;
@@ -53,7 +53,7 @@ public sealed class StampClockTests
     {
         var clock = new StampClock(Block);
         Assert.False(clock.TryTake(new WallTime(1_000), default, out _));
-        clock.Extend(clock.BlockFor(new WallTime(1_000), default));
+        clock.Extend(clock.Ask(new WallTime(1_000), default));
         Assert.True(clock.TryTake(new WallTime(3_000), default, out _));
         Assert.False(clock.TryTake(new WallTime(3_001), default, out _));
     }
@@ -62,7 +62,7 @@ public sealed class StampClockTests
     public void Next_block_is_due_when_half_of_one_is_left()
     {
         var clock = new StampClock(Block);
-        clock.Extend(clock.BlockFor(new WallTime(1_000), default));
+        clock.Extend(clock.Ask(new WallTime(1_000), default));
         Assert.False(clock.RunsLow(new WallTime(1_900)));
         Assert.True(clock.RunsLow(new WallTime(2_100)));
     }

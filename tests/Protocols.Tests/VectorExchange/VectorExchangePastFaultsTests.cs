@@ -1,5 +1,6 @@
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Protocols.Wire;
 using Xunit;
 
 namespace Carillon.Protocols.Tests.VectorExchange;
@@ -232,5 +233,123 @@ public sealed class VectorExchangePastFaultsTests
             NodeId.Parse("s5"), MessageCodec.Encode(new Ask(tag, 1, 64 | 4, new Carillon.Protocols.Submissions.ObjectName("", ""))));
         lab.Run(Second * 60);
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
+    }
+
+    [Fact]
+    public void Snapshot_during_a_reservation_of_stamps_does_not_fall_behind_its_record()
+    {
+        // Seed 594: the snapshot named the last durable block, and the record of the next one, written before it, was cut away.
+        var lab = new ExchangeLab(3, 1) { FlushTime = TimeSpan.FromMilliseconds(50) };
+        Timestamp asked = default;
+        lab.OnAppend = (server, record) => asked = server == NodeId.Parse("s1") && ReservedIn(record) is { } upTo ? upTo : asked;
+        lab["s1"].Put("a", "x", "k");
+        var snapshot = new List<Timestamp>();
+        lab["s1"].Core.WriteSnapshot(record => snapshot.AddRange(ReservedIn(record.Span) is { } upTo ? [upTo] : []), lab["s1"].Moment);
+        Assert.NotEqual(default, asked);
+        Assert.Equal([asked], snapshot);
+    }
+
+    [Fact]
+    public void Attempt_that_gave_way_takes_no_further_tag_when_nothing_comes_of_its_rival()
+    {
+        // Seed 208: two rivals of one key gave way to each other; the tags were told as rejected, and then their content was accepted under a
+        // third one.
+        var lab = new ExchangeLab(3, 1);
+        var pushed = new HashSet<Tag>();
+        lab.OnSend = (_, _, message) => pushed.UnionWith(TagOfPush(message) is { } tag ? [tag] : []);
+        SubmitOutcome? outcome = null;
+        lab["s2"].Put("a", "x", "k", told => outcome = told);
+        while (pushed.Count == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        Tag own = pushed.Single();
+        var rival = new Tag(new Uid(own.Uid.Stamp, NodeId.Parse("s1")), 7);
+        Digest same = Submission.FingerprintOf([new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"))]);
+        lab["s2"].Receive(
+            NodeId.Parse("s1"), MessageCodec.Encode(new PushAnswer(own, PushVerdict.KeyHeld, default, rival, TagState.Open, same)));
+        lab.Run(Second * 5);
+        Assert.Equal(RejectionReason.Resolved, Assert.IsType<SubmitOutcome.Rejected>(outcome).Reason);
+        Assert.Equal([own], pushed);
+        Assert.All(lab.Servers.Values, server => Assert.Empty(server.Catalog));
+        Assert.All(lab.Servers.Values, server => Assert.Equal(rival, server.Noes[own]));
+    }
+
+    [Fact]
+    public void Question_about_two_rivals_that_gave_way_to_each_other_ends()
+    {
+        var lab = new ExchangeLab(3, 1);
+        var first = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        var second = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s2")), 2);
+        lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(new Abort(first, second)));
+        lab["s3"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Abort(second, first)));
+        SubmissionReport? report = null;
+        lab["s3"].Core.Show(first, lab["s3"].Moment, told => report = told);
+        lab.Run(Second);
+        Assert.Equal(SubmissionState.Rejected, report?.State);
+    }
+
+    [Fact]
+    public void Upload_that_was_given_up_is_not_submitted()
+    {
+        // A restarted server knew nothing of the upload, and holders that had asked it had collected the chunks.
+        var lab = new ExchangeLab(3, 1);
+        Tag? upload = null;
+        lab["s1"].Core.BeginUpload(lab["s1"].Moment, (tag, _) => upload = tag);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        lab["s1"].Crash();
+        lab["s1"].Start();
+        lab.Reconnect();
+        SubmitOutcome? outcome = null;
+        var put = new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"));
+        lab["s1"].Core.Submit([put], "k", upload!.Value, lab["s1"].Moment, told => outcome = told);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        Assert.Equal(RejectionReason.Resolved, Assert.IsType<SubmitOutcome.Rejected>(outcome).Reason);
+        Assert.All(lab.Servers.Values, server => Assert.Empty(server.Catalog));
+    }
+
+    [Fact]
+    public void Fresh_tag_of_an_upload_that_a_round_decided_no_is_refused_where_that_is_known()
+    {
+        // The chunks' put-intents ended with the upload's tag, so a quorum that knows it must not take what names them.
+        var lab = new ExchangeLab(3, 1);
+        var upload = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        var fresh = new Tag(new Uid(Timestamp.At(new WallTime(lab.Moment().Wall.Milliseconds + 1)), NodeId.Parse("s1")), 2);
+        lab["s2"].Receive(NodeId.Parse("s3"), MessageCodec.Encode(new Decided(upload, TagState.Rejected, default)));
+        lab.Run(Second);
+        var chunk = new ChunkReference(new ChunkId(Digest.Of("x"u8)), 1, 1, default);
+        var manifest = new ObjectManifest { Size = 1, Sha256 = Digest.Of("x"u8), Form = ContentForm.Chunks, Chunks = [chunk] };
+        Submission submission = Submission.Create(
+            fresh, upload, lab.Configuration.Find(NodeId.Parse("s1"))!.Disk, "k",
+            [new Operation(OperationKind.Put, new ObjectName("files", "a"), manifest)]);
+        PushVerdict? verdict = null;
+        lab.OnSend = (from, _, message) => verdict = from == NodeId.Parse("s2") && VerdictIn(message) is { } told ? told : verdict;
+        lab["s2"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(new Push(lab.Moment().Wall, 1, submission.Encoded)));
+        lab.Run(Second);
+        Assert.Equal(PushVerdict.Rejected, verdict);
+    }
+
+    private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
+    {
+        var reader = new WireReader(record);
+        return reader.U8() == (byte)RecordType.StampsReserved ? new Timestamp(reader.U64()) : null;
+    }
+
+    private static Tag? TagOfPush(ReadOnlyMemory<byte> message)
+    {
+        var reader = new WireReader(message.Span);
+        return MessageCodec.TryReadHead(ref reader, out MessageType type) && type == MessageType.Push
+            && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record) && Submission.TryRead(record, out Submission submission)
+            ? submission.Tag : null;
+    }
+
+    private static PushVerdict? VerdictIn(ReadOnlyMemory<byte> message)
+    {
+        var reader = new WireReader(message.Span);
+        return MessageCodec.TryReadHead(ref reader, out MessageType type) && type == MessageType.PushAnswer
+            && PushAnswer.TryRead(ref reader, out PushAnswer answer) ? answer.Verdict : null;
     }
 }
