@@ -11,7 +11,7 @@ internal sealed class StampClock(TimeSpan block)
     /// <summary>Greatest stamp that may be used; what the flushed record says.</summary>
     public Timestamp Reserved { get; private set; }
 
-    /// <summary>The end of the newest block that was asked for, durable or not: a snapshot must not fall behind the record that it replaces.</summary>
+    /// <summary>The end of the newest block that was asked for, durable or not: a snapshot must not fall behind its record.</summary>
     public Timestamp Asked { get; private set; }
 
     /// <summary>Replays a reservation found in the log.</summary>
@@ -41,7 +41,7 @@ internal sealed class StampClock(TimeSpan block)
         return true;
     }
 
-    /// <summary>Names the end of the block to reserve so that a stamp can be taken; <see cref="Extend"/> follows once it is durable.</summary>
+    /// <summary>Names the end of the block to reserve for a stamp to be taken; <see cref="Extend"/> follows once it is durable.</summary>
     public Timestamp Ask(WallTime wall, Timestamp known) =>
         Asked = Timestamp.Max(Asked, new(Least(wall, known).Value + ((ulong)block.TotalMilliseconds << 16)));
 
