@@ -37,7 +37,14 @@ public sealed partial class VectorExchange
         if (ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
         {
-            TakeRound(ballot, now);
+            if (MayHaveForgotten(ballot.Tag, ballot, new ObjectName("", "")))
+            {
+                DropAsTooOld(ballot, now);
+            }
+            else
+            {
+                TakeRound(ballot, now);
+            }
         }
     }
 
@@ -75,14 +82,15 @@ public sealed partial class VectorExchange
         }
 
         Ballot? ballot = _book.Find(ask.Tag);
+        bool isOwnAtWork = ballot is { IsOpen: true, OwnBit: null } && IsOwn(ask.Tag);
+        if (!isOwnAtWork && MayHaveForgotten(ask.Tag, ballot, ask.First))
+        {
+            Send(from, new Decided(ask.Tag, TagState.TooOld, default));
+            return;
+        }
+
         if (ballot is null)
         {
-            if (IsTooOld(ask.Tag, ask.First))
-            {
-                Send(from, new Decided(ask.Tag, TagState.TooOld, default));
-                return;
-            }
-
             if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(64, urgent: true))
             {
                 return;
@@ -95,7 +103,7 @@ public sealed partial class VectorExchange
         {
             Send(from, new Decided(ask.Tag, ballot.State, ballot.Successor));
         }
-        else if (IsOwn(ask.Tag) && ballot.OwnBit is null)
+        else if (isOwnAtWork)
         {
             AbortBecauseAsked(ballot, now);
         }
@@ -246,9 +254,29 @@ public sealed partial class VectorExchange
         return true;
     }
 
-    /// <summary>True if this server can't exclude that it applied the tag and has forgotten it since.</summary>
-    private bool IsTooOld(Tag tag, ObjectName first) =>
-        tag.Uid.Stamp < _host.OutcomesSince && (first.Name.Length == 0 || _host.GreatestApplied(first).Uid >= tag.Uid);
+    /// <summary>
+    /// True if this server keeps neither bit nor promise of the tag, and can't exclude that it applied it and has forgotten it since ◆: to
+    /// promise, even to itself, would let a round decide *no* on what was accepted.
+    /// </summary>
+    private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
+    {
+        if (ballot is not (null or { IsOpen: true, OwnBit: null, Promised: 0 }) || tag.Uid.Stamp >= _host.OutcomesSince)
+        {
+            return false;
+        }
+
+        ObjectName name = ballot?.Submission?.Operations[0].Target ?? first;
+        return name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
+    }
+
+    /// <summary>Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for ever.</summary>
+    private void DropAsTooOld(Ballot ballot, Moment now)
+    {
+        _book.Remove(ballot);
+        Persist(Records.OfTag(RecordType.Forgotten, ballot.Tag));
+        SendToConnected(new Decided(ballot.Tag, TagState.TooOld, default));
+        Settle(ballot.Tag, TagState.TooOld, default, now);
+    }
 
     private void OnDecided(int from, Decided decided, Moment now)
     {
@@ -265,12 +293,7 @@ public sealed partial class VectorExchange
                 OnDecidedNo(from, decided, ballot, now);
                 break;
             case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null } or { State: TagState.Accepted, Submission: null }:
-                _book.Remove(ballot);
-                Persist(Records.OfTag(RecordType.Forgotten, decided.Tag));
-
-                // Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for ever.
-                SendToConnected(decided);
-                Settle(decided.Tag, TagState.TooOld, default, now);
+                DropAsTooOld(ballot, now);
                 break;
         }
 

@@ -382,6 +382,9 @@ internal sealed class LabServer : IExchangeHost
     /// <summary>The catalog keeps outcomes for a while only.</summary>
     public void ForgetNoes() => _rejected.Clear();
 
+    /// <summary>The catalog has trimmed an accepted submission, and forgotten its outcome.</summary>
+    public void Forget(Tag tag) => _applied.Remove(tag);
+
     public string? Content(string name)
     {
         Tag tag = GreatestApplied(new ObjectName("files", name));

@@ -332,6 +332,29 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal(PushVerdict.Rejected, verdict);
     }
 
+    [Fact]
+    public void Tag_that_its_asker_may_have_applied_and_forgotten_is_not_decided_no()
+    {
+        // Seed 1152: the server that was asked about an accepted tag had forgotten it, promised itself a round, and with one that had never
+        // heard of it decided no.
+        var lab = new ExchangeLab(3, 1);
+        lab.Isolate("s3");
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second);
+        Tag tag = lab["s1"].Catalog.Keys.Single();
+        lab["s2"].Forget(tag);
+        lab["s2"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab.Heal();
+        lab.Isolate("s1");
+        SubmissionReport? report = null;
+        lab["s2"].Core.Show(tag, lab["s2"].Moment, told => report = told);
+        lab["s2"].Settle();
+        lab.Run(Second * 20);
+        Assert.Equal(SubmissionState.Forgotten, report?.State);
+        Assert.All(lab.Servers.Values, server => Assert.DoesNotContain(tag, server.Noes.Keys));
+        Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
