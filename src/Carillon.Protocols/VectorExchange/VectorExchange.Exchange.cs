@@ -561,6 +561,12 @@ public sealed partial class VectorExchange
         if (ballot.FetchAt <= now.Now)
         {
             ballot.FetchAt = Instant.Never;
+            if (IsFetchedInVain(ballot))
+            {
+                DropAsTooOld(ballot, now);
+                return;
+            }
+
             if (ballot.Submission is null
                 && (ballot.WantedRound is not null || ballot.State == TagState.Accepted || ballot.Taken?.Greatest is { Value: true }))
             {
@@ -589,6 +595,13 @@ public sealed partial class VectorExchange
         next = Instant.Min(next, ballot.WantedRound is not null || ballot.Contested ? now.Now + _options.RetryInterval : Instant.Never);
         Schedule(ballot, next);
     }
+
+    /// <summary>
+    /// True if a record that was agreed long ago is nowhere to be had any more: superseded, trimmed and forgotten. Were it a kept version
+    /// somewhere, index merge would bring it.
+    /// </summary>
+    private bool IsFetchedInVain(Ballot ballot) => ballot is { State: TagState.Accepted, Submission: null }
+        && ballot.FetchTurn >= 4 * _configuration.Voters.Length && ballot.Tag.Uid.Stamp < _host.OutcomesSince;
 
     /// <summary>Unfinished vectors are passed on again (200 ms, doubling to 5 s); the accepting server takes a round after two without
     /// progress ◆.</summary>

@@ -60,7 +60,13 @@ internal sealed class FaultInjector
         {
             _cutsAtAnswer--;
             Strikes[(int)FaultKind.PowerCutAtAnswer]++;
-            _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(3)), () => CrashMany());
+            _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(3)), () =>
+            {
+                if (!_stopped)
+                {
+                    CrashMany();
+                }
+            });
         }
     }
 

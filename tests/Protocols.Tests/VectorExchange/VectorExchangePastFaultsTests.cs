@@ -355,6 +355,28 @@ public sealed class VectorExchangePastFaultsTests
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
 
+    [Fact]
+    public void Record_agreed_long_ago_that_everybody_has_trimmed_and_forgotten_is_not_fetched_for_ever()
+    {
+        // Seed 1232: with the outcome forgotten too, nobody answered the fetch at all.
+        var lab = new ExchangeLab(3, 1);
+        lab.Isolate("s3");
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second);
+        (Tag tag, Submission submission) = lab["s1"].Catalog.Single();
+        lab["s1"].Forget(tag);
+        lab["s2"].Forget(tag);
+        lab.Heal();
+        Vector bit = new(tag, submission.Hash, 1, 0, Value: true, 0b001, Again: false);
+        lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
+        lab["s3"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(bit with { Bits = 0b010 }));
+        lab.Run(Second * 10);
+        Assert.Equal(1, lab["s3"].Core.OpenTags);
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab.Run(Second * 10);
+        Assert.Equal(0, lab["s3"].Core.OpenTags);
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
