@@ -218,6 +218,12 @@ internal sealed class SeedRun : IDisposable
             PutThrough(server);
         }
 
+        if (!Voters().Any())
+        {
+            // A cluster of one whose only disk is damaged: nobody is left to ask.
+            return;
+        }
+
         ShowAll();
         ShowTags();
         ReadAll();
@@ -241,13 +247,8 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    private string DescribeOpen(SimulatedServer server)
-    {
-        IEnumerable<ObjectName> names = _workload.Names.Append(new ObjectName(ObjectName.SystemBucket, Workload.RacedBucket));
-        string known = string.Join("; ", names.Select(name => (Name: name, Open: server.Node!.DescribeOpen(name))).Where(
-            o => o.Open.Length > 0).Select(o => $"{o.Name}: {o.Open}"));
-        return $"{server.Name} has {server.Node!.OpenSubmissions} ({(known.Length > 0 ? known : "without a record")})";
-    }
+    private static string DescribeOpen(SimulatedServer server) =>
+        $"{server.Name} has {server.Node!.OpenSubmissions} ({server.Node!.DescribeOpen()})";
 
     // The first tries may still meet a server that has just learned of the others.
     private void PutThrough(SimulatedServer server)

@@ -71,7 +71,7 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Rejected);
         }
 
-        if (LostItsChunks(submission))
+        if (IsCutOffItsChain(submission))
         {
             return Refusal(tag, PushVerdict.Rejected);
         }
@@ -90,14 +90,14 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// True if the put-intents of its chunks may have ended: the tag that it replaces was decided *no*, or is being decided by a round,
-    /// while its accepting server was away. Any quorum that decides shares a server with any that takes the push.
+    /// True if the tag that it replaces is decided *no* on its own, or gets this server's bit for that: its put-intents may have ended, and
+    /// who asked about it was told *rejected* ◆. Any quorum that decides so shares a server with any that takes the push, and that one met
+    /// either the push first, and then gives no such bit, or its own bit.
     /// </summary>
-    private bool LostItsChunks(Submission submission) =>
+    private bool IsCutOffItsChain(Submission submission) =>
         !submission.Replaces.IsNone
-        && submission.Operations.Any(o => o.Manifest is { Form: not ContentForm.Inline })
-        && (_book.Find(submission.Replaces) is { Promised: > 0 }
-            || _host.Outcome(submission.Replaces) is { State: TagState.Rejected, Successor.IsNone: true });
+        && (_book.Find(submission.Replaces) is { OwnBit: { Value: false } }
+            || OutcomeOf(submission.Replaces) is { State: TagState.Rejected, Successor.IsNone: true });
 
     private PushAnswer? MeetsRulesOfKey(Submission submission, Moment now)
     {

@@ -44,6 +44,10 @@ public sealed partial class VectorExchange
         [.. _book.Of(name).OrderByDescending(b => b.Tag)
             .Select(b => (b.Tag, b.State, b.Promised, new VoterSet(b.YesBits), b.Submission!))];
 
+    /// <summary>All that is kept of each tag that is not settled here, in order, for people who look for the reason.</summary>
+    public IEnumerable<string> DescribeOpen() => _book.InOrder().Select(b => FormattableString.Invariant(
+        $"{b.Tag} {b.State} {b.File}, promised {b.Promised}, own bit {b.OwnBit?.ToString() ?? "none"}, yes bits {b.YesBits:b}{(b.Contested ? ", contested" : "")}"));
+
     /// <summary>Tags that are not decided here, in order.</summary>
     public IEnumerable<Tag> OpenTagList() => _book.InOrder().Where(b => b.IsOpen).Select(b => b.Tag);
 
@@ -210,9 +214,9 @@ public sealed partial class VectorExchange
 
         foreach (Tag tag in read.Held.Keys.Where(t => t > read.Agreed).ToArray())
         {
-            if (_host.Outcome(tag).State == TagState.Unknown)
+            if (OutcomeOf(tag).State == TagState.Unknown)
             {
-                Contest(FindOrAdd(tag, now), now);
+                Contest(tag, now);
             }
         }
 
@@ -359,9 +363,9 @@ public sealed partial class VectorExchange
             return;
         }
 
-        if (!inquiry.Open.IsNone && _host.Outcome(inquiry.Open).State == TagState.Unknown)
+        if (!inquiry.Open.IsNone && OutcomeOf(inquiry.Open).State == TagState.Unknown)
         {
-            Contest(FindOrAdd(inquiry.Open, now), now);
+            Contest(inquiry.Open, now);
         }
 
         AskForKey(inquiry, now);
@@ -383,7 +387,7 @@ public sealed partial class VectorExchange
 
         if (!IsAcceptorConnected(inquiry.Tag) && _host.MayVote && Quorum.IsReachedBy(_connected))
         {
-            Contest(FindOrAdd(inquiry.Tag, now), now);
+            Contest(inquiry.Tag, now);
         }
 
         SendToConnected(new TagMessage(MessageType.Inquire, inquiry.Tag));

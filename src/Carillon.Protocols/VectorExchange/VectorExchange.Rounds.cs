@@ -31,6 +31,20 @@ public sealed partial class VectorExchange
         Schedule(ballot, ballot.RoundNotBefore);
     }
 
+    /// <summary>As above, for a tag that may be unknown here.</summary>
+    private void Contest(Tag tag, Moment now)
+    {
+        if (_book.Find(tag) is not null || !IsOwn(tag))
+        {
+            Contest(FindOrAdd(tag, now), now);
+        }
+        else if (!_uploads.Contains(tag) && tag.Uid.Stamp >= _host.OutcomesSince)
+        {
+            // A tag of one's own that is neither open nor decided was never given a bit: who still holds it open is told.
+            Bury(tag, default, AllOthers, now);
+        }
+    }
+
     private void TickRound(Ballot ballot, Moment now)
     {
         bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.OwnBit is null;

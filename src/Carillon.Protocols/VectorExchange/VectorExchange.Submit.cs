@@ -535,6 +535,7 @@ public sealed partial class VectorExchange
             PushVerdict.BucketExists => (RejectionReason.BucketExists, "the bucket exists with other settings"),
             PushVerdict.BucketNotEmpty => (RejectionReason.BucketNotEmpty, "the bucket has names, or submissions on their way"),
             PushVerdict.KeyFenced => (RejectionReason.PushTimeout, "the key is being given up by an inquiry; ask for its outcome"),
+            PushVerdict.Rejected => (RejectionReason.Resolved, "the submission was given up by a resolution round; try again"),
             PushVerdict.NotVoting => (RejectionReason.NotVoting, "too few servers take part in agreement at present"),
             _ => (RejectionReason.NoQuorum, "no quorum of entry servers took the submission"),
         };

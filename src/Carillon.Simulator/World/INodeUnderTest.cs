@@ -89,7 +89,7 @@ internal interface INodeUnderTest
     int OpenSubmissions { get; }
 
     /// <summary>The submissions of a name that are not decided, as far as it knows, for messages.</summary>
-    string DescribeOpen(ObjectName name);
+    string DescribeOpen();
 
     /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
     MergeDigest CatalogDigest();

@@ -127,8 +127,7 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
-    public string DescribeOpen(ObjectName name) => string.Join(
-        ", ", node.Exchange.OpenOf(name).Select(open => $"{open.Tag} {open.State} promised {open.Round} bits {open.Bits.Bits:b}"));
+    public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
 
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);
 

@@ -311,17 +311,20 @@ public sealed class VectorExchangePastFaultsTests
         Assert.All(lab.Servers.Values, server => Assert.Empty(server.Catalog));
     }
 
-    [Fact]
-    public void Fresh_tag_of_an_upload_that_a_round_decided_no_is_refused_where_that_is_known()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Fresh_tag_of_one_that_a_round_decided_no_is_refused_where_that_is_known(bool chunked)
     {
-        // The chunks' put-intents ended with the upload's tag, so a quorum that knows it must not take what names them.
+        // Seed 535: others decided no while the accepting server wrote the successor. Chunks' put-intents may have ended then too.
         var lab = new ExchangeLab(3, 1);
         var upload = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
         var fresh = new Tag(new Uid(Timestamp.At(new WallTime(lab.Moment().Wall.Milliseconds + 1)), NodeId.Parse("s1")), 2);
         lab["s2"].Receive(NodeId.Parse("s3"), MessageCodec.Encode(new Decided(upload, TagState.Rejected, default)));
         lab.Run(Second);
         var chunk = new ChunkReference(new ChunkId(Digest.Of("x"u8)), 1, 1, default);
-        var manifest = new ObjectManifest { Size = 1, Sha256 = Digest.Of("x"u8), Form = ContentForm.Chunks, Chunks = [chunk] };
+        ObjectManifest manifest = LabServer.Manifest("x");
+        manifest = chunked ? manifest with { Form = ContentForm.Chunks, Inline = default, Chunks = [chunk] } : manifest;
         Submission submission = Submission.Create(
             fresh, upload, lab.Configuration.Find(NodeId.Parse("s1"))!.Disk, "k",
             [new Operation(OperationKind.Put, new ObjectName("files", "a"), manifest)]);
@@ -375,6 +378,27 @@ public sealed class VectorExchangePastFaultsTests
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
         lab.Run(Second * 10);
         Assert.Equal(0, lab["s3"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Own_tag_that_is_over_here_and_open_elsewhere_is_told_as_over()
+    {
+        // Seed 3901: the accepting server opened its own old tag anew because somebody held it, and took no round since it was its own.
+        var lab = new ExchangeLab(3, 1);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        Submission submission = Submission.Create(
+            tag, default, lab.Configuration.Find(NodeId.Parse("s1"))!.Disk, "k",
+            [new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"))]);
+        lab["s2"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(new Push(lab.Moment().Wall, 1, submission.Encoded)));
+        lab.Run(Second);
+        Assert.Equal(1, lab["s2"].Core.OpenTags);
+        lab.Isolate("s3");
+        KeyAnswer? answer = null;
+        lab["s1"].Core.Show("k", lab["s1"].Moment, told => answer = told);
+        lab["s1"].Settle();
+        lab.Run(Second * 10);
+        Assert.Equal(TagState.Fenced, answer?.State);
+        Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
 
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
