@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Storage.Chunks;
 
 namespace Carillon.Node;
 
@@ -39,6 +40,12 @@ public interface IWorld
 
     /// <summary>Reads a stored chunk back and reports by <c>ServerNode.ChunkScrubbed</c>.</summary>
     void Scrub(ChunkId chunk);
+
+    /// <summary>
+    /// Reads a stored chunk for the node itself and hands it over by <c>ServerNode.ChunkWasRead</c>: empty where the copy is not what its
+    /// name says, which is reported first by <c>ServerNode.ChunkDamaged</c>.
+    /// </summary>
+    void Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then);
 
     /// <summary>The node can't go on safely: stop it and say why.</summary>
     void Stop(string reason);

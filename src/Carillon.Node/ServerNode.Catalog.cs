@@ -84,6 +84,7 @@ public sealed partial class ServerNode
         {
             Exchange.Applied(submission.Tag, _now);
             SubmissionApplied(submission);
+            ListsApplied(submission);
         }
 
         if (_snapshotDeadline == Instant.Never)

@@ -27,11 +27,8 @@ public sealed partial class ServerNode
     /// <summary>Where chunks go, and how they stay there.</summary>
     public ChunkReplication Replication { get; private set; } = null!;
 
-    /// <summary>
-    /// Collection waits for a recent merge with a quorum; and while an object is so large that its chunk list is itself in chunks,
-    /// since what that list names is not in the catalog.
-    /// </summary>
-    internal bool MayCollect => MergedRecently && !Reader.ChunkedLists().Any();
+    /// <summary>Collection waits for a recent merge with a quorum; and while what a list names is not in the catalog yet.</summary>
+    internal bool MayCollect => MergedRecently && Reader.NextUnreadList() is null;
 
     private Instant ChunksDeadline => Replication.NextDeadline;
 
@@ -150,6 +147,13 @@ public sealed partial class ServerNode
     {
         _now = now;
         Replication.Scrubbed(chunk, isGood: true, now);
+    }
+
+    /// <summary>What <see cref="IWorld.Read"/> was asked for is here.</summary>
+    public void ChunkWasRead(ReadOnlyMemory<byte> bytes, Action<ReadOnlyMemory<byte>> then, Moment now)
+    {
+        _now = now;
+        then(bytes);
     }
 
     internal ChunkBuffer? BufferOf(ulong put) => _putBuffers.GetValueOrDefault(put);

@@ -68,6 +68,7 @@ public sealed partial class ServerNode : IDisposable
         OpenChunks(stores.Device);
         OpenMerge();
         OpenRebuild();
+        _listDeadline = now.Now;
         Exchange.Start(now);
         Members.SetVotes(MayVote, now);
     }
@@ -104,7 +105,9 @@ public sealed partial class ServerNode : IDisposable
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline => Instant.Min(
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
-            Instant.Min(_snapshotDeadline, Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
+            Instant.Min(
+                Instant.Min(_snapshotDeadline, _listDeadline),
+                Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
 
     internal SegmentLog Log { get; }
 
@@ -134,6 +137,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceChunks(now);
         AdvanceMerge(now);
         AdvanceRebuild(now);
+        AdvanceLists(now);
         if (now.Now >= _snapshotDeadline)
         {
             _snapshotDeadline = Instant.Never;

@@ -4,6 +4,7 @@ using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Protocols.Wire;
 using Carillon.Simulator.Checkers;
 using Carillon.Simulator.Faults;
 using Carillon.Simulator.Workloads;
@@ -317,39 +318,60 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    // C6: what is read is whole, and what its manifest says. A damaged copy may cost a try or two.
+    // C6: what is read is whole, and what its manifest says.
     private void ReadContent(SimulatedServer server, ObjectName name, ObjectManifest manifest)
     {
+        IEnumerable<ChunkReference> chunks = manifest.Form == ContentForm.ChunkedList
+            ? manifest.Chunks.SelectMany(part => ReferencesIn(ReadChunk(server, name, part.Id)))
+            : manifest.Chunks;
         using var content = new MemoryStream();
-        foreach (ChunkReference chunk in manifest.Chunks)
+        foreach (ChunkReference chunk in chunks)
         {
-            byte[]? bytes = null;
-            bool asking = false;
-            Await(
-                () =>
-                {
-                    if (bytes is null && !asking)
-                    {
-                        asking = true;
-                        server.Input((node, now) => node.FetchChunk(chunk.Id, now, fetched =>
-                        {
-                            bytes = fetched;
-                            asking = false;
-                        }));
-                    }
-
-                    return bytes is not null;
-                },
-                AnswerBound,
-                "A2",
-                () => $"{server.Name} can't get chunk {chunk.Id} of {name}, on a healed cluster; it is on {string.Join(", ", Voters().Where(s => s.Node!.HasChunk(chunk.Id)).Select(s => s.Name))}");
-            content.Write(bytes);
+            content.Write(ReadChunk(server, name, chunk.Id));
         }
 
         if (Digest.Of(content.ToArray()) != manifest.Sha256)
         {
             throw Violation.Of("C6", $"{server.Name} serves {name}, and its bytes are not what the manifest says");
         }
+    }
+
+    // A damaged copy may cost a try or two.
+    private byte[] ReadChunk(SimulatedServer server, ObjectName name, ChunkId chunk)
+    {
+        byte[]? bytes = null;
+        bool asking = false;
+        Await(
+            () =>
+            {
+                if (bytes is null && !asking)
+                {
+                    asking = true;
+                    server.Input((node, now) => node.FetchChunk(chunk, now, fetched =>
+                    {
+                        bytes = fetched;
+                        asking = false;
+                    }));
+                }
+
+                return bytes is not null;
+            },
+            AnswerBound,
+            "A2",
+            () => $"{server.Name} can't get chunk {chunk} of {name}, on a healed cluster; it is on {string.Join(", ", Voters().Where(s => s.Node!.HasChunk(chunk)).Select(s => s.Name))}");
+        return bytes!;
+    }
+
+    private static List<ChunkReference> ReferencesIn(byte[] list)
+    {
+        var reader = new WireReader(list);
+        var references = new List<ChunkReference>();
+        while (reader.Remaining > 0)
+        {
+            references.Add(ChunkReference.Read(ref reader));
+        }
+
+        return references;
     }
 
     private ImmutableArray<ServerImage> Converge()

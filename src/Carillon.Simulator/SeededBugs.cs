@@ -14,6 +14,7 @@ internal static class SeededBugs
         "bit-without-file",
         "catalog-applies-changeset-partly",
         "catalog-last-applied-wins",
+        "catalog-skips-listed-chunks",
         "chunk-ack-before-flush",
         "chunk-ack-before-hash-check",
         "chunk-collect-ignores-intent",

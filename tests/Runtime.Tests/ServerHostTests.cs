@@ -7,6 +7,8 @@ using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Loop;
@@ -41,11 +43,42 @@ public sealed class ServerHostTests
         Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(0, "files", "large", content));
         ReadOutcome read = await trio.Servers[1].ReadAsync(new ObjectName("files", "large"), null, Consistency.Linearizable);
         ObjectManifest manifest = Assert.IsType<ReadOutcome.Found>(read).Manifest;
-        using var output = new MemoryStream();
-        var writer = PipeWriter.Create(output, new StreamPipeWriterOptions(leaveOpen: true));
-        await trio.Servers[1].WriteContentAsync(manifest, 0, manifest.Size, writer, TestContext.Current.CancellationToken);
-        await writer.CompleteAsync();
-        Assert.Equal(content, output.ToArray());
+        Assert.Equal(content, await Trio.ReadAsync(trio.Servers[1], manifest));
+    }
+
+    [Fact]
+    public async Task Chunks_that_only_a_stored_list_names_stay_and_those_of_a_dropped_list_are_collected()
+    {
+        // Small chunks, so that the list of a few megabytes is too long for its manifest.
+        await using Trio trio = await Trio.StartAsync(new NodeOptions
+        {
+            Merge = new IndexMergeOptions { Interval = TimeSpan.FromSeconds(1) },
+            Replication = new ChunkReplicationOptions
+            {
+                CollectInterval = TimeSpan.FromMilliseconds(100), CollectStepInterval = TimeSpan.FromMilliseconds(1),
+                CollectGrace = TimeSpan.FromMilliseconds(300), CollectStep = 2000,
+            },
+        });
+        await trio.CreateBucketAsync("files", new BucketSettings { ChunkSize = BucketSettings.MinChunkSize, Versions = 1 });
+        byte[] content = new byte[1700 * BucketSettings.MinChunkSize];
+        new Random(2).NextBytes(content);
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(0, "files", "gone", content));
+        new Random(3).NextBytes(content);
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(1, "files", "kept", content));
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(2, "files", "gone", [1]));
+
+        foreach (IEntryServer server in trio.Servers)
+        {
+            // Its chunks and the one that lists them; what was dropped goes, and no more.
+            int stored = int.MaxValue;
+            await Wait.Until(() => (stored = Trio.StoredChunks(server)) <= 1701);
+            Assert.Equal(1701, stored);
+        }
+
+        ReadOutcome read = await trio.Servers[0].ReadAsync(new ObjectName("files", "kept"), null, Consistency.Linearizable);
+        ObjectManifest manifest = Assert.IsType<ReadOutcome.Found>(read).Manifest;
+        Assert.Equal(ContentForm.ChunkedList, manifest.Form);
+        Assert.Equal(content, await Trio.ReadAsync(trio.Servers[0], manifest));
     }
 
     private sealed class Trio : IAsyncDisposable
@@ -55,7 +88,7 @@ public sealed class ServerHostTests
 
         public IReadOnlyList<IEntryServer> Servers => [.. _hosts.Select(h => h.Server)];
 
-        public static async Task<Trio> StartAsync()
+        public static async Task<Trio> StartAsync(NodeOptions? node = null)
         {
             var trio = new Trio();
             int[] ports = FreePorts(3);
@@ -75,7 +108,7 @@ public sealed class ServerHostTests
                 var options = new ServerHostOptions(
                     configuration, record.Name, Path.Combine(trio._folder, record.Name.Name),
                         Keyring.Create(authority, record.Name, keys, DateTimeOffset.UtcNow),
-                    IPAddress.Loopback, new NodeOptions(), new EventLoopOptions());
+                    IPAddress.Loopback, node ?? new NodeOptions(), new EventLoopOptions());
                 trio._hosts.Add(await ServerHost.StartAsync(options, NullLoggerFactory.Instance));
             }
 
@@ -89,9 +122,21 @@ public sealed class ServerHostTests
             return trio;
         }
 
-        public async Task CreateBucketAsync(string bucket) =>
+        public static async Task<byte[]> ReadAsync(IEntryServer server, ObjectManifest manifest)
+        {
+            using var output = new MemoryStream();
+            var writer = PipeWriter.Create(output, new StreamPipeWriterOptions(leaveOpen: true));
+            await server.WriteContentAsync(manifest, 0, manifest.Size, writer, TestContext.Current.CancellationToken);
+            await writer.CompleteAsync();
+            return output.ToArray();
+        }
+
+        public static int StoredChunks(IEntryServer server) =>
+            ((EntryServer)server).Ask<int>((node, _, answer) => answer(node.Chunks.Count)).GetAwaiter().GetResult();
+
+        public async Task CreateBucketAsync(string bucket, BucketSettings? settings = null) =>
             Assert.IsType<SubmitOutcome.Accepted>(
-                await Servers[0].PutBucketAsync(bucket, new BucketSettings(), replace: false, Guid.NewGuid().ToString("n")));
+                await Servers[0].PutBucketAsync(bucket, settings ?? new BucketSettings(), replace: false, Guid.NewGuid().ToString("n")));
 
         public async Task<SubmitOutcome> PutAsync(int server, string bucket, string name, byte[] content)
         {

@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
 
@@ -18,6 +19,24 @@ internal sealed class ApplyWork(Catalog catalog, CatalogBatch batch, Action<Cata
     }
 
     protected internal override void Complete(StorageException? failure) => done(batch, failure);
+}
+
+/// <summary>Some of the chunks that a list names.</summary>
+internal sealed class ListWork(Catalog catalog, long list, ReadOnlyMemory<ChunkId> chunks, bool isLast, Action<StorageException?> done)
+    : StorageWork
+{
+    public override StorageLane Lane => StorageLane.Catalog;
+
+    public override int Bytes => chunks.Length * ChunkId.Size;
+
+    public override void Write() => catalog.AddListed(list, chunks.Span, isLast);
+
+    public override void Flush()
+    {
+        // What a crash loses is read again.
+    }
+
+    protected internal override void Complete(StorageException? failure) => done(failure);
 }
 
 /// <summary>Everything applied so far is made durable, so that the log may be cut.</summary>

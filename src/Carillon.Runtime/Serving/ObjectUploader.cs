@@ -167,7 +167,8 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
 
         using PooledChunk buffer = await buffers.RentAsync(part.Length, cancellation);
         part.CopyTo(buffer.Memory);
-        (ChunkReference reference, ChunkBuffer stored) = await SealAsync(buffer, part.Length, settings.Compression, cancellation);
+        // Never compressed: hashes don't shrink, and every server reads the list to know what it names.
+        (ChunkReference reference, ChunkBuffer stored) = await SealAsync(buffer, part.Length, Compression.None, cancellation);
         references.AddPart(reference);
         await run.PutAsync(reference, stored, Window);
     }

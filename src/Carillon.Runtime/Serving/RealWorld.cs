@@ -72,6 +72,9 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
         }
     }
 
+    void IWorld.Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then) =>
+        _lanes.Run(new ChunkReadWork(_node, location, Post, then));
+
     void IWorld.Stop(string reason) => _stopped.TrySetResult(reason);
 
     void IWorld.Report(NodeEvent occurrence)

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
+using Carillon.Protocols.Wire;
 
 namespace Carillon.Simulator.Workloads;
 
@@ -10,6 +11,10 @@ internal sealed class Contents(WorkloadOptions options, Evidence evidence)
 {
     private const int MaxInlineBytes = 700;
     private const int MaxChunks = 4;
+
+    // One content of so many has its list of chunks in chunks, as very large ones have; a part of it holds so many references.
+    private const int ListedEvery = 3;
+    private const int PartReferences = 2;
 
     private int _count;
 
@@ -53,8 +58,34 @@ internal sealed class Contents(WorkloadOptions options, Evidence evidence)
 
         Encoding.ASCII.GetBytes(value, content);
         ImmutableArray<ReadOnlyMemory<byte>> chunks = isChunked ? Cut(content) : [];
+        int lists = 0;
+        if (isChunked && _count % ListedEvery == 0)
+        {
+            ImmutableArray<ReadOnlyMemory<byte>> parts = ListsOf(chunks);
+            lists = parts.Length;
+            chunks = [.. chunks, .. parts];
+        }
+
         evidence.Know(Digest.Of(content), value, chunks);
-        return new PlannedOperation(OperationKind.Put, target, value, content, chunks);
+        return new PlannedOperation(OperationKind.Put, target, value, content, chunks) { Lists = lists };
+    }
+
+    private static ImmutableArray<ReadOnlyMemory<byte>> ListsOf(ImmutableArray<ReadOnlyMemory<byte>> chunks)
+    {
+        var parts = ImmutableArray.CreateBuilder<ReadOnlyMemory<byte>>();
+        foreach (ReadOnlyMemory<byte>[] some in chunks.Chunk(PartReferences))
+        {
+            byte[] part = new byte[some.Length * ChunkReference.Size];
+            var writer = new WireWriter(part);
+            foreach (ReadOnlyMemory<byte> chunk in some)
+            {
+                new ChunkReference(ChunkId.Of(chunk.Span), (uint)chunk.Length, (uint)chunk.Length, Compression.None).Write(ref writer);
+            }
+
+            parts.Add(part);
+        }
+
+        return parts.DrainToImmutable();
     }
 
     private ImmutableArray<ReadOnlyMemory<byte>> Cut(byte[] content)

@@ -97,9 +97,10 @@ internal sealed class WriteCall(
         return new Operation(OperationKind.Put, planned.Target, new ObjectManifest
         {
             Size = planned.Content.Length, Sha256 = Digest.Of(planned.Content.Span),
-            VersionsKept = Workload.VersionsKept, Form = isChunked ? ContentForm.Chunks : ContentForm.Inline,
+            VersionsKept = Workload.VersionsKept,
+            Form = !isChunked ? ContentForm.Inline : planned.Lists > 0 ? ContentForm.ChunkedList : ContentForm.Chunks,
             Inline = isChunked ? default : planned.Content,
-            Chunks = isChunked ? chunks : [],
+            Chunks = !isChunked ? [] : planned.Lists > 0 ? chunks[^planned.Lists..] : chunks,
         });
     }
 

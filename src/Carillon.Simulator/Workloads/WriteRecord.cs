@@ -25,7 +25,11 @@ internal enum LibraryVerdict
 /// <param name="Content">The content.</param>
 /// <param name="Chunks">The content in pieces where it is to be stored as chunks; empty where it is inline.</param>
 internal sealed record PlannedOperation(
-    OperationKind Kind, ObjectName Target, string? Value, ReadOnlyMemory<byte> Content, ImmutableArray<ReadOnlyMemory<byte>> Chunks);
+    OperationKind Kind, ObjectName Target, string? Value, ReadOnlyMemory<byte> Content, ImmutableArray<ReadOnlyMemory<byte>> Chunks)
+{
+    /// <summary>How many of the last chunks hold the list of those before; 0 where the manifest lists all.</summary>
+    public int Lists { get; init; }
+}
 
 /// <summary>How one attempt at one server ended, as that server said.</summary>
 internal sealed record AttemptRecord(NodeId Server)

@@ -64,6 +64,9 @@ internal interface INodeUnderTest
     /// <summary>Reads a chunk's stored bytes here; null if it is not here, or does not match its name, which the node is told.</summary>
     byte[]? ReadChunk(ChunkId chunk, Moment now);
 
+    /// <summary>The same for the node itself, which asked for it.</summary>
+    void ReadChunk(ChunkId chunk, Action<ReadOnlyMemory<byte>> then, Moment now);
+
     /// <summary>Reads a chunk back and tells the node how it was.</summary>
     void ScrubChunk(ChunkId chunk, Moment now);
 

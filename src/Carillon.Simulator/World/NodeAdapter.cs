@@ -107,6 +107,9 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
         return read == ChunkRead.Ok ? bytes : null;
     }
 
+    public void ReadChunk(ChunkId chunk, Action<ReadOnlyMemory<byte>> then, Moment now) =>
+        node.ChunkWasRead(ReadChunk(chunk, now), then, now);
+
     public void ScrubChunk(ChunkId chunk, Moment now)
     {
         if (ReadChunk(chunk, now) is not null)

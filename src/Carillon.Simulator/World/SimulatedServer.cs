@@ -2,6 +2,7 @@ using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
+using Carillon.Storage.Chunks;
 
 namespace Carillon.Simulator.World;
 
@@ -295,6 +296,10 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     /// <inheritdoc/>
     void IWorld.Scrub(ChunkId chunk) => ReadLater((node, now) => node.ScrubChunk(chunk, now));
+
+    /// <inheritdoc/>
+    void IWorld.Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then) =>
+        ReadLater((node, now) => node.ReadChunk(location.Id, then, now));
 
     /// <inheritdoc/>
     void IWorld.Stop(string reason) => _stopReason = reason;

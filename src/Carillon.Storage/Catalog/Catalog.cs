@@ -33,6 +33,7 @@ public sealed class Catalog : IDisposable
     private readonly RecordTable _records;
     private readonly KeyTable _keys;
     private readonly ChunkTable _chunks;
+    private readonly ListTable _lists;
     private readonly DigestTable _digests;
     private readonly Action<Tag> _removeRejected;
     private readonly Action<Tag> _removeSurplusRejected;
@@ -55,6 +56,7 @@ public sealed class Catalog : IDisposable
         _records = new RecordTable(database);
         _keys = new KeyTable(database);
         _chunks = new ChunkTable(database);
+        _lists = new ListTable(database);
         _digests = new DigestTable(database);
         _removeRejected = tag => _digests.Remove(tag, TagOutcome.Rejected);
         _removeSurplusRejected = tag =>
@@ -103,6 +105,26 @@ public sealed class Catalog : IDisposable
     {
         ApplyInTransaction(batch);
         _location.Memory?.Committed(batch);
+    }
+
+    /// <summary>
+    /// Takes up some of the chunks that a list names (<see cref="CatalogReader.NextUnreadList"/>), in a transaction of its own. It may be
+    /// lost with a crash until the catalog is made durable; then the list counts as unread, and what is added twice is there once.
+    /// </summary>
+    /// <exception cref="StorageException">The disk refused, and nothing of it is taken up.</exception>
+    public void AddListed(long list, ReadOnlySpan<ChunkId> chunks, bool isLast)
+    {
+        _begin.Run();
+        try
+        {
+            _lists.Add(list, chunks, isLast);
+            _commit.Run();
+        }
+        catch
+        {
+            _database.Rollback();
+            throw;
+        }
     }
 
     /// <summary>Returns when everything applied before is on stable storage.</summary>
@@ -160,6 +182,7 @@ public sealed class Catalog : IDisposable
             _horizon = default;
             _digests.Abandon();
             _versions.Abandon();
+            _lists.Abandon();
             _database.Rollback();
             throw;
         }
@@ -288,6 +311,10 @@ public sealed class Catalog : IDisposable
         if (manifest is { Form: not ContentForm.Inline })
         {
             _chunks.Use(manifest);
+            if (manifest.Form == ContentForm.ChunkedList)
+            {
+                _lists.Use(manifest);
+            }
         }
     }
 
@@ -295,7 +322,12 @@ public sealed class Catalog : IDisposable
     {
         if (row.Form != ContentForm.Inline)
         {
-            _chunks.Release(_records.Manifest(row.Record, row.ManifestStart, row.ManifestLength));
+            ObjectManifest manifest = _records.Manifest(row.Record, row.ManifestStart, row.ManifestLength);
+            _chunks.Release(manifest);
+            if (manifest.Form == ContentForm.ChunkedList)
+            {
+                _lists.Release(manifest);
+            }
         }
 
         _versions.Delete(row.Tag);
@@ -312,6 +344,7 @@ public sealed class Catalog : IDisposable
     {
         Timestamp horizon = CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl);
         int limit = added + ForgottenPerTransaction;
+        _lists.Forget(limit);
         if (horizon != _horizon)
         {
             _horizon = horizon;

@@ -36,7 +36,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _facts;
     private readonly SqliteStatement _live;
     private readonly SqliteStatement _findChunk;
-    private readonly SqliteStatement _chunkedLists;
+    private readonly SqliteStatement _findListed;
+    private readonly SqliteStatement _findUnread;
     private readonly RecordTable _records;
     private readonly CatalogLister _lister;
     private readonly MergeIndexReader _merge;
@@ -62,9 +63,10 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _facts = database.Prepare(CatalogFacts.Select);
         _live = database.Prepare("SELECT live FROM names WHERE bucket = ?1");
         _findChunk = database.Prepare("SELECT 1 FROM chunks WHERE id = ?1");
-        _chunkedLists = database.Prepare(
-            "SELECT tag, bucket, name, record, start, length FROM versions "
-            + "WHERE form = 2 AND (record, start) > (?1, ?2) ORDER BY record, start LIMIT 64");
+        _findListed = database.Prepare(
+            "SELECT 1 FROM listed JOIN lists ON lists.id = listed.list WHERE listed.chunk = ?1 AND lists.uses > 0 LIMIT 1");
+        _findUnread = database.Prepare(
+            "SELECT id, part, compression FROM lists WHERE complete = 0 AND uses > 0 AND id > ?1 ORDER BY id LIMIT 1");
         _records = new RecordTable(database);
         _lister = new CatalogLister(database);
         _merge = new MergeIndexReader(database);
@@ -244,34 +246,35 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     public bool HasNames(string bucket) => NameCount(bucket) > 0;
 
     /// <summary>
-    /// True if the manifest of a kept version lists this chunk. Chunks that are listed by a list that is stored as chunks itself are found
-    /// by way of <see cref="ChunkedLists"/>.
+    /// True if the manifest of a kept version lists this chunk, itself or by a list that is stored as chunks. What a list names is known
+    /// here once it has been read (<see cref="NextUnreadList"/>).
     /// </summary>
     public bool IsReferenced(ChunkId id)
     {
         Span<byte> bytes = stackalloc byte[ChunkId.Size];
         id.Digest.Write(bytes);
-        return Exists(_findChunk, bytes);
+        if (Exists(_findChunk, bytes))
+        {
+            return true;
+        }
+
+        bool isListed = _findListed.Bind(1, ListTable.KeyOf(id)).Step();
+        _findListed.Reset();
+        return isListed;
     }
 
     /// <summary>
-    /// The kept versions whose list of chunks is stored as chunks, in the order in which they were applied. Read in parts: what is applied
-    /// while the caller goes through them comes at the end, what is dropped may come or not.
+    /// A chunk with a part of a kept version's list that the catalog has not read, behind another one; null if there is none. While there
+    /// is any, <see cref="IsReferenced"/> does not know everything.
     /// </summary>
-    public IEnumerable<VersionEntry> ChunkedLists()
+    public UnreadList? NextUnreadList(long after = 0)
     {
-        var part = new List<(VersionEntry Entry, long Record, int Start)>();
-        (long record, int start) = (0, 0);
-        do
-        {
-            ReadChunkedLists(record, start, part);
-            foreach ((VersionEntry entry, long entryRecord, int entryStart) in part)
-            {
-                (record, start) = (entryRecord, entryStart);
-                yield return entry;
-            }
-        }
-        while (part.Count > 0);
+        UnreadList? list = _findUnread.Bind(1, after).Step()
+            ? new UnreadList(
+                _findUnread.Number(0), new ChunkId(Digest.Read(_findUnread.Bytes(1))), (Compression)_findUnread.Number(2))
+            : null;
+        _findUnread.Reset();
+        return list;
     }
 
     /// <inheritdoc/>
@@ -300,7 +303,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
             [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _facts, _live,
-                _findChunk, _chunkedLists])
+                _findChunk, _findListed, _findUnread])
         {
             statement.Dispose();
         }
@@ -329,20 +332,6 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         ObjectManifest? manifest =
             kind == OperationKind.Put ? _records.Manifest(row.Number(2), (int)row.Number(3), (int)row.Number(4)) : null;
         return new VersionEntry(name, tag.Uid, tag, kind, manifest);
-    }
-
-    private void ReadChunkedLists(long record, int start, List<(VersionEntry Entry, long Record, int Start)> part)
-    {
-        part.Clear();
-        _chunkedLists.Bind(1, record).Bind(2, start);
-        while (_chunkedLists.Step())
-        {
-            Tag tag = TagKey.Read(_chunkedLists.Bytes(0));
-            var name = new ObjectName(_chunkedLists.Text(1), _chunkedLists.Text(2));
-            (record, start) = (_chunkedLists.Number(3), (int)_chunkedLists.Number(4));
-            ObjectManifest manifest = _records.Manifest(record, start, (int)_chunkedLists.Number(5));
-            part.Add((new VersionEntry(name, tag.Uid, tag, OperationKind.Put, manifest), record, start));
-        }
     }
 
     private static bool Exists(SqliteStatement find, ReadOnlySpan<byte> key)

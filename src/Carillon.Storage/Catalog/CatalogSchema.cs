@@ -7,7 +7,7 @@ namespace Carillon.Storage.Catalogs;
 internal static class CatalogSchema
 {
     /// <summary>The format that this program reads and writes; raised with every change of the tables.</summary>
-    public const int Version = 1;
+    public const int Version = 2;
 
     /// <summary>"Carl" in SQLite's header: the file is a catalog of Carillon.</summary>
     private const int ApplicationId = 0x4361726C;
@@ -25,9 +25,15 @@ internal static class CatalogSchema
           record INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,
           head BLOB NOT NULL,
           PRIMARY KEY(bucket, name, tag DESC)) WITHOUT ROWID;
-        CREATE INDEX chunked_lists ON versions(record, start) WHERE form = 2;
         CREATE TABLE names(bucket TEXT PRIMARY KEY, live INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE chunks(id BLOB PRIMARY KEY, uses INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE lists(
+          id INTEGER PRIMARY KEY AUTOINCREMENT, part BLOB UNIQUE, uses INTEGER NOT NULL, compression INTEGER NOT NULL,
+          complete INTEGER NOT NULL);
+        CREATE INDEX unread_lists ON lists(id) WHERE complete = 0 AND uses > 0;
+        CREATE INDEX stale_lists ON lists(id) WHERE uses = 0;
+        CREATE TABLE listed(chunk INTEGER NOT NULL, list INTEGER NOT NULL, PRIMARY KEY(chunk, list)) WITHOUT ROWID;
+        CREATE INDEX listed_by_list ON listed(list);
         CREATE TABLE recent(tag BLOB PRIMARY KEY, key TEXT NOT NULL, fingerprint BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE rejected(tag BLOB PRIMARY KEY, key TEXT NOT NULL, successor BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE keys(key TEXT NOT NULL, tag BLOB NOT NULL, PRIMARY KEY(key, tag)) WITHOUT ROWID;
@@ -104,6 +110,11 @@ internal static class CatalogSchema
         if (application != ApplicationId || version < 1)
         {
             throw new CatalogDamagedException($"{path} is a database, but not a catalog of Carillon.");
+        }
+
+        if (version < Version)
+        {
+            throw new CatalogDamagedException($"{path} has format {version}, of a build before the first release.");
         }
 
         if (version > Version)

@@ -52,13 +52,33 @@ public sealed class CatalogFileTests : IDisposable
         catalog.Apply(new CatalogBatch(
             1, [Submission(Tag(1), Chunked("a", Protocols.Submissions.ContentForm.ChunkedList, 1, 1), Put("b"))], []));
 
-        // An enumeration that is not at its end holds no snapshot.
-        using IEnumerator<VersionEntry> lists = other.ChunkedLists().GetEnumerator();
-        Assert.True(lists.MoveNext());
+        // A read that found something holds no snapshot afterwards.
+        Assert.NotNull(other.NextUnreadList());
         catalog.MakeDurable();
         Assert.Equal(0, new FileInfo(Path + "-wal").Length);
         Assert.NotNull(reader.Current(Name("a")));
         Assert.NotNull(reader.Current(Name("b")));
+    }
+
+    [Fact]
+    public void What_a_list_without_use_named_is_forgotten_some_of_it_with_each_batch()
+    {
+        using Catalog catalog = Open();
+        using CatalogReader reader = catalog.OpenReader();
+        using SqliteDatabase database = SqliteDatabase.Open(Path, readOnly: true);
+        catalog.Apply(new CatalogBatch(1, [Submission(Tag(1), Chunked("a", Protocols.Submissions.ContentForm.ChunkedList, 1, 1))], []));
+        catalog.AddListed(reader.NextUnreadList()!.Value.Id, [.. Enumerable.Range(100, 2500).Select(Chunk)], isLast: true);
+        Assert.Equal(2500, database.Number("SELECT count(*) FROM listed"));
+
+        var left = new List<long>();
+        for (int i = 2; i <= 5; i++)
+        {
+            catalog.Apply(new CatalogBatch((ulong)i, [Submission(Tag(i), Put("a", versions: 1))], []));
+            left.Add(database.Number("SELECT count(*) FROM listed")!.Value);
+        }
+
+        Assert.Equal([1499, 498, 0, 0], left);
+        Assert.Equal(0, database.Number("SELECT count(*) FROM lists"));
     }
 
     [Fact]
@@ -98,10 +118,18 @@ public sealed class CatalogFileTests : IDisposable
     public void Newer_format_is_refused_and_left_alone()
     {
         Open().Dispose();
+        Execute("PRAGMA user_version = 3");
+        Assert.Contains("format 3", Assert.Throws<CatalogTooNewException>(Open).Message, StringComparison.Ordinal);
         Execute("PRAGMA user_version = 2");
-        Assert.Contains("format 2", Assert.Throws<CatalogTooNewException>(Open).Message, StringComparison.Ordinal);
-        Execute("PRAGMA user_version = 1");
         Open().Dispose();
+    }
+
+    [Fact]
+    public void Format_of_before_the_first_release_is_damage()
+    {
+        Open().Dispose();
+        Execute("PRAGMA user_version = 1");
+        Assert.Contains("has format 1", Assert.Throws<CatalogDamagedException>(Open).Message, StringComparison.Ordinal);
     }
 
     [Fact]

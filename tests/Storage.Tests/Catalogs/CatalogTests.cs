@@ -168,13 +168,56 @@ public sealed class CatalogTests : IDisposable
     }
 
     [Fact]
-    public void Chunked_lists_are_found_among_the_rest()
+    public void List_of_chunks_is_unread_until_the_last_of_what_it_names_is_added()
     {
-        Apply([.. Enumerable.Range(1, 200).Select(
-            i => Submission(Tag(i), i % 2 == 0 ? Chunked($"list {i}", ContentForm.ChunkedList, 1, i) : Put($"plain {i}")))]);
+        Apply(
+            Submission(Tag(1), Chunked("plain", ContentForm.Chunks, 1, 9)),
+            Submission(Tag(2), Chunked("a", ContentForm.ChunkedList, 1, 1, 2)));
+        UnreadList first = _reader.NextUnreadList()!.Value;
+        UnreadList second = _reader.NextUnreadList(first.Id)!.Value;
+        Assert.Equal([Chunk(1), Chunk(2)], [first.Part, second.Part]);
+        Assert.Null(_reader.NextUnreadList(second.Id));
 
-        Assert.Equal(Enumerable.Range(1, 100).Select(i => $"list {2 * i}"), _reader.ChunkedLists().Select(v => v.Target.Name));
-        Assert.All(_reader.ChunkedLists(), v => Assert.Equal(ContentForm.ChunkedList, v.Manifest!.Form));
+        _catalog.AddListed(first.Id, [Chunk(100), Chunk(101)], isLast: false);
+        Assert.Equal(first, _reader.NextUnreadList());
+        _catalog.AddListed(first.Id, [Chunk(101), Chunk(102)], isLast: true);
+        Assert.Equal(second, _reader.NextUnreadList());
+        _catalog.AddListed(second.Id, [], isLast: true);
+        Assert.Null(_reader.NextUnreadList());
+        Assert.Equal([true, true, true, false], Enumerable.Range(100, 4).Select(i => _reader.IsReferenced(Chunk(i))));
+    }
+
+    [Fact]
+    public void What_a_list_names_is_referenced_as_long_as_a_kept_version_has_the_list()
+    {
+        Apply(
+            Submission(Tag(1), Chunked("a", ContentForm.ChunkedList, 1, 1)),
+            Submission(Tag(2), Chunked("b", ContentForm.ChunkedList, 1, 1)));
+        _catalog.AddListed(_reader.NextUnreadList()!.Value.Id, [Chunk(100)], isLast: true);
+        Assert.Null(_reader.NextUnreadList());
+
+        Apply(Submission(Tag(3), Put("a", versions: 1)));
+        Assert.True(_reader.IsReferenced(Chunk(100)));
+        Apply(Submission(Tag(4), Put("b", versions: 1)));
+        Assert.False(_reader.IsReferenced(Chunk(100)));
+        Assert.False(_reader.IsReferenced(Chunk(1)));
+    }
+
+    [Fact]
+    public void List_that_goes_and_comes_back_while_it_is_read_is_read_again()
+    {
+        Apply(Submission(Tag(1), Chunked("a", ContentForm.ChunkedList, 1, 1)));
+        long before = _reader.NextUnreadList()!.Value.Id;
+        _catalog.AddListed(before, [Chunk(100)], isLast: false);
+        Apply(Submission(Tag(2), Put("a", versions: 1)));
+        Assert.Null(_reader.NextUnreadList());
+        Apply(Submission(Tag(3), Chunked("b", ContentForm.ChunkedList, 1, 1)));
+        _catalog.AddListed(before, [Chunk(101)], isLast: true);
+
+        UnreadList again = _reader.NextUnreadList()!.Value;
+        Assert.NotEqual(before, again.Id);
+        Assert.Equal(Chunk(1), again.Part);
+        Assert.Equal([false, false], Enumerable.Range(100, 2).Select(i => _reader.IsReferenced(Chunk(i))));
     }
 
     [Fact]
