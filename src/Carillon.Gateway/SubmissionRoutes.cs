@@ -117,23 +117,44 @@ internal static class SubmissionRoutes
         WriteVector(writer, version.Vector);
         writer.WriteNumber("round", version.Round);
         writer.WriteStartArray("chunks");
-        foreach ((ChunkId chunk, ImmutableArray<NodeId> holders) in version.Chunks.IsDefault ? [] : version.Chunks)
+        foreach (ExplainedChunk chunk in version.Chunks.IsDefault ? [] : version.Chunks)
         {
             writer.WriteStartObject();
-            writer.WriteString("id", chunk.ToString());
-            writer.WriteStartArray("holders");
-            foreach (NodeId holder in holders)
+            writer.WriteString("id", chunk.Chunk.ToString());
+            WriteNames(writer, "designated", chunk.Designated);
+            WriteNames(writer, "holders", chunk.Copies.Where(copy => copy.State == CopyState.Held).Select(copy => copy.Server));
+            writer.WriteStartObject("copies");
+            foreach ((NodeId server, CopyState state) in chunk.Copies)
             {
-                writer.WriteStringValue(holder.Name);
+                writer.WriteString(server.Name, WordFor(state));
             }
 
-            writer.WriteEndArray();
+            writer.WriteEndObject();
             writer.WriteEndObject();
             await stream.PieceAsync();
         }
 
         writer.WriteEndArray();
         writer.WriteEndObject();
+    }
+
+    private static string WordFor(CopyState state) => state switch
+    {
+        CopyState.Held => "held",
+        CopyState.Absent => "absent",
+        CopyState.Silent => "no answer",
+        _ => "not reachable",
+    };
+
+    private static void WriteNames(Utf8JsonWriter writer, string property, IEnumerable<NodeId> names)
+    {
+        writer.WriteStartArray(property);
+        foreach (NodeId name in names)
+        {
+            writer.WriteStringValue(name.Name);
+        }
+
+        writer.WriteEndArray();
     }
 
     private static void WriteVector(Utf8JsonWriter writer, ImmutableArray<(NodeId Server, bool Bit)> vector)

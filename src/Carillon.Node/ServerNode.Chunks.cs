@@ -339,8 +339,6 @@ public sealed partial class ServerNode
     private bool ShouldHold(ChunkId chunk, int replicas) =>
         Replication.Table.RankOf(HashAllocationTable.RowOf(chunk), Self.Name) is var rank && rank >= 0 && rank < replicas;
 
-    private ImmutableArray<NodeId> KnownHolders(ChunkId chunk) => Chunks.Contains(chunk) ? [Self.Name] : [];
-
     private bool ReceiveChunks(ServerIdentity from, ReadOnlySpan<byte> payload) => Replication.Receive(from.Name, payload, _now);
 
     private void PeerRestarted(NodeId peer) => Replication.PeerDown(peer, _now);

@@ -11,9 +11,6 @@ namespace Carillon.Node;
 /// <content>What clients ask, by way of the gateway (or a simulated client). Each answer comes once, on the loop.</content>
 public sealed partial class ServerNode
 {
-    /// <summary>The most chunks of a version whose holders <c>explain</c> names.</summary>
-    private const int MaxExplainedChunks = 100;
-
     /// <summary>Runs a submission; buckets that this server does not know are asked of a quorum first.</summary>
     public void Submit(SubmitRequest request, Moment now, Action<SubmitOutcome> answer)
     {
@@ -95,29 +92,6 @@ public sealed partial class ServerNode
         });
     }
 
-    /// <summary>Everything that this server knows of a name, the newest first: what is kept, and what is open.</summary>
-    public ImmutableArray<ExplainedVersion> Explain(ObjectName name)
-    {
-        var versions = ImmutableArray.CreateBuilder<ExplainedVersion>();
-        foreach ((Tag tag, TagState state, uint round, VoterSet bits, Submission submission) in Exchange.OpenOf(name))
-        {
-            Operation operation = submission.Operations.First(o => o.Target == name);
-            versions.Add(new ExplainedVersion(
-                tag.Uid, tag, operation.Kind, state == TagState.Open ? "open" : "agreed",
-                round, Vector(bits), HoldersOf(operation.Manifest)));
-        }
-
-        foreach (VersionEntry kept in Reader.Versions(name))
-        {
-            if (!versions.Any(v => v.Tag == kept.Tag))
-            {
-                versions.Add(new ExplainedVersion(kept.Uid, kept.Tag, kept.Kind, "applied", 0, [], HoldersOf(kept.Manifest)));
-            }
-        }
-
-        return versions.ToImmutable();
-    }
-
     /// <summary>A bucket's settings: as applied here, else as a quorum knows them. Null settings and no fault: there is no such
     /// bucket.</summary>
     public void FindBucket(string bucket, Moment now, Action<BucketSettings?, ReadOutcome.Unavailable?> answer)
@@ -150,9 +124,6 @@ public sealed partial class ServerNode
 
     private ImmutableArray<(NodeId Server, bool Bit)> Vector(VoterSet bits) =>
         [.. Configuration.Voters.Select((v, i) => (v, bits.Contains(i)))];
-
-    private ImmutableArray<(ChunkId Chunk, ImmutableArray<NodeId> Holders)> HoldersOf(ObjectManifest? manifest) =>
-        manifest is null ? [] : [.. manifest.Chunks.Take(MaxExplainedChunks).Select(c => (c.Id, KnownHolders(c.Id)))];
 
     private void WithBuckets(string[] buckets, int next, Action<SubmitOutcome?> then)
     {

@@ -52,6 +52,11 @@ public sealed partial class ServerNode
 
     private bool ReceiveOwn(ServerIdentity from, ReadOnlySpan<byte> payload)
     {
+        if (CopiesMessage.IsOne(payload))
+        {
+            return ReceiveCopies(from, payload);
+        }
+
         if (!OpenTagsMessage.TryRead(payload, out OpenTagsMessage message))
         {
             return false;

@@ -106,7 +106,7 @@ public sealed partial class ServerNode : IDisposable
     public Instant NextDeadline => Instant.Min(
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
-                Instant.Min(_snapshotDeadline, _listDeadline),
+                Instant.Min(_snapshotDeadline, Instant.Min(_listDeadline, ExplainDeadline)),
                 Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
 
     internal SegmentLog Log { get; }
@@ -138,6 +138,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceMerge(now);
         AdvanceRebuild(now);
         AdvanceLists(now);
+        AdvanceExplanations(now);
         if (now.Now >= _snapshotDeadline)
         {
             _snapshotDeadline = Instant.Never;

@@ -88,14 +88,20 @@ public sealed class OperationsTests : IAsyncLifetime
         _house.Server.Explained =
         [
             new ExplainedVersion(
-                tag.Uid, tag, OperationKind.Put, "agreed", 2, [(_house.Server.Name, true)], [(chunk, [_house.Server.Name, S2])]),
+                tag.Uid, tag, OperationKind.Put, "agreed", 2, [(_house.Server.Name, true)],
+                [
+                    new ExplainedChunk(
+                        chunk, [S2, _house.Server.Name],
+                        [(_house.Server.Name, CopyState.Held), (S2, CopyState.NotReachable), (NodeId.Parse("s3"), CopyState.Held)]),
+                ]),
             new ExplainedVersion(tag.Uid, tag, OperationKind.Delete, "pending", 0, default, default),
         ];
         using HttpResponseMessage response = await _house.GetAsync("/v1/explain/files/a/%C3%BC");
 
         Assert.Equal(
             $$$"""{"bucket":"files","name":"a/ü","versions":[{"uid":"{{{tag.Uid}}}","tag":"{{{tag}}}","kind":"put","state":"agreed","""
-            + "\"vector\":" + $$$"""{"s1":true},"round":2,"chunks":[{"id":"{{{chunk}}}","holders":["s1","s2"]}]},"""
+            + "\"vector\":" + $$$"""{"s1":true},"round":2,"chunks":[{"id":"{{{chunk}}}","designated":["s2","s1"],"holders":["s1","s3"],"""
+            + "\"copies\":" + """{"s1":"held","s2":"not reachable","s3":"held"}}]},"""
             + $$$"""{"uid":"{{{tag.Uid}}}","tag":"{{{tag}}}","kind":"delete","state":"pending","vector":{},"round":0,"chunks":[]}]}""",
             (await response.JsonAsync()).ToString());
         using HttpResponseMessage bad = await _house.GetAsync("/v1/explain/files/a/../b%2F..");

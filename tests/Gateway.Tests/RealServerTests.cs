@@ -68,6 +68,29 @@ public sealed class RealServerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Explanation_names_all_holders_and_who_can_not_be_reached_INT14()
+    {
+        using HttpResponseMessage put = await SendAsync(0, HttpMethod.Put, Objects + "e", new ByteArrayContent(new byte[3_000_000]));
+        Assert.Equal(HttpStatusCode.OK, put.StatusCode);
+        JsonElement chunk;
+        do
+        {
+            // The third copy may still be on its way.
+            using HttpResponseMessage explained = await SendAsync(1, HttpMethod.Get, "/v1/explain/files/e");
+            chunk = (await explained.JsonAsync()).GetProperty("versions")[0].GetProperty("chunks")[0].Clone();
+        }
+        while (chunk.GetProperty("holders").GetArrayLength() < 3);
+
+        Assert.Equal(["s1", "s2", "s3"], chunk.GetProperty("designated").EnumerateArray().Select(s => s.GetString()!).Order());
+        await _trio.StopAsync(2);
+        using HttpResponseMessage after = await SendAsync(1, HttpMethod.Get, "/v1/explain/files/e");
+        chunk = (await after.JsonAsync()).GetProperty("versions")[0].GetProperty("chunks")[0];
+        Assert.Equal("held", chunk.GetProperty("copies").GetProperty("s1").GetString());
+        Assert.Equal("held", chunk.GetProperty("copies").GetProperty("s2").GetString());
+        Assert.Contains(chunk.GetProperty("copies").GetProperty("s3").GetString(), (string[])["not reachable", "no answer"]);
+    }
+
+    [Fact]
     public async Task Buckets_follow_their_rules()
     {
         using HttpResponseMessage same = await SendAsync(1, HttpMethod.Put, "/v1/buckets/files", new StringContent("""{"versions":3}"""));

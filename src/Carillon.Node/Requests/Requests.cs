@@ -10,8 +10,3 @@ namespace Carillon.Node.Requests;
 /// <param name="Upload">The tag under which the operations' chunks were stored (see <c>BeginUpload</c>), or none where all is
 /// inline.</param>
 public sealed record SubmitRequest(ImmutableArray<Operation> Operations, string Key, Tag Upload);
-
-/// <summary>One version or open submission of a name, for <c>explain</c>.</summary>
-public sealed record ExplainedVersion(
-    Uid Uid, Tag Tag, OperationKind Kind, string State, uint Round, ImmutableArray<(NodeId Server, bool Bit)> Vector,
-    ImmutableArray<(ChunkId Chunk, ImmutableArray<NodeId> Holders)> Chunks);

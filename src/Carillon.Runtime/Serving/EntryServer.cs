@@ -137,7 +137,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     public Task<SubmissionReport?> ShowAsync(string key) => Ask<SubmissionReport?>((node, now, answer) => node.Show(key, now, answer));
 
     public Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name) =>
-        Ask<ImmutableArray<ExplainedVersion>>((node, _, answer) => answer(node.Explain(name)));
+        Ask<ImmutableArray<ExplainedVersion>>((node, now, answer) => node.Explain(name, now, answer));
 
     public ClusterStatus Status() =>
         Ask<ClusterStatus>((node, now, answer) => answer(StatusReport.Of(node, now))).GetAwaiter().GetResult();
