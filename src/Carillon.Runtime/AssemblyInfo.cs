@@ -1,3 +1,4 @@
 using System.Runtime.CompilerServices;
 
 [assembly: InternalsVisibleTo("Runtime.Tests")]
+[assembly: InternalsVisibleTo("Cluster.Tests")]

@@ -4,6 +4,7 @@ using System.CommandLine.Invocation;
 using System.Runtime.InteropServices;
 using Carillon.CommandLine;
 using Carillon.Commands;
+using Carillon.Runtime.Guarding;
 
 namespace Carillon;
 
@@ -11,6 +12,17 @@ namespace Carillon;
 internal static class Program
 {
     public static async Task<int> Main(string[] arguments)
+    {
+        // A guard is a process of its own that must be up at once: it needs none of what commands need.
+        if (arguments is [GuardProgram.Word])
+        {
+            return GuardProgram.Run();
+        }
+
+        return await RunAsync(arguments);
+    }
+
+    private static async Task<int> RunAsync(string[] arguments)
     {
         using var interruption = new Interruption();
         var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false };
