@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
 using Carillon.Node;
+using Carillon.Protocols;
 using Carillon.Storage;
 
 namespace Carillon.Runtime.Serving;
@@ -32,7 +32,9 @@ internal sealed class StorageLanes : IDisposable
 
     private sealed class Lane : IDisposable
     {
-        private readonly BlockingCollection<StorageWork> _queue = new(new ConcurrentQueue<StorageWork>());
+        // A monitor and not a BlockingCollection: that one spins before it sleeps, and takes the processor from those it waits for.
+        private readonly Queue<StorageWork> _queue = [];
+        private bool _closed;
         private readonly Action<StorageWork, StorageException?> _done;
         private readonly Action<Exception> _broken;
         private readonly Thread _thread;
@@ -45,20 +47,32 @@ internal sealed class StorageLanes : IDisposable
             _thread.Start();
         }
 
-        public void Add(StorageWork work) => _queue.Add(work);
+        public void Add(StorageWork work)
+        {
+            lock (_queue)
+            {
+                Invariant.That(!_closed);
+                _queue.Enqueue(work);
+                Monitor.Pulse(_queue);
+            }
+        }
 
         public void Dispose()
         {
-            _queue.CompleteAdding();
+            lock (_queue)
+            {
+                _closed = true;
+                Monitor.Pulse(_queue);
+            }
+
             _thread.Join();
-            _queue.Dispose();
         }
 
         private void Loop()
         {
             try
             {
-                foreach (StorageWork work in _queue.GetConsumingEnumerable())
+                while (Take() is { } work)
                 {
                     _done(work, Execute(work));
                 }
@@ -66,6 +80,20 @@ internal sealed class StorageLanes : IDisposable
             catch (Exception defect)
             {
                 _broken(defect);
+            }
+        }
+
+        /// <summary>The next work, waiting for it; null once the lane is closed and empty.</summary>
+        private StorageWork? Take()
+        {
+            lock (_queue)
+            {
+                while (_queue.Count == 0 && !_closed)
+                {
+                    Monitor.Wait(_queue);
+                }
+
+                return _queue.TryDequeue(out StorageWork? work) ? work : null;
             }
         }
 

@@ -85,7 +85,7 @@ internal static class CatalogSchema
     }
 
     /// <summary>Opens an empty database in memory; <see cref="Create"/> or a copy fills it.</summary>
-    public static SqliteDatabase OpenMemory() => SqliteDatabase.Open(":memory:", readOnly: false);
+    public static SqliteDatabase OpenMemory() => SqliteDatabase.Open(SqliteDatabase.Memory, readOnly: false);
 
     /// <summary>Makes the tables, all or none.</summary>
     public static void Create(SqliteDatabase database)

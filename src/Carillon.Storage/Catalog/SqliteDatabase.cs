@@ -9,6 +9,9 @@ namespace Carillon.Storage.Catalogs;
 /// </summary>
 internal sealed class SqliteDatabase : IDisposable
 {
+    /// <summary>The path of a database without a file.</summary>
+    public const string Memory = ":memory:";
+
     private readonly sqlite3 _handle;
     private readonly List<SqliteStatement> _statements = [];
 
@@ -17,12 +20,16 @@ internal sealed class SqliteDatabase : IDisposable
     /// <summary>Rows that the last statement inserted, changed or deleted.</summary>
     public int Changes => raw.sqlite3_changes(_handle);
 
+    // SQLite's layer for files of one process: the locks between connections are in memory, so that a read needs no system call, and no
+    // other process can open the file meanwhile. Only where there is POSIX.
+    private static readonly string? OneProcess = OperatingSystem.IsWindows() ? null : "unix-excl";
+
     /// <summary>Opens a file, or <c>:memory:</c>.</summary>
     public static SqliteDatabase Open(string path, bool readOnly)
     {
         _ = SqliteLibrary.Description;
         int access = readOnly ? raw.SQLITE_OPEN_READONLY : raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE;
-        int result = raw.sqlite3_open_v2(path, out sqlite3 handle, access | raw.SQLITE_OPEN_NOMUTEX, null);
+        int result = raw.sqlite3_open_v2(path, out sqlite3 handle, access | raw.SQLITE_OPEN_NOMUTEX, path == Memory ? null : OneProcess);
         var database = new SqliteDatabase(handle);
         try
         {
