@@ -42,7 +42,7 @@ internal static class ListingRoute
             return;
         }
 
-        await SendAsync(exchange, exchange.Server.List(query!));
+        await SendAsync(exchange, await exchange.Server.ListAsync(query!));
     }
 
     private static bool TryReadQuery(Exchange exchange, string bucket, out ListQuery? query, out Problem? problem)

@@ -9,11 +9,8 @@ namespace Carillon.Node;
 /// The rules of buckets, kept at the push by every server: any two push quorums share one, so of two submissions that exclude each other
 /// (a bucket's removal and a put into it; two creations with different settings) one fails.
 /// </summary>
-internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> exchange)
+internal sealed class BucketRules(CatalogReader catalog, AppliedState applied, Func<VectorExchange> exchange)
 {
-
-
-
     /// <summary>Null if a push is welcome.</summary>
     public PushVerdict? Refuse(Submission submission)
     {
@@ -45,7 +42,7 @@ internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> ex
         string bucket = operation.Target.Name;
         if (operation.Manifest is not { } manifest)
         {
-            return catalog.HasNames(bucket) || exchange().HasOpenNames(bucket) ? PushVerdict.BucketNotEmpty : null;
+            return IsInUse(bucket) ? PushVerdict.BucketNotEmpty : null;
         }
 
         if (manifest.Metadata.Any(m => m.Key == BucketRecordKeys.Replace))
@@ -66,18 +63,29 @@ internal sealed class BucketRules(CatalogReader catalog, Func<VectorExchange> ex
         return current?.Manifest is { } record && record.Sha256 != manifest.Sha256 ? PushVerdict.BucketExists : null;
     }
 
+    /// <summary>True if a name in the bucket has content, or may have before long. What is agreed and not applied yet counts as
+    /// applied.</summary>
+    private bool IsInUse(string bucket)
+    {
+        IReadOnlyList<(ObjectName Target, Tag Tag, OperationKind Kind, TagState State)> open = exchange().OpenIn(bucket);
+        return open.Any(o => o.State != TagState.Accepted)
+            || catalog.NameCount(bucket, [.. open.Select(o => (o.Target, o.Tag, o.Kind))]) > 0;
+    }
+
     /// <summary>True if the newest that this server holds of the bucket's record is a tombstone.</summary>
     private bool IsRemoved(string bucket)
     {
         var record = new ObjectName(ObjectName.SystemBucket, bucket);
-        IReadOnlyList<(Tag Tag, TagState State, uint Round, Protocols.Cluster.VoterSet Bits, Submission Submission)> open =
-            exchange().OpenOf(record);
-        Uid applied = catalog.GreatestUid(record);
-        if (open.Count > 0 && open[0].Tag.Uid > applied)
+        if (exchange().HasOpenNames(ObjectName.SystemBucket))
         {
-            return open[0].Submission.Operations.First(o => o.Target == record).Kind == OperationKind.Delete;
+            IReadOnlyList<(Tag Tag, TagState State, uint Round, Protocols.Cluster.VoterSet Bits, Submission Submission)> open =
+                exchange().OpenOf(record);
+            if (open.Count > 0 && open[0].Tag > applied.GreatestTag(record))
+            {
+                return open[0].Submission.Operations.First(o => o.Target == record).Kind == OperationKind.Delete;
+            }
         }
 
-        return !applied.IsNone && catalog.Current(record)?.Kind == OperationKind.Delete;
+        return applied.IsRemoved(record);
     }
 }

@@ -1,5 +1,4 @@
 using Carillon.Protocols;
-using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Log;
@@ -37,7 +36,7 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
         return true;
     }
 
-    public Tag GreatestApplied(ObjectName name) => node.Reader.GreatestTag(name);
+    public Tag GreatestApplied(ObjectName name) => node.Applied.GreatestTag(name);
 
     public AppliedOutcome Outcome(Tag tag)
     {
@@ -46,16 +45,10 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
             return new AppliedOutcome(TagState.Rejected, successor);
         }
 
-        return node.Reader.Outcome(tag) switch
-        {
-            TagOutcome.Accepted => new AppliedOutcome(TagState.Accepted, default),
-            TagOutcome.Rejected => new AppliedOutcome(TagState.Rejected, node.Reader.SuccessorOf(tag)),
-            _ => default,
-        };
+        return node.Applied.Outcome(tag);
     }
 
-    public (Tag Tag, Digest Fingerprint) AcceptedKey(string key) =>
-        node.Reader.Key(key) is { Outcome: TagOutcome.Accepted } entry ? (entry.Tag, entry.Fingerprint) : default;
+    public (Tag Tag, Digest Fingerprint) AcceptedKey(string key) => node.Applied.AcceptedKey(key);
 
     public Submission? Applied(Tag tag) =>
         node.Reader.Submission(tag) is { } bytes && Submission.TryRead(bytes, out Submission submission) ? submission : null;

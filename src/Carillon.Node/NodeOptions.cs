@@ -36,6 +36,15 @@ public sealed record NodeOptions
     /// <summary>Most submissions that one transaction of the catalog applies.</summary>
     public int ApplyBatch { get; init; } = 1000;
 
+    /// <summary>
+    /// How long an agreed submission waits for others before the catalog applies them together; who lists or reads locally doesn't wait.
+    /// Too low: a transaction for a few rows each costs several times the processor time. Too high: more to do again after a crash.
+    /// </summary>
+    public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Bytes of agreed submissions that do not wait any longer.</summary>
+    public int ApplyBytes { get; init; } = 2 << 20;
+
     /// <summary>All faults of these settings, none if they are good.</summary>
     public IEnumerable<string> Validate()
     {
@@ -69,9 +78,9 @@ public sealed record NodeOptions
             yield return "log.snapshotBytes must be at least 1 MiB";
         }
 
-        if (ApplyBatch < 1)
+        if (ApplyBatch < 1 || ApplyDelay < TimeSpan.Zero || ApplyBytes < 0)
         {
-            yield return "catalog.applyBatch must be at least 1";
+            yield return "catalog.applyBatch must be at least 1, applyDelay and applyBytes not negative";
         }
     }
 }

@@ -7,7 +7,10 @@ using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node;
 
-/// <content>The catalog: what is agreed is applied in batches, one transaction at a time; while one runs the next fills.</content>
+/// <content>
+/// The catalog: what is agreed is applied in batches, one transaction at a time; while one runs the next fills. Clients are answered before
+/// that, so a batch waits a little to grow, unless somebody wants to read what the catalog says.
+/// </content>
 public sealed partial class ServerNode
 {
     /// <summary>A quiet time after which the log is cut although it is short, so that a server at rest starts fast and holds
@@ -16,6 +19,11 @@ public sealed partial class ServerNode
 
     private readonly List<Submission> _accepted = [];
     private readonly List<RejectedTag> _rejected = [];
+    private readonly Queue<(long Count, Action Then)> _awaitingApplied = new();
+    private Instant _applyDeadline = Instant.Never;
+    private Instant _waitingSince;
+    private long _acceptedBytes;
+    private bool _applyNow;
     private bool _catalogBusy;
     private bool _snapshotDue;
 
@@ -26,15 +34,51 @@ public sealed partial class ServerNode
     /// <summary>Tags decided *no* that the catalog has not taken up yet, with their successors.</summary>
     internal Dictionary<Tag, Tag> Deciding { get; } = [];
 
+    // Numbers of submissions agreed and applied in this life. Volatile, since other threads compare them: who was answered that a
+    // submission is accepted finds the first one raised.
+    private long _agreedCount;
+    private long _appliedCount;
+
+    /// <summary>Grows with each applied change of a bucket's record. Any thread may ask.</summary>
+    public long BucketsVersion => Applied.BucketsVersion;
+
+    /// <summary>True if all that is agreed here is in the catalog. Any thread may ask.</summary>
+    public bool IsCaughtUp => Volatile.Read(ref _appliedCount) >= Volatile.Read(ref _agreedCount);
+
+    /// <summary>
+    /// Calls back, on the loop, once everything that was agreed here before is in the catalog: so who lists, or reads locally, sees what
+    /// this server has answered before.
+    /// </summary>
+    public void CatchUp(Moment now, Action then)
+    {
+        _now = now;
+        if (IsCaughtUp || _catalogFailed)
+        {
+            then();
+        }
+        else
+        {
+            _awaitingApplied.Enqueue((_agreedCount, then));
+            _applyNow = true;
+        }
+    }
+
     internal void QueueAccepted(Submission submission)
     {
+        BeginToWait();
         _accepted.Add(submission);
+        _acceptedBytes += submission.Encoded.Length;
+
+        // A bucket's record is answered once it is applied: its settings count from then on.
+        _applyNow |= submission.Operations[0].Target.Bucket == ObjectName.SystemBucket;
+        Volatile.Write(ref _agreedCount, _agreedCount + 1);
     }
 
     internal void QueueRejected(Tag tag, Tag successor, string key = "")
     {
         if (Deciding.TryAdd(tag, successor))
         {
+            BeginToWait();
             _rejected.Add(new RejectedTag(tag, key, successor));
             TagRejected(tag, successor);
         }
@@ -42,6 +86,7 @@ public sealed partial class ServerNode
 
     private void PumpCatalog()
     {
+        _applyDeadline = Instant.Never;
         if (_catalogBusy || _catalogFailed)
         {
             return;
@@ -56,13 +101,37 @@ public sealed partial class ServerNode
         }
         else if (_accepted.Count > 0 || _rejected.Count > 0)
         {
-            _catalogBusy = true;
-            int accepted = Math.Min(_accepted.Count, _options.ApplyBatch);
-            int rejected = Math.Min(_rejected.Count, _options.ApplyBatch);
-            var batch = new CatalogBatch((ulong)Log.Durable.Value, [.. _accepted.Take(accepted)], [.. _rejected.Take(rejected)]);
-            _accepted.RemoveRange(0, accepted);
-            _rejected.RemoveRange(0, rejected);
-            _world.Run(new ApplyWork(_catalog, batch, BatchApplied));
+            if (_applyNow || _accepted.Count >= _options.ApplyBatch || _rejected.Count >= _options.ApplyBatch
+                || _acceptedBytes >= _options.ApplyBytes || _now.Now >= _waitingSince + _options.ApplyDelay)
+            {
+                BeginApply();
+            }
+            else
+            {
+                _applyDeadline = _waitingSince + _options.ApplyDelay;
+            }
+        }
+    }
+
+    private void BeginApply()
+    {
+        _catalogBusy = true;
+        int accepted = Math.Min(_accepted.Count, _options.ApplyBatch);
+        int rejected = Math.Min(_rejected.Count, _options.ApplyBatch);
+        var batch = new CatalogBatch((ulong)Log.Durable.Value, [.. _accepted.Take(accepted)], [.. _rejected.Take(rejected)]);
+        _accepted.RemoveRange(0, accepted);
+        _rejected.RemoveRange(0, rejected);
+        _acceptedBytes -= batch.Bytes;
+        _waitingSince = _now.Now;
+        _applyNow &= _accepted.Count > 0;
+        _world.Run(new ApplyWork(_catalog, batch, BatchApplied));
+    }
+
+    private void BeginToWait()
+    {
+        if (_accepted.Count == 0 && _rejected.Count == 0)
+        {
+            _waitingSince = _now.Now;
         }
     }
 
@@ -75,6 +144,7 @@ public sealed partial class ServerNode
             return;
         }
 
+        Applied.Applied(batch);
         foreach (RejectedTag rejected in batch.Rejected)
         {
             Deciding.Remove(rejected.Tag);
@@ -85,6 +155,13 @@ public sealed partial class ServerNode
             Exchange.Applied(submission.Tag, _now);
             SubmissionApplied(submission);
             ListsApplied(submission);
+        }
+
+        Volatile.Write(ref _appliedCount, _appliedCount + batch.Accepted.Length);
+        while (_awaitingApplied.TryPeek(out (long Count, Action Then) next) && next.Count <= _appliedCount)
+        {
+            _awaitingApplied.Dequeue();
+            next.Then();
         }
 
         if (_snapshotDeadline == Instant.Never)
@@ -116,6 +193,10 @@ public sealed partial class ServerNode
         _notVotingBecause = $"the catalog failed: {failure.Message}";
         Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
         Members.SetVotes(votes: false, _now);
+        while (_awaitingApplied.TryDequeue(out (long Count, Action Then) waiting))
+        {
+            waiting.Then();
+        }
     }
 
     private bool _catalogFailed;

@@ -127,7 +127,7 @@ public sealed partial class ServerNode
 
     private void WithBuckets(string[] buckets, int next, Action<SubmitOutcome?> then)
     {
-        while (next < buckets.Length && Reader.Bucket(buckets[next]) is not null)
+        while (next < buckets.Length && Applied.HasBucket(buckets[next]))
         {
             next++;
         }

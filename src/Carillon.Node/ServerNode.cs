@@ -59,8 +59,9 @@ public sealed partial class ServerNode : IDisposable
         _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk);
         Self = new ServerIdentity(self, _identity.Disk, _identity.Incarnation);
         Reader = stores.Catalog.OpenReader();
+        Applied = new AppliedState(Reader);
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
-        Buckets = new BucketRules(Reader, () => Exchange);
+        Buckets = new BucketRules(Reader, Applied, () => Exchange);
         Log = OpenLog(stores.Device, options.Log);
         Chunks = ChunkStore.Open(stores.Device, "chunks", Self.Disk, options.Chunks);
         Members = new MembershipMonitor(Self, configuration, options.Membership, random.Fork(), _recorded, now);
@@ -106,12 +107,15 @@ public sealed partial class ServerNode : IDisposable
     public Instant NextDeadline => Instant.Min(
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
-                Instant.Min(_snapshotDeadline, Instant.Min(_listDeadline, ExplainDeadline)),
+                Instant.Min(Instant.Min(_snapshotDeadline, _applyDeadline), Instant.Min(_listDeadline, ExplainDeadline)),
                 Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
 
     internal SegmentLog Log { get; }
 
     internal BucketRules Buckets { get; }
+
+    /// <summary>What agreement asks of the catalog.</summary>
+    internal AppliedState Applied { get; }
 
     /// <summary>True if a submission would be taken now: it votes, a quorum is connected, and its clock is near that quorum's.</summary>
     public bool TakesSubmissions => MayVote && Members.HasQuorum && ClockNearQuorum;

@@ -436,6 +436,10 @@ public sealed partial class VectorExchange
 
             Persist(Records.OfTag(RecordType.Agreed, ballot.Tag));
             _host.Agreed(submission);
+            if (ballot.Attempt is { } attempt && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket)
+            {
+                Finish(attempt, new SubmitOutcome.Accepted(ballot.Tag, Replayed: false));
+            }
         }
         else
         {

@@ -51,8 +51,14 @@ public sealed partial class VectorExchange
     /// <summary>Tags that are not decided here, in order.</summary>
     public IEnumerable<Tag> OpenTagList() => _book.InOrder().Where(b => b.IsOpen).Select(b => b.Tag);
 
-    /// <summary>True if an open submission names something in the bucket.</summary>
+    /// <summary>True if a submission that is not applied yet names something in the bucket.</summary>
     public bool HasOpenNames(string bucket) => _book.NamesIn(bucket);
+
+    /// <summary>What the submissions that are not applied yet do in a bucket, in no order, with their states.</summary>
+    public IReadOnlyList<(ObjectName Target, Tag Tag, OperationKind Kind, TagState State)> OpenIn(string bucket) => _book.NamesIn(bucket)
+        ? [.. _book.InOrder().Where(b => b.Submission is not null).SelectMany(
+            b => b.Submission!.Operations.Where(o => o.Target.Bucket == bucket).Select(o => (o.Target, b.Tag, o.Kind, b.State)))]
+        : [];
 
     /// <summary>Yes bits known for a tag that is still open here; none otherwise.</summary>
     public VoterSet BitsOf(Tag tag) => _book.Find(tag) is { } ballot ? new VoterSet(ballot.YesBits) : default;

@@ -11,7 +11,8 @@ public sealed partial class VectorExchange
     private bool _reserving;
 
     /// <summary>
-    /// Runs a submission (step 200). <paramref name="answer"/> is called once: when it is applied here, rejected, or unknown.
+    /// Runs a submission (step 200). <paramref name="answer"/> is called once: when it is agreed (a bucket's record: applied here),
+    /// rejected, or unknown.
     /// </summary>
     /// <param name="operations">1 to <see cref="Submission.MaxOperations"/>, each name once.</param>
     /// <param name="key">The idempotency key, 1 to <see cref="Submission.MaxKeyBytes"/> bytes.</param>

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.IO.Pipelines;
 using Carillon.Node;
@@ -20,6 +21,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private readonly CatalogReaders _readers;
     private readonly ObjectUploader _uploader;
     private readonly ObjectReader _content;
+    private readonly ConcurrentDictionary<string, (long Version, BucketSettings Settings)> _buckets = new(StringComparer.Ordinal);
     private int _downloads;
     private int _requests;
 
@@ -68,14 +70,18 @@ internal sealed class EntryServer : IEntryServer, IDisposable
 
     public async Task<ReadOutcome> ReadAsync(ObjectName name, Uid? version, Consistency consistency)
     {
+        if (version is null && consistency != Consistency.Local)
+        {
+            return await Ask<ReadOutcome>((node, now, answer) => node.Read(name, now, answer));
+        }
+
+        await CatchUpAsync();
         if (version is { } uid)
         {
             return Outcome(_readers.Read(reader => reader.Version(name, uid)));
         }
 
-        return consistency == Consistency.Local
-            ? Outcome(_readers.Read(reader => reader.Current(name)))
-            : await Ask<ReadOutcome>((node, now, answer) => node.Read(name, now, answer));
+        return Outcome(_readers.Read(reader => reader.Current(name)));
     }
 
     public async Task WriteContentAsync(
@@ -92,12 +98,29 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         }
     }
 
-    public ListPage List(ListQuery query) => _readers.Read(reader => reader.List(query));
+    public async Task<ListPage> ListAsync(ListQuery query)
+    {
+        await CatchUpAsync();
+        return _readers.Read(reader => reader.List(query));
+    }
 
     public async Task<BucketSettings?> BucketAsync(string bucket)
     {
+        // Read before the catalog is: settings that change meanwhile are kept under a number that is over.
+        long version = _node.BucketsVersion;
+        if (_buckets.TryGetValue(bucket, out (long Version, BucketSettings Settings) kept) && kept.Version == version)
+        {
+            return kept.Settings;
+        }
+
         if (_readers.Read(reader => reader.Bucket(bucket)) is { } applied)
         {
+            if (_buckets.Count >= MaxKeptBuckets)
+            {
+                _buckets.Clear();
+            }
+
+            _buckets[bucket] = (version, applied);
             return applied;
         }
 
@@ -159,6 +182,13 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     public void Dispose() => _readers.Dispose();
 
     private const int MaxRivalTries = 20;
+
+    private const int MaxKeptBuckets = 1024;
+
+    /// <summary>Whoever looks into the catalog sees all that this server has answered as accepted before.</summary>
+    private Task CatchUpAsync() => _node.IsCaughtUp
+        ? Task.CompletedTask
+        : Ask<bool>((node, now, answer) => node.CatchUp(now, () => answer(true)));
 
     private static ReadOutcome Outcome(VersionEntry? entry) => entry switch
     {

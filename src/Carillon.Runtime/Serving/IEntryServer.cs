@@ -75,8 +75,8 @@ public interface IEntryServer
     /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy of some chunk.</exception>
     Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation);
 
-    /// <summary>One page of a listing: what this server has applied.</summary>
-    ListPage List(ListQuery query);
+    /// <summary>One page of a listing: what this server knows as agreed.</summary>
+    Task<ListPage> ListAsync(ListQuery query);
 
     /// <summary>A bucket's settings: as applied here, else asked of a quorum; null if there is no such bucket.</summary>
     /// <exception cref="TimeoutException">No quorum answered.</exception>

@@ -112,7 +112,8 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
         workload.Connection.Ask<ListPage>(
             server,
             TimeoutOfReads,
-            (node, _, answer) => answer(node.List(new ListQuery(Workload.Bucket, Versions: random.Chance(0.3)))),
+            (node, now, answer) => node.CatchUp(
+                now, () => answer(node.List(new ListQuery(Workload.Bucket, Versions: random.Chance(0.3))))),
             (_, page) =>
             {
                 if (page is not null)

@@ -53,6 +53,9 @@ internal interface INodeUnderTest
 
     ListPage List(ListQuery query);
 
+    /// <summary>Calls back once all that is agreed there is in its catalog.</summary>
+    void CatchUp(Moment now, Action then);
+
     void Show(Tag tag, Moment now, Action<SubmissionReport> done);
 
     void Show(string key, Moment now, Action<SubmissionReport?> done);

@@ -76,6 +76,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public ListPage List(ListQuery query) => node.Reader.List(query);
 
+    public void CatchUp(Moment now, Action then) => node.CatchUp(now, then);
+
     public void Show(Tag tag, Moment now, Action<SubmissionReport> done) => node.Show(tag, now, done);
 
     public void Show(string key, Moment now, Action<SubmissionReport?> done) => node.Show(key, now, done);

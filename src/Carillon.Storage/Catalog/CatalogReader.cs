@@ -31,6 +31,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _findTrimmed;
     private readonly SqliteStatement _findRejected;
     private readonly SqliteStatement _findSuccessor;
+    private readonly SqliteStatement _lastRejected;
     private readonly SqliteStatement _findKeys;
     private readonly SqliteStatement _findRecent;
     private readonly SqliteStatement _facts;
@@ -58,6 +59,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _findTrimmed = database.Prepare("SELECT 1 FROM trimmed WHERE tag = ?1");
         _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
         _findSuccessor = database.Prepare("SELECT successor FROM rejected WHERE tag = ?1");
+        _lastRejected = database.Prepare("SELECT tag FROM rejected ORDER BY tag DESC LIMIT 1");
         _findKeys = database.Prepare("SELECT tag FROM keys WHERE key = ?1 ORDER BY tag");
         _findRecent = database.Prepare("SELECT fingerprint FROM recent WHERE tag = ?1");
         _facts = database.Prepare(CatalogFacts.Select);
@@ -74,6 +76,17 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
     /// <summary>The segment log's position up to which everything decided is applied, as of the last committed batch.</summary>
     public ulong AppliedPosition => CatalogFacts.Read(_facts).Position;
+
+    /// <summary>No tag with a greater stamp is known here, accepted or rejected.</summary>
+    public Timestamp GreatestStamp
+    {
+        get
+        {
+            Timestamp rejected = _lastRejected.Step() ? TagKey.Read(_lastRejected.Bytes(0)).Uid.Stamp : default;
+            _lastRejected.Reset();
+            return Timestamp.Max(rejected, CatalogFacts.Read(_facts).Latest);
+        }
+    }
 
     /// <summary>The greatest UID of a name, tombstones included; none if the name never was.</summary>
     public Uid GreatestUid(ObjectName name) => GreatestTag(name).Uid;
@@ -139,11 +152,12 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// <summary>What is remembered of an idempotency key; null for a key that was not used, or too long ago.</summary>
     public KeyEntry? Key(string key)
     {
-        Timestamp horizon = CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
+        Timestamp? since = null;
         KeyEntry? rejected = null;
         _findKeys.BindText(1, key);
         while (_findKeys.Step())
         {
+            Timestamp horizon = since ??= CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
             ReadOnlySpan<byte> bytes = _findKeys.Bytes(0);
             Tag tag = TagKey.Read(bytes);
             if (tag.Uid.Stamp < horizon)
@@ -242,8 +256,24 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         return count;
     }
 
-    /// <summary>True if some name of a bucket has content.</summary>
-    public bool HasNames(string bucket) => NameCount(bucket) > 0;
+    /// <summary>How many of a bucket's names have content once these operations are applied, some of which may be already.</summary>
+    public long NameCount(string bucket, IReadOnlyCollection<(ObjectName Target, Tag Tag, OperationKind Kind)> agreed)
+    {
+        // One snapshot for the number and the names: a batch may be committed meanwhile.
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        long count = NameCount(bucket);
+        foreach (IGrouping<ObjectName, (ObjectName Target, Tag Tag, OperationKind Kind)> name in agreed.GroupBy(a => a.Target))
+        {
+            VersionEntry? current = Current(name.Key);
+            (_, Tag tag, OperationKind kind) = name.MaxBy(a => a.Tag);
+            if (current is null || tag > current.Tag)
+            {
+                count += (kind == OperationKind.Put ? 1 : 0) - (current?.Kind == OperationKind.Put ? 1 : 0);
+            }
+        }
+
+        return count;
+    }
 
     /// <summary>
     /// True if the manifest of a kept version lists this chunk, itself or by a list that is stored as chunks. What a list names is known
@@ -302,8 +332,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
-            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _findKeys, _findRecent, _facts, _live,
-                _findChunk, _findListed, _findUnread])
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _lastRejected, _findKeys, _findRecent,
+                _facts, _live, _findChunk, _findListed, _findUnread])
         {
             statement.Dispose();
         }

@@ -71,6 +71,8 @@ internal static class OptionKeys
         [(typeof(ChunkReplicationOptions), nameof(ChunkReplicationOptions.CollectGrace))] = "gc.grace",
         [(typeof(NodeOptions), nameof(NodeOptions.SnapshotBytes))] = "log.snapshotBytes",
         [(typeof(NodeOptions), nameof(NodeOptions.ApplyBatch))] = "catalog.applyBatch",
+        [(typeof(NodeOptions), nameof(NodeOptions.ApplyDelay))] = "catalog.applyDelay",
+        [(typeof(NodeOptions), nameof(NodeOptions.ApplyBytes))] = "catalog.applyBytes",
     }.ToFrozenDictionary();
 
     /// <summary>Every key, in order of the names.</summary>

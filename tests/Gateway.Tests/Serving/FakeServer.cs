@@ -218,7 +218,9 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <inheritdoc/>
-    public ListPage List(ListQuery query)
+    public Task<ListPage> ListAsync(ListQuery query) => Task.FromResult(List(query));
+
+    private ListPage List(ListQuery query)
     {
         if (OnList is not null)
         {

@@ -1,0 +1,137 @@
+using Carillon.Protocols;
+using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage.Catalogs;
+
+namespace Carillon.Node;
+
+/// <summary>
+/// What agreement asks of the catalog about names, keys and tags, as of the last batch that is known to be applied. A put asks the same two
+/// or three times between its push and its application, nearly always about what is not there: answers are kept until a batch touches them,
+/// so that each costs one look into the database.
+/// </summary>
+internal sealed class AppliedState(CatalogReader reader)
+{
+    // Some seconds of pushes at full speed; what is asked about and never applied would stay for good otherwise.
+    private const int MaxKept = 32_768;
+
+    private readonly Dictionary<ObjectName, Tag> _names = [];
+    private readonly Dictionary<string, (Tag Tag, Digest Fingerprint)> _keys = new(StringComparer.Ordinal);
+    private readonly Dictionary<ObjectName, bool> _removed = [];
+    private readonly HashSet<string> _buckets = new(StringComparer.Ordinal);
+
+    private long _bucketsVersion;
+
+    /// <summary>No tag above is in the catalog, accepted or rejected: nothing need be looked up for a fresh one.</summary>
+    private Timestamp _decidedUpTo = reader.GreatestStamp;
+
+    /// <summary>The greatest tag of a name, tombstones included; none if the name never was.</summary>
+    public Tag GreatestTag(ObjectName name)
+    {
+        if (!_names.TryGetValue(name, out Tag tag))
+        {
+            tag = reader.GreatestTag(name);
+            MakeRoom(_names);
+            _names.Add(name, tag);
+        }
+
+        return tag;
+    }
+
+    /// <summary>The accepted tag of a key with its fingerprint; none where there is no such.</summary>
+    public (Tag Tag, Digest Fingerprint) AcceptedKey(string key)
+    {
+        if (_keys.TryGetValue(key, out (Tag Tag, Digest Fingerprint) known))
+        {
+            return known;
+        }
+
+        // One that is there is not kept: it is forgotten in its time, and by the catalog.
+        if (reader.Key(key) is { Outcome: TagOutcome.Accepted } entry)
+        {
+            return (entry.Tag, entry.Fingerprint);
+        }
+
+        MakeRoom(_keys);
+        _keys.Add(key, default);
+        return default;
+    }
+
+    /// <summary>What is kept of a decided tag.</summary>
+    public AppliedOutcome Outcome(Tag tag) => tag.Uid.Stamp > _decidedUpTo
+        ? default
+        : reader.Outcome(tag) switch
+        {
+            TagOutcome.Accepted => new AppliedOutcome(TagState.Accepted, default),
+            TagOutcome.Rejected => new AppliedOutcome(TagState.Rejected, reader.SuccessorOf(tag)),
+            _ => default,
+        };
+
+    /// <summary>Grows with each applied change of a bucket's record. Any thread may read it.</summary>
+    public long BucketsVersion => Volatile.Read(ref _bucketsVersion);
+
+    /// <summary>True if there is such a bucket.</summary>
+    public bool HasBucket(string bucket)
+    {
+        if (_buckets.Contains(bucket))
+        {
+            return true;
+        }
+
+        if (reader.Bucket(bucket) is null)
+        {
+            return false;
+        }
+
+        _buckets.Add(bucket);
+        return true;
+    }
+
+    /// <summary>True if the newest that is applied of a bucket's record is a tombstone.</summary>
+    public bool IsRemoved(ObjectName bucketRecord)
+    {
+        if (!_removed.TryGetValue(bucketRecord, out bool isRemoved))
+        {
+            isRemoved = reader.Current(bucketRecord)?.Kind == OperationKind.Delete;
+            MakeRoom(_removed);
+            _removed.Add(bucketRecord, isRemoved);
+        }
+
+        return isRemoved;
+    }
+
+    /// <summary>A batch is applied: what was known of its names, keys and tags is asked again.</summary>
+    public void Applied(CatalogBatch batch)
+    {
+        foreach (Submission submission in batch.Accepted)
+        {
+            _decidedUpTo = Timestamp.Max(_decidedUpTo, submission.Tag.Uid.Stamp);
+            _keys.Remove(submission.Key);
+            foreach (Operation operation in submission.Operations)
+            {
+                _names.Remove(operation.Target);
+                if (operation.Target.Bucket == ObjectName.SystemBucket)
+                {
+                    _removed.Remove(operation.Target);
+                    _buckets.Remove(operation.Target.Name);
+                    Volatile.Write(ref _bucketsVersion, _bucketsVersion + 1);
+                }
+            }
+        }
+
+        foreach (RejectedTag rejected in batch.Rejected)
+        {
+            _decidedUpTo = Timestamp.Max(_decidedUpTo, rejected.Tag.Uid.Stamp);
+        }
+    }
+
+    private static void MakeRoom<TKey, TValue>(Dictionary<TKey, TValue> kept)
+        where TKey : notnull
+    {
+        if (kept.Count >= MaxKept)
+        {
+            kept.Clear();
+        }
+    }
+}
