@@ -37,7 +37,8 @@ public sealed partial class ServerNode
         {
             Operation operation = submission.Operations.First(o => o.Target == name);
             string word = state == TagState.Open ? "open" : "agreed";
-            Add(explanation, new ExplainedVersion(tag.Uid, tag, operation.Kind, word, round, Vector(bits), []), operation.Manifest, replicas);
+            var version = new ExplainedVersion(tag.Uid, tag, operation.Kind, word, round, Vector(bits), []);
+            Add(explanation, version, operation.Manifest, replicas);
         }
 
         foreach (VersionEntry kept in Reader.Versions(name))

@@ -60,8 +60,27 @@ public sealed class ServiceManager : IDisposable
     /// <summary>The program ends, in order.</summary>
     public void Stopping() => Notify("STOPPING=1");
 
-    /// <summary>The program's event loop still turns; called from there.</summary>
+    /// <summary>The program's event loop still turns.</summary>
     public void Alive() => Notify("WATCHDOG=1");
+
+    /// <summary>
+    /// Calls <see cref="Alive"/> as often as it has to be, each time once <paramref name="turn"/> has ended: that is to go through the
+    /// event loop, so that a loop that is stuck falls silent. Ends with <paramref name="stop"/>, or when a turn fails.
+    /// </summary>
+    public async Task WatchAsync(Func<Task> turn, CancellationToken stop)
+    {
+        if (WatchdogInterval is not { } interval)
+        {
+            return;
+        }
+
+        while (!stop.IsCancellationRequested)
+        {
+            await turn().WaitAsync(stop);
+            Alive();
+            await Task.Delay(interval, stop);
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _socket?.Dispose();

@@ -26,17 +26,14 @@ internal static class Program
     {
         using var interruption = new Interruption();
         var configuration = new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false };
-        int code = await RunAsync(arguments, configuration, interruption.Token);
-        // A server or a cluster that was asked to stop, and did, has done what it should.
-        return code == ExitCode.Ok ? code : interruption.Code ?? code;
+        var runner = new CommandRunner(new GlobalOptions(), () => interruption.Code);
+        return await RunAsync(arguments, configuration, runner, interruption.Token);
     }
 
     /// <summary>Runs one command line.</summary>
     internal static async Task<int> RunAsync(
-        IReadOnlyList<string> arguments, InvocationConfiguration configuration, CancellationToken cancellation,
-            GlobalOptions? global = null)
+        IReadOnlyList<string> arguments, InvocationConfiguration configuration, CommandRunner runner, CancellationToken cancellation)
     {
-        var runner = new CommandRunner(global ?? new GlobalOptions());
         RootCommand root = CreateRoot(runner);
         if (arguments.Count == 0)
         {

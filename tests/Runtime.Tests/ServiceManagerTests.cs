@@ -41,6 +41,37 @@ public sealed class ServiceManagerTests
     }
 
     [Fact]
+    public async Task Watchdog_hears_nothing_while_the_loop_does_not_turn()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "NOTIFY_SOCKET is Linux's");
+        using TemporaryDirectory directory = new();
+        using Socket listening = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
+        listening.Bind(new UnixDomainSocketEndPoint(directory.At("notify")));
+        using ServiceManager manager = ServiceManager.From(name => name switch
+        {
+            "NOTIFY_SOCKET" => directory.At("notify"),
+            "WATCHDOG_USEC" => "2000",
+            _ => null,
+        });
+        using var stop = new CancellationTokenSource();
+        var stuck = new TaskCompletionSource();
+        int turns = 0;
+        Task watching = manager.WatchAsync(() => ++turns <= 3 ? Task.CompletedTask : stuck.Task, stop.Token);
+        await Wait.Until(() => turns == 4);
+        byte[] buffer = new byte[100];
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal("WATCHDOG=1", Encoding.UTF8.GetString(buffer, 0, listening.Receive(buffer)));
+        }
+
+        Assert.Equal(0, listening.Available);
+        stuck.SetResult();
+        await Wait.Until(() => listening.Available > 0);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => watching);
+    }
+
+    [Fact]
     public void Nobody_listening_is_no_error()
     {
         using TemporaryDirectory directory = new();

@@ -109,6 +109,9 @@ public sealed class ServerHost : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends once the event loop has come round: a loop that is stuck is seen by its not ending.</summary>
+    public Task TurnAsync() => _server.Ask<bool>((_, _, answer) => answer(true));
+
     /// <summary>An orderly stop: submissions on their way are finished, then everything ends. The gateway has stopped taking requests
     /// before.</summary>
     public async Task StopAsync()

@@ -13,10 +13,12 @@ internal sealed class CommandContext
     private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly GlobalOptions _global;
+    private readonly Func<int?>? _interruption;
 
-    public CommandContext(GlobalOptions global, ParseResult parse, CancellationToken cancellation)
+    public CommandContext(GlobalOptions global, ParseResult parse, CancellationToken cancellation, Func<int?>? interruption)
     {
         _global = global;
+        _interruption = interruption;
         Parse = parse;
         Cancellation = cancellation;
         Out = parse.InvocationConfiguration.Output;
@@ -31,6 +33,9 @@ internal sealed class CommandContext
     public ParseResult Parse { get; }
 
     public CancellationToken Cancellation { get; }
+
+    /// <summary>The exit code that a signal asks for, once one came: it takes the place of what the interrupted work says.</summary>
+    public int? Interruption => _interruption?.Invoke();
 
     public TextWriter Out { get; }
 

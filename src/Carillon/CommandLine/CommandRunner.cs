@@ -4,7 +4,9 @@ using Carillon.Client;
 namespace Carillon.CommandLine;
 
 /// <summary>Runs a command's work, and turns whatever goes wrong into one report and an exit code.</summary>
-internal sealed class CommandRunner(GlobalOptions global)
+/// <param name="global">The options that every command takes.</param>
+/// <param name="interruption">The exit code that a signal asks for, once one came; null for a program that takes none.</param>
+internal sealed class CommandRunner(GlobalOptions global, Func<int?>? interruption = null)
 {
     public GlobalOptions Global { get; } = global;
 
@@ -16,16 +18,19 @@ internal sealed class CommandRunner(GlobalOptions global)
     {
         try
         {
-            return await work(new CommandContext(Global, parse, cancellation));
+            var context = new CommandContext(Global, parse, cancellation, interruption);
+            int code = await work(context);
+            // A server or a cluster that was asked to stop, and did, has done what it should.
+            return code == ExitCode.Ok ? code : context.Interruption ?? code;
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
-            // The signal's own code takes this one's place.
-            return ExitCode.Interrupted;
+            return interruption?.Invoke() ?? ExitCode.Interrupted;
         }
         catch (Exception fault)
         {
             ErrorReport report = ReportOf(fault);
+            report = report with { ExitCode = interruption?.Invoke() ?? report.ExitCode };
             report.Write(parse.InvocationConfiguration.Error, WantsJson(parse));
             if (Global.IsDebug(parse))
             {

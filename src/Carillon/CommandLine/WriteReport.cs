@@ -36,6 +36,7 @@ internal static class WriteReport
         where T : class
     {
         ErrorReport report = ErrorReport.Of(result, subject);
+        report = report with { ExitCode = context.Interruption ?? report.ExitCode };
         report.Write(context.Error, context.IsJson);
         return report.ExitCode;
     }

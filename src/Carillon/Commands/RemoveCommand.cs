@@ -10,31 +10,51 @@ internal static class RemoveCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var target = new Argument<string>("BUCKET/NAME") { Description = "What to delete" };
-        var key = new Option<string?>("--key") { Description = "Idempotency key; made where not given", HelpName = "KEY" };
-        var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version", HelpName = "UID" };
-        var command = new DocumentedCommand("rm", "Delete a file; its older versions can be brought back with cp --version")
+        var targets = new Argument<string[]>("BUCKET/NAME") { Description = "What to delete", Arity = ArgumentArity.OneOrMore };
+        var key = new Option<string?>("--key") { Description = "Idempotency key, of a single name; made where not given", HelpName = "KEY" };
+        var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version, of a single name", HelpName = "UID" };
+        var command = new DocumentedCommand("rm", "Delete files; their older versions can be brought back with cp --version")
         {
-            Examples = ["carillon rm files/a.txt"],
+            Examples = ["carillon rm files/a.txt", "carillon rm files/a.txt files/b.txt"],
         };
-        command.Add(target);
+        command.Add(targets);
         command.Add(key);
         command.Add(ifMatch);
         runner.Run(command, async context =>
         {
-            ObjectName name = CommandContext.Target(context.Parse.GetRequiredValue(target));
-            using CarillonClient client = context.CreateClient();
+            ObjectName[] names = [.. context.Parse.GetRequiredValue(targets).Select(CommandContext.Target)];
             var options = new PutOptions { Key = context.Parse.GetValue(key), IfMatch = context.Parse.GetValue(ifMatch) };
-            WriteResult<DeleteAnswer> result = await client.DeleteAsync(name, options, context.Cancellation);
-            if (result.Answer is not { } answer)
+            if (names.Length > 1 && (options.Key ?? options.IfMatch) is not null)
             {
-                return WriteReport.Fail(context, result, name.ToString());
+                throw new UsageException("--key and --if-match are for a single name");
             }
 
-            Write(context, name, answer);
-            return ExitCode.Ok;
+            return await RemoveAsync(context, names, options);
         });
         return command;
+    }
+
+    /// <summary>One after the other; a failure is told, and does not stop the rest.</summary>
+    private static async Task<int> RemoveAsync(CommandContext context, ObjectName[] names, PutOptions options)
+    {
+        using CarillonClient client = context.CreateClient();
+        int failed = 0;
+        int firstCode = ExitCode.Ok;
+        foreach (ObjectName name in names)
+        {
+            context.Cancellation.ThrowIfCancellationRequested();
+            WriteResult<DeleteAnswer> result = await client.DeleteAsync(name, options, context.Cancellation);
+            if (result.Answer is { } answer)
+            {
+                Write(context, name, answer);
+                continue;
+            }
+
+            int code = WriteReport.Fail(context, result, name.ToString());
+            firstCode = failed++ == 0 ? code : firstCode;
+        }
+
+        return failed == 0 || failed == names.Length ? firstCode : ExitCode.Partly;
     }
 
     private static void Write(CommandContext context, ObjectName name, DeleteAnswer answer)
@@ -51,6 +71,7 @@ internal static class RemoveCommand
                 context.WriteJson(writer =>
                 {
                     writer.WriteStartObject();
+                    writer.WriteString("name", name.ToString());
                     writer.WriteString("uid", answer.Uid);
                     WriteReport.WriteSequence(writer, answer.Sequence);
                     writer.WriteString("submission", answer.Submission);

@@ -59,7 +59,7 @@ internal static class ServerComposition
         using var manager = ServiceManager.FromEnvironment();
         manager.Ready($"server {options.Name} of cluster {options.Cluster.Name}, HTTP at {gateway.Address}");
         Task<string> failed = host.Failed;
-        await WaitAsync(manager, failed, stop);
+        await WaitAsync(manager, host, failed, stop);
         if (failed.IsCompleted && !stop.IsCancellationRequested)
         {
             throw new ExitException(ExitCode.Failed, $"server {options.Name} stops: {await failed}");
@@ -71,15 +71,15 @@ internal static class ServerComposition
         return ExitCode.Ok;
     }
 
-    // Until it fails or is asked to stop; and while it lives, whoever watches is told so.
-    private static async Task WaitAsync(ServiceManager manager, Task failed, CancellationToken stop)
+    // Until it fails or is asked to stop; and while its event loop turns, whoever watches is told so.
+    private static async Task WaitAsync(ServiceManager manager, ServerHost host, Task failed, CancellationToken stop)
     {
-        TimeSpan interval = manager.WatchdogInterval ?? Timeout.InfiniteTimeSpan;
-        while (!stop.IsCancellationRequested && !failed.IsCompleted)
-        {
-            await Task.WhenAny(failed, Task.Delay(interval, stop));
-            manager.Alive();
-        }
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task watching = manager.WatchAsync(host.TurnAsync, end.Token);
+        await Task.WhenAny(failed, Task.Delay(Timeout.InfiniteTimeSpan, stop));
+        await end.CancelAsync();
+        // It ends by that, or has ended because the loop did: which is what "failed" tells.
+        await Task.WhenAny(watching);
     }
 
     private static ILoggerFactory CreateLoggers(LoggingOptions options) => LoggerFactory.Create(logging => logging

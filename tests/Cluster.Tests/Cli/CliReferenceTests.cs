@@ -106,7 +106,8 @@ public sealed class CliReferenceTests
     private static void Write(StringBuilder page, Command command, string above, int depth)
     {
         string path = $"{above} {command.Name}";
-        string arguments = string.Concat(command.Arguments.Select(a => a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}]" : $" {a.Name}"));
+        string arguments = string.Concat(command.Arguments.Select(a =>
+            (a.Arity.MinimumNumberOfValues == 0 ? $" [{a.Name}]" : $" {a.Name}") + (a.Arity.MaximumNumberOfValues > 1 ? "…" : "")));
         page.Append('\n').Append('#', depth).Append(" `").Append(path).Append(arguments).Append("`\n");
         page.Append(command.Description).Append(".\n\n");
         foreach (Argument argument in command.Arguments)
