@@ -77,6 +77,12 @@ public sealed class ClusterConfiguration
 
     public Quorum Quorum { get; }
 
+    /// <summary>
+    /// How long a voter's lease lasts (protocols page of primacy). Part of what all agree on: a voter that waits for leases to end must
+    /// know how long they are. Too low: short silences move primaries. Too high: failover takes as long.
+    /// </summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>A voter's bit, or -1 for a server that does not vote.</summary>
     public int BitOf(NodeId node) => Voters.BinarySearch(node);
 

@@ -1,0 +1,400 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Protocols.Primacy;
+
+/// <summary>
+/// One voter's promises, leases and fences for all services. Its bit for an epoch is durable before it is told, is the first lease from
+/// that moment on ◆, and is given only to an epoch above every one that it promised ◆ while no other node's lease lasts. So at most one
+/// node has a quorum's bits for an epoch, and no two nodes' leases are in force at once.
+/// </summary>
+/// <remarks>
+/// Leases are kept in memory (Gray and Cheriton, 1989): a voter that restarts does not know which it gave, and grants nothing for a whole
+/// duration, but for a clean stop, which is recorded with the leases that were not over, and for a disk that has never voted.
+/// </remarks>
+public sealed class EpochVoter
+{
+    /// <summary>The most services that a voter keeps promises for: beyond, bids for further ones are refused.</summary>
+    public const int MaxServices = 16_384;
+
+    private readonly ClusterConfiguration _configuration;
+    private readonly IPrimacyHost _host;
+    private readonly SortedDictionary<ServiceName, Vote> _votes = [];
+    private ImmutableArray<VoteRecord> _stoppedWith = [];
+    private LogPast _past = LogPast.Virgin;
+    private ulong _startedAt;
+    private bool _hasStarted;
+    private Instant _quietUntil;
+
+    internal EpochVoter(ClusterConfiguration configuration, IPrimacyHost host)
+    {
+        _configuration = configuration;
+        _host = host;
+    }
+
+    private enum LogPast
+    {
+        /// <summary>This disk has never promised or renewed anything.</summary>
+        Virgin,
+
+        /// <summary>It has, and what it renewed last is forgotten.</summary>
+        Unknown,
+
+        /// <summary>The last thing that it did was to stop in an orderly way.</summary>
+        Stopped,
+    }
+
+    /// <summary>Answers to bids name at least this position: it says in the log that leases may have been given.</summary>
+    internal ulong StartedAt => _startedAt;
+
+    /// <summary>The greatest epoch of a service that this server promised, or accepted an effect of.</summary>
+    public Epoch FenceOf(ServiceName service) => _votes.TryGetValue(service, out Vote? vote) ? vote.Known : default;
+
+    /// <summary>Takes one record of the log; false for bytes that are none of its own.</summary>
+    internal bool Restore(ReadOnlySpan<byte> record)
+    {
+        var reader = new WireReader(record);
+        switch ((PrimacyRecordType)reader.U8())
+        {
+            case PrimacyRecordType.Promise:
+                var promise = VoteRecord.Read(ref reader);
+                if (reader.Failed)
+                {
+                    return false;
+                }
+
+                Vote vote = VoteOn(promise.Service);
+                if (promise.Epoch >= vote.Promised)
+                {
+                    vote.Promised = promise.Epoch;
+                    vote.PromisedTo = promise.Node;
+                    vote.PromisedIncarnation = promise.Incarnation;
+                }
+
+                _past = LogPast.Unknown;
+                return true;
+            case PrimacyRecordType.Fence:
+                ServiceName service = reader.Service();
+                Epoch epoch = reader.Epoch();
+                if (reader.Failed)
+                {
+                    return false;
+                }
+
+                VoteOn(service).Fenced = Epoch.Max(VoteOn(service).Fenced, epoch);
+                return true;
+            case PrimacyRecordType.Started:
+                _past = LogPast.Unknown;
+                return true;
+            case PrimacyRecordType.Stopped:
+                return RestoreStopped(ref reader);
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>The log is replayed: from now on this voter answers, and grants after its quiet time.</summary>
+    internal void Start(Moment now)
+    {
+        switch (_past)
+        {
+            case LogPast.Unknown when !SeededBug.Is("grants-after-restart"):
+                _quietUntil = now.Now + _configuration.LeaseDuration;
+                break;
+            case LogPast.Stopped:
+                foreach (VoteRecord lease in _stoppedWith)
+                {
+                    VoteOn(lease.Service).SetLease(lease.Node, lease.Epoch, now.Now + _configuration.LeaseDuration);
+                }
+
+                break;
+        }
+
+        NoteStart();
+    }
+
+    /// <summary>This server answers no more after this: the next start knows which leases it gave.</summary>
+    /// <returns>The record's position; 0 if it could not be written.</returns>
+    internal ulong Stop(Moment now)
+    {
+        if (!_hasStarted || now.Now < _quietUntil)
+        {
+            return 0;
+        }
+
+        byte[] record = PrimacyRecords.Stopped(
+        [
+            .. _votes.Where(v => v.Value.LeaseEnd > now.Now)
+                .Select(v => new VoteRecord(v.Key, v.Value.LeaseEpoch, v.Value.Holder, default)),
+        ]);
+        return _host.CanAppend(record.Length) ? _host.Append(record) : 0;
+    }
+
+    /// <summary>Considers a bid, this server's own included: they obey the same rules ◆.</summary>
+    /// <param name="from">Who bids, as the tunnel vouches for it.</param>
+    /// <param name="bid">The bid.</param>
+    /// <param name="now">The time, read after the bid was received.</param>
+    /// <param name="after">The position that must be durable before the answer leaves or counts.</param>
+    internal BidAnswerMessage Consider(ServerIdentity from, BidMessage bid, Moment now, out ulong after)
+    {
+        after = _startedAt;
+        if (!_host.MayVote || !NoteStart())
+        {
+            return Answer(bid, BidVerdict.NotVoting, null, now);
+        }
+
+        if (bid.Configuration != _configuration.Version || bid.Duration != _configuration.LeaseDuration)
+        {
+            return Answer(bid, BidVerdict.Configuration, null, now);
+        }
+
+        if (now.Now < _quietUntil)
+        {
+            return Answer(bid, BidVerdict.Quiet, _votes.GetValueOrDefault(bid.Service), now);
+        }
+
+        if (_votes.Count >= MaxServices && !_votes.ContainsKey(bid.Service))
+        {
+            return Answer(bid, BidVerdict.NotVoting, null, now);
+        }
+
+        after = _startedAt;
+        Vote vote = VoteOn(bid.Service);
+        if (SeededBug.Is("fence-raised-by-bid"))
+        {
+            vote.Fenced = Epoch.Max(vote.Fenced, bid.Epoch);
+        }
+
+        if (vote.IsLeasedToAnother(from.Name, now.Now))
+        {
+            return Answer(bid, BidVerdict.Leased, vote, now);
+        }
+
+        bool isRepeated = bid.Epoch == vote.Promised && vote.PromisedTo == from.Name && vote.PromisedIncarnation == from.Incarnation
+            && !vote.IsWithdrawn(bid.Epoch, from.Name);
+        if (!isRepeated && bid.Epoch <= vote.Known && !SeededBug.Is("epoch-not-above-promise"))
+        {
+            return Answer(bid, BidVerdict.Promised, vote, now);
+        }
+
+        if (!isRepeated)
+        {
+            byte[] record = PrimacyRecords.Promise(new VoteRecord(bid.Service, bid.Epoch, from.Name, from.Incarnation));
+            if (!_host.CanAppend(record.Length))
+            {
+                return Answer(bid, BidVerdict.NotVoting, vote, now);
+            }
+
+            vote.Promised = bid.Epoch;
+            vote.PromisedTo = from.Name;
+            vote.PromisedIncarnation = from.Incarnation;
+            vote.PromisedAt = SeededBug.Is("epoch-promise-not-durable") ? 0 : _host.Append(record);
+        }
+
+        after = Math.Max(after, vote.PromisedAt);
+        if (!SeededBug.Is("grant-without-lease"))
+        {
+            vote.SetLease(from.Name, bid.Epoch, now.Now + bid.Duration);
+        }
+
+        return Answer(bid, BidVerdict.Granted, vote, now);
+    }
+
+    /// <summary>Renews a lease of an epoch that was granted, if nothing greater was promised and no other node's lease lasts ◆.</summary>
+    internal bool Renew(ServerIdentity from, ServiceName service, Epoch epoch, Moment now)
+    {
+        if (!_host.MayVote || !NoteStart() || _host.Durable < _startedAt || epoch.IsNone
+            || (_votes.Count >= MaxServices && !_votes.ContainsKey(service)))
+        {
+            return false;
+        }
+
+        Vote vote = VoteOn(service);
+        if (vote.Known > epoch || vote.IsLeasedToAnother(from.Name, now.Now) || vote.IsWithdrawn(epoch, from.Name))
+        {
+            return false;
+        }
+
+        vote.SetLease(from.Name, epoch, now.Now + _configuration.LeaseDuration);
+        return true;
+    }
+
+    /// <summary>A node will not act in this epoch any more: its lease is over at once, the promise stays.</summary>
+    internal void Withdraw(ServerIdentity from, ServiceName service, Epoch epoch, Moment now)
+    {
+        if (_votes.TryGetValue(service, out Vote? vote))
+        {
+            vote.Withdraw(from.Name, epoch, now.Now);
+        }
+    }
+
+    /// <summary>
+    /// An effect of a primary comes in. It is refused if its epoch is below one that was promised or accepted here; a greater one raises
+    /// the fence.
+    /// </summary>
+    /// <returns>False: fenced.</returns>
+    public bool Accept(Fence fence)
+    {
+        Epoch known = FenceOf(fence.Service);
+        if (fence.Epoch < known)
+        {
+            return SeededBug.Is("fence-ignored");
+        }
+
+        if (fence.Epoch > known)
+        {
+            byte[] record = PrimacyRecords.Fence(fence.Service, fence.Epoch);
+            if ((_votes.Count >= MaxServices && !_votes.ContainsKey(fence.Service)) || !_host.CanAppend(record.Length))
+            {
+                return false;
+            }
+
+            VoteOn(fence.Service).Fenced = fence.Epoch;
+            _host.Append(record);
+        }
+
+        return true;
+    }
+
+    /// <summary>Copies promises and fences forward, before the log is cut.</summary>
+    internal void WriteSnapshot(Action<ReadOnlyMemory<byte>> append)
+    {
+        if (_past == LogPast.Virgin && !_hasStarted)
+        {
+            return;
+        }
+
+        append(PrimacyRecords.Started());
+        foreach ((ServiceName service, Vote vote) in _votes)
+        {
+            if (!vote.Promised.IsNone)
+            {
+                append(PrimacyRecords.Promise(new VoteRecord(service, vote.Promised, vote.PromisedTo, vote.PromisedIncarnation)));
+            }
+
+            if (vote.Fenced > vote.Promised)
+            {
+                append(PrimacyRecords.Fence(service, vote.Fenced));
+            }
+        }
+    }
+
+    /// <summary>Who has a lease here that is not over, or none; for status.</summary>
+    internal NodeId HolderOf(ServiceName service, Moment now) =>
+        _votes.TryGetValue(service, out Vote? vote) && vote.LeaseEnd > now.Now ? vote.Holder : default;
+
+    /// <summary>How long the lease of another node than this one lasts here; zero if there is none.</summary>
+    internal TimeSpan LeaseOfAnother(ServiceName service, NodeId than, Moment now) =>
+        _votes.TryGetValue(service, out Vote? vote) && vote.IsLeasedToAnother(than, now.Now) ? vote.LeaseEnd - now.Now : TimeSpan.Zero;
+
+    // The record that says that leases may have been given comes before the first of them; where the log was full it is tried again.
+    private bool NoteStart()
+    {
+        if (_hasStarted)
+        {
+            return true;
+        }
+
+        byte[] record = PrimacyRecords.Started();
+        if (!_host.CanAppend(record.Length))
+        {
+            return false;
+        }
+
+        _hasStarted = true;
+        _startedAt = _host.Append(record);
+        return true;
+    }
+
+    private bool RestoreStopped(ref WireReader reader)
+    {
+        int count = reader.Count(MaxServices, 18);
+        var leases = ImmutableArray.CreateBuilder<VoteRecord>(count);
+        for (int i = 0; i < count && !reader.Failed; i++)
+        {
+            leases.Add(VoteRecord.Read(ref reader));
+        }
+
+        if (reader.Failed)
+        {
+            return false;
+        }
+
+        _past = LogPast.Stopped;
+        _stoppedWith = leases.ToImmutable();
+        return true;
+    }
+
+    private BidAnswerMessage Answer(BidMessage bid, BidVerdict verdict, Vote? vote, Moment now)
+    {
+        TimeSpan left = verdict switch
+        {
+            BidVerdict.Leased => vote!.LeaseEnd - now.Now,
+            BidVerdict.Quiet => _quietUntil - now.Now,
+            _ => default,
+        };
+        NodeId holder = verdict == BidVerdict.Leased ? vote!.Holder : default;
+        return new BidAnswerMessage(bid.Service, bid.Epoch, bid.Counter, verdict, vote?.Known ?? default, holder, left);
+    }
+
+    private Vote VoteOn(ServiceName service)
+    {
+        if (!_votes.TryGetValue(service, out Vote? vote))
+        {
+            _votes.Add(service, vote = new Vote());
+        }
+
+        return vote;
+    }
+
+    /// <summary>What this voter knows of one service.</summary>
+    private sealed class Vote
+    {
+        private (NodeId Node, Epoch Epoch) _withdrawn;
+
+        /// <summary>Never decreases; durable before it is told.</summary>
+        public Epoch Promised { get; set; }
+
+        public NodeId PromisedTo { get; set; }
+
+        public Incarnation PromisedIncarnation { get; set; }
+
+        public ulong PromisedAt { get; set; }
+
+        /// <summary>The greatest epoch of which an effect was accepted; never decreases.</summary>
+        public Epoch Fenced { get; set; }
+
+        public Epoch Known => Epoch.Max(Promised, Fenced);
+
+        public NodeId Holder { get; private set; }
+
+        public Epoch LeaseEpoch { get; private set; }
+
+        public Instant LeaseEnd { get; private set; }
+
+        public bool IsLeasedToAnother(NodeId node, Instant now) => Holder != node && LeaseEnd > now;
+
+        public bool IsWithdrawn(Epoch epoch, NodeId node) => _withdrawn.Node == node && _withdrawn.Epoch >= epoch;
+
+        public void SetLease(NodeId holder, Epoch epoch, Instant end)
+        {
+            Holder = holder;
+            LeaseEpoch = epoch;
+            LeaseEnd = end;
+        }
+
+        public void Withdraw(NodeId node, Epoch epoch, Instant now)
+        {
+            if (Holder == node && LeaseEpoch <= epoch)
+            {
+                LeaseEnd = Instant.Min(LeaseEnd, now);
+            }
+
+            if (_withdrawn.Node != node || _withdrawn.Epoch < epoch)
+            {
+                _withdrawn = (node, epoch);
+            }
+        }
+    }
+}
