@@ -29,13 +29,13 @@ internal enum GuardState
 }
 
 /// <summary>
-/// The process between a server and a user's command (2-primacy, "Fences"): it alone decides that the command's time is over, by a timer of
-/// CLOCK_BOOTTIME, so that nothing that happens to the server (killed, stopped, paused, its pipe full) lets the command act beyond its
+/// The process between a server and a user's command (2-primacy, "Fences"): it alone decides that the command's time is over, by a timer
+/// of CLOCK_BOOTTIME, so that nothing that happens to the server (killed, stopped, paused, its pipe full) lets the command act beyond its
 /// lease. It has its own session, adopts what the command's descendants leave behind, and ends only when nothing of the run is left.
 /// </summary>
 /// <remarks>
-/// If the guard itself is killed, the kernel kills the command (PR_SET_PDEATHSIG by setpriv(1), where that is installed), and what else the
-/// command started is found by the lock that it inherited, by the server or by the next guard.
+/// If the guard itself is killed, the kernel kills the command (PR_SET_PDEATHSIG by setpriv(1), where that is installed), and what else
+/// the command started is found by the lock that it inherited, by the server or by the next guard.
 /// </remarks>
 public sealed class GuardProgram
 {
@@ -51,8 +51,8 @@ public sealed class GuardProgram
     /// <summary>Orphans are reaped at least this often.</summary>
     private static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>At most this part of the lease that was left when it was last told is spent on SIGTERM's grace: silence of the voters shorter
-    /// than the rest ends nothing.</summary>
+    /// <summary>At most this part of the lease that was left when it was last told is spent on SIGTERM's grace: silence of the voters
+    /// shorter than the rest ends nothing.</summary>
     private const double LargestGracePart = 1.0 / 3;
 
     private const int LockDescriptor = 250;

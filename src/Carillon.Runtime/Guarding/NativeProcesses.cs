@@ -102,9 +102,10 @@ internal static unsafe partial class NativeProcesses
     public static void CloseFile(int file) => _ = Close(file);
 
     /// <summary>
-    /// Starts a program in a session and group of its own, with no input, with default signal handling, with output and errors both going to
-    /// <paramref name="output"/>, and with <paramref name="kept"/> as its descriptor <paramref name="keptAs"/>. Gives its process id, or the
-    /// negated error.
+    /// Starts a program in a session and group of its own, with no input, with default signal handling, with output and errors both
+    /// going to
+    /// <paramref name="output"/>, and with <paramref name="kept"/> as its descriptor <paramref name="keptAs"/>. Gives its process id, or
+    /// the negated error.
     /// </summary>
     public static int Spawn(IReadOnlyList<string> arguments, IReadOnlyList<string> environment, int output, int kept, int keptAs)
     {

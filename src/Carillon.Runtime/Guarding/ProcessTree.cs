@@ -6,8 +6,8 @@ namespace Carillon.Runtime.Guarding;
 internal static class ProcessTree
 {
     /// <summary>
-    /// All descendants of a process that still run. For a process that adopts orphans these are all that its children ever started, unless a
-    /// descendant adopts orphans itself, and then they are below that one.
+    /// All descendants of a process that still run. For a process that adopts orphans these are all that its children ever started,
+    /// unless a descendant adopts orphans itself, and then they are below that one.
     /// </summary>
     public static List<int> DescendantsOf(int ancestor)
     {

@@ -4,8 +4,8 @@ using Carillon.Protocols.Primacy;
 namespace Carillon.Runtime.Services;
 
 /// <summary>
-/// Notices that a primary's checkpoint file has changed, and reads it. A program that replaces its file by a rename is always read whole; of
-/// one that writes into it the last complete writing is read once it has paused.
+/// Notices that a primary's checkpoint file has changed, and reads it. A program that replaces its file by a rename is always read
+/// whole; of one that writes into it the last complete writing is read once it has paused.
 /// </summary>
 internal sealed class CheckpointWatch(string path)
 {

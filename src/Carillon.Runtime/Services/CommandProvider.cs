@@ -379,7 +379,8 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
             if (watch.TooLarge)
             {
                 ServiceLog.Trouble(
-                    Around.Logger, Name.Name, $"its checkpoint file has more than {ServiceNews.MaxCheckpointBytes} bytes and is not carried");
+                    Around.Logger, Name.Name,
+                    $"its checkpoint file has more than {ServiceNews.MaxCheckpointBytes} bytes and is not carried");
             }
 
             return;

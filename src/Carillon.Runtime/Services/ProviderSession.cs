@@ -140,8 +140,8 @@ public sealed class ProviderSession
         }
     }
 
-    /// <summary>It is taken to have stopped, by its own clock: true if the end that it was told last is past, and from then on it is told of
-    /// none.</summary>
+    /// <summary>It is taken to have stopped, by its own clock: true if the end that it was told last is past, and from then on it is
+    /// told of none.</summary>
     internal bool TryStand(Instant now)
     {
         lock (_gate)

@@ -5,8 +5,8 @@ using Carillon.Runtime.Storage;
 namespace Carillon.Runtime.Services;
 
 /// <summary>
-/// What a server keeps of one service: <c>work/</c>, where its commands run and its checkpoint file is; <c>state</c>, how fresh that file is;
-/// and the locks that runs hold. Files are replaced whole: written beside, flushed, renamed, and the folder flushed.
+/// What a server keeps of one service: <c>work/</c>, where its commands run and its checkpoint file is; <c>state</c>, how fresh that
+/// file is; and the locks that runs hold. Files are replaced whole: written beside, flushed, renamed, and the folder flushed.
 /// </summary>
 internal sealed class ServiceFolder
 {
@@ -70,7 +70,8 @@ internal sealed class ServiceFolder
     public static string? FaultOfCheckpointFile(string file) =>
         file.Length == 0 ? null
         : Path.IsPathRooted(file) ? "the checkpoint file is named relative to the service's folder"
-        : file.Split('/').Any(part => part is "" or "." or "..") || file.Contains('\0') ? "the checkpoint file must stay in the service's folder"
+        : file.Split('/').Any(part => part is "" or "." or "..") || file.Contains('\0')
+            ? "the checkpoint file must stay in the service's folder"
         : file.Length > 255 ? "the checkpoint file's name is too long"
         : null;
 

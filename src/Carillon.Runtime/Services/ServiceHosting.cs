@@ -22,7 +22,8 @@ public sealed record ServiceHosting
     /// <summary>A command that has run for so long was well: its earlier ends are forgotten.</summary>
     public TimeSpan WellAfter { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>After so many ends in a row, each soon after the start, the provider has failed and another server may take over.</summary>
+    /// <summary>After so many ends in a row, each soon after the start, the provider has failed and another server may take
+    /// over.</summary>
     public int MaxShortLives { get; init; } = 3;
 
     /// <summary>How often a checkpoint file is looked at. Too high: more is lost with the primary.</summary>

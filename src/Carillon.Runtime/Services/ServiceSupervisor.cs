@@ -5,8 +5,8 @@ using Microsoft.Extensions.Logging;
 namespace Carillon.Runtime.Services;
 
 /// <summary>
-/// Carries out what primacy orders on this server, and tells what became of it: one <see cref="Provider"/> for each service, a command's or
-/// a session's. Orders come from the node's loop and are only passed on here; nothing blocks it.
+/// Carries out what primacy orders on this server, and tells what became of it: one <see cref="Provider"/> for each service, a command's
+/// or a session's. Orders come from the node's loop and are only passed on here; nothing blocks it.
 /// </summary>
 internal sealed class ServiceSupervisor
 {

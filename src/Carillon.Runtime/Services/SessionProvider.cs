@@ -4,9 +4,9 @@ using Carillon.Protocols.Primacy;
 namespace Carillon.Runtime.Services;
 
 /// <summary>
-/// Provides a service by a program of the user's own that has a session with this server. The program keeps its lease by asking for it, and
-/// stops by its own clock; a lost session is a provider that is down, but told so only when the program has stopped: not before the end
-/// that it was told last.
+/// Provides a service by a program of the user's own that has a session with this server. The program keeps its lease by asking for it,
+/// and stops by its own clock; a lost session is a provider that is down, but told so only when the program has stopped: not before the
+/// end that it was told last.
 /// </summary>
 internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurroundings around) : Provider(definition, around)
 {

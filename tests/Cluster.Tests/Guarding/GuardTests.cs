@@ -136,7 +136,8 @@ public sealed class GuardTests
     }
 
     private static bool IsGuard(int process) =>
-        File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/cmdline")).Contains(GuardProgram.Word, StringComparison.Ordinal);
+        File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/cmdline"))
+            .Contains(GuardProgram.Word, StringComparison.Ordinal);
 
     private static void SkipElsewhere() =>
         Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists("/bin/sh"), "commands of services need Linux and sh");

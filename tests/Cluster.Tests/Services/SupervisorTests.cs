@@ -132,8 +132,9 @@ public sealed class SupervisorTests
         await using var house = new SupervisorUnderTest();
         house.Provide("");
         await house.NewsAsync<ServiceNews.ProviderDown>();
-        (ProviderSession? session, _) = await house.Supervisor.OpenSessionAsync(SupervisorUnderTest.Service, new Freshness(new Epoch(2), 1));
-        Assert.Equal(new Freshness(new Epoch(2), 1), (await house.NewsAsync<ServiceNews.ProviderUp>()).State);
+        var state = new Freshness(new Epoch(2), 1);
+        (ProviderSession? session, _) = await house.Supervisor.OpenSessionAsync(SupervisorUnderTest.Service, state);
+        Assert.Equal(state, (await house.NewsAsync<ServiceNews.ProviderUp>()).State);
         house.Lead(3, SupervisorUnderTest.Clock.Now + TimeSpan.FromSeconds(1));
         Assert.IsType<ServiceOrder.BecomePrimary>(await session!.Orders.ReadAsync());
         Instant asked = SupervisorUnderTest.Clock.Now;
