@@ -87,7 +87,9 @@ public sealed partial class ServerNode
     private void PumpCatalog()
     {
         _applyDeadline = Instant.Never;
-        if (_catalogBusy || _catalogFailed)
+
+        // What is agreed and not applied yet is a state of its own: made long, now and then. The next heartbeat ends it.
+        if (_catalogBusy || _catalogFailed || Buggify.Here("catalog-late", 0.3))
         {
             return;
         }
@@ -116,8 +118,9 @@ public sealed partial class ServerNode
     private void BeginApply()
     {
         _catalogBusy = true;
-        int accepted = Math.Min(_accepted.Count, _options.ApplyBatch);
-        int rejected = Math.Min(_rejected.Count, _options.ApplyBatch);
+        int most = Buggify.Here("catalog-batch-of-one", 0.3) ? 1 : _options.ApplyBatch;
+        int accepted = Math.Min(_accepted.Count, most);
+        int rejected = Math.Min(_rejected.Count, most);
         var batch = new CatalogBatch((ulong)Log.Durable.Value, [.. _accepted.Take(accepted)], [.. _rejected.Take(rejected)]);
         _accepted.RemoveRange(0, accepted);
         _rejected.RemoveRange(0, rejected);

@@ -117,6 +117,7 @@ public sealed partial class ServerNode
     public void ChunkRefused(ServerIdentity from, ReadOnlyMemory<byte> header, Moment now)
     {
         _now = now;
+        Sometimes.Reached("chunk-damaged-on-its-way");
         Tell(NodeEventKind.ChunkDamaged, from.Name, "a transfer's bytes were not the chunk's; it is asked for again");
         if (!ChunkTransfer.TryRead(header.Span, out ChunkTransfer transfer))
         {
@@ -137,6 +138,7 @@ public sealed partial class ServerNode
     public void ChunkDamaged(ChunkLocation location, Moment now)
     {
         _now = now;
+        Sometimes.Reached("chunk-damaged-on-disk");
         Tell(NodeEventKind.ChunkDamaged, Self.Name, $"chunk {location.Id} is damaged on this disk; a good copy is fetched");
         Chunks.DropDamaged(location);
         Replication.Scrubbed(location.Id, isGood: false, now);
@@ -366,6 +368,7 @@ public sealed partial class ServerNode
         }
         else
         {
+            Sometimes.Reached("intents-follow-a-successor");
             Chunks.MoveIntents(tag, successor);
         }
     }

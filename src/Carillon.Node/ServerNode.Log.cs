@@ -64,7 +64,7 @@ public sealed partial class ServerNode
 
     private void PumpLog()
     {
-        if (_snapshotWanted || Log.BytesSinceSnapshot >= _options.SnapshotBytes)
+        if (_snapshotWanted || Log.BytesSinceSnapshot >= _options.SnapshotBytes || Buggify.Here("snapshot-early", 0.01))
         {
             _snapshotWanted = true;
         }
@@ -118,6 +118,7 @@ public sealed partial class ServerNode
             return;
         }
 
+        Sometimes.Reached("snapshot-written");
         LogPosition start = Log.BeginSnapshot();
         Exchange.WriteSnapshot(record => Log.Append(record.Span), _now);
         foreach (IncarnationRecord record in _incarnations.Values.OrderBy(r => r.Name))

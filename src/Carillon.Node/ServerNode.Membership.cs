@@ -68,9 +68,11 @@ public sealed partial class ServerNode
                 break;
             case MembershipEventKind.Restarted:
                 Tell(NodeEventKind.PeerRestarted, change.Server, $"incarnation {change.Incarnation}");
+                Sometimes.Reached("peer-restarted");
                 PeerRestarted(change.Server);
                 break;
             case MembershipEventKind.Quarantined or MembershipEventKind.QuarantineLifted:
+                Sometimes.Reached("clock-in-quarantine");
                 Tell(NodeEventKind.ClockQuarantine, change.Server, change.Kind == MembershipEventKind.Quarantined
                     ? "its clock is off"
                     : "its clock is good again");

@@ -30,7 +30,15 @@ public sealed partial class ServerNode : IIndexMergeHost
 
     void IIndexMergeHost.Send(NodeId to, ReadOnlyMemory<byte> message) => Post(to, TrafficKind.Merge, Protocol.Merge, message, 0);
 
-    void IIndexMergeHost.Learned(Submission submission) => Exchange.Learned(submission, _now);
+    void IIndexMergeHost.Learned(Submission submission)
+    {
+        if (!MayVote)
+        {
+            Sometimes.Reached("merge-while-not-voting");
+        }
+
+        Exchange.Learned(submission, _now);
+    }
 
     void IIndexMergeHost.LearnedRejected(MergeItem item)
     {

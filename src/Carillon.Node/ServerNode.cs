@@ -268,6 +268,7 @@ public sealed partial class ServerNode : IDisposable
         }
         else if (!Log.Health.IsWritable || _recordsUnread)
         {
+            Sometimes.Reached("damaged-log-does-not-vote");
             _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): remove the server and add it again";
         }
         else if (_identity.IsRebuilding)

@@ -89,16 +89,17 @@ internal static class Campaign
 
     private static int Conclude(CampaignTotals totals, CommandLine line)
     {
-        string[] missed = CoveragePoints.Missed(totals.Reached);
-        if (missed.Length > 0 && line is { Bug: null, First: 1 } && line.Seeds >= CoveragePoints.SeedsThatReachAll)
+        Console.WriteLine(totals);
+        if (line.Bug is not null)
         {
-            Console.WriteLine($"never came to: {string.Join(", ", missed)}");
-            Console.WriteLine(totals);
-            return totals.ExitCode == 0 ? (int)FailureKind.Safety : totals.ExitCode;
+            return totals.ExitCode;
         }
 
-        Console.WriteLine(totals);
-        return totals.ExitCode;
+        string[] missed = CoveragePoints.Missed(totals.Reached);
+        int all = CoveragePoints.Marks.Count + CoveragePoints.Branches.Count;
+        Console.WriteLine($"came to {all - missed.Length} of {all} places{(missed.Length > 0 ? $", never to {string.Join(", ", missed)}" : "")}");
+        bool isTooFew = line.First == 1 && line.Seeds >= CoveragePoints.SeedsThatReachAll && !CoveragePoints.Rare.IsSupersetOf(missed);
+        return totals.ExitCode == 0 && isTooFew ? (int)FailureKind.Safety : totals.ExitCode;
     }
 
     // Processes rather than threads: a seed that takes its process with it takes no other, and what is switched per process stays apart.

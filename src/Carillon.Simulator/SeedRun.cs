@@ -60,7 +60,6 @@ internal sealed class SeedRun : IDisposable
     public static SeedResult Run(SeedOptions options, Action<string>? trace)
     {
         SimulationFailedException? failure = null;
-        Buggify.Use(options.Buggifies ? new RandomSource(~options.Seed) : null);
         try
         {
             using var run = new SeedRun(options, trace);
@@ -102,6 +101,7 @@ internal sealed class SeedRun : IDisposable
     private void Run()
     {
         StartCluster();
+        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null);
         _workload.Start();
         _injector.Start();
         _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
@@ -151,6 +151,7 @@ internal sealed class SeedRun : IDisposable
     private void Heal()
     {
         _world.Trace?.Invoke("healing");
+        Buggify.Use(null);
         _workload.Stop();
         _injector.Heal();
         _world.Network.Conditions = _world.Network.Conditions.Healed();

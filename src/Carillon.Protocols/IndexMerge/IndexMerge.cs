@@ -130,7 +130,8 @@ public sealed class IndexMerge
         {
             Send(to, new MergeMessage(MergeMessageType.Same, asked.Run, asked.Range));
         }
-        else if (asked.Range.IsLeaf || own.Count <= (ulong)_options.ListedItems || !asked.After.IsNone)
+        else if (asked.Range.IsLeaf || !asked.After.IsNone
+            || (own.Count <= (ulong)_options.ListedItems && !Buggify.Here("merge-in-parts", 0.5)))
         {
             ImmutableArray<MergeItem> items = _index.ItemsIn(asked.Range, asked.After, MergeMessage.MaxItems);
             bool more = items.Length == MergeMessage.MaxItems;
@@ -148,7 +149,7 @@ public sealed class IndexMerge
     {
         var gone = ImmutableArray.CreateBuilder<Tag>();
         var later = ImmutableArray.CreateBuilder<Tag>();
-        int room = _options.AnswerBytes;
+        int room = Buggify.Here("merge-sends-one-record", 0.5) ? 0 : _options.AnswerBytes;
         bool any = false;
         foreach (Tag tag in asked.Tags)
         {
@@ -184,6 +185,7 @@ public sealed class IndexMerge
         bool isTombstone = submission.Operations.All(o => o.Kind == OperationKind.Delete);
         if (!IsKnown(submission.Tag) && !(isTombstone && SeededBug.Is("merge-skips-tombstones")))
         {
+            Sometimes.Reached("merge-brings-a-record");
             Learned++;
             _host.Learned(submission);
         }
@@ -202,12 +204,14 @@ public sealed class IndexMerge
         switch (answer.Type)
         {
             case MergeMessageType.Parts:
+                Sometimes.Reached("merge-compares-parts");
                 CompareParts(run, answer);
                 break;
             case MergeMessageType.Items:
                 Consider(run, answer);
                 break;
             case MergeMessageType.Later:
+                Sometimes.Reached("merge-leaves-some-for-later");
                 foreach (Tag tag in answer.Tags)
                 {
                     if (run.Fetching.Remove(tag))
@@ -275,6 +279,7 @@ public sealed class IndexMerge
 
             if (item.Outcome == TagOutcome.Rejected)
             {
+                Sometimes.Reached("merge-brings-a-no");
                 _host.LearnedRejected(item);
             }
             else
@@ -342,7 +347,8 @@ public sealed class IndexMerge
         if (run.Compared.Count + run.ToCompare.Count + run.Fetching.Count + run.ToFetch.Count == 0)
         {
             run.IsActive = false;
-            run.Due = run.IsWantedAgain ? now : now + (_options.Interval * (0.75 + (_random.Fraction() / 2)));
+            bool atOnce = run.IsWantedAgain || Buggify.Here("merge-hurried", 0.2);
+            run.Due = atOnce ? now : now + (_options.Interval * (0.75 + (_random.Fraction() / 2)));
             _host.Merged(peer, run.Since);
         }
     }

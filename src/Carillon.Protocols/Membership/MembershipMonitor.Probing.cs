@@ -19,7 +19,8 @@ public sealed partial class MembershipMonitor
 
     private void WatchSilence(Peer peer)
     {
-        if (_now.Now < DeadlineOf(peer))
+        bool isEarly = peer.State == MemberState.Alive && Buggify.Here("silence-suspected-early", 0.01);
+        if (_now.Now < DeadlineOf(peer) && !isEarly)
         {
             return;
         }
@@ -32,6 +33,7 @@ public sealed partial class MembershipMonitor
             case MemberState.Suspected:
                 peer.State = MemberState.Failed;
                 peer.FailAt = Instant.Never;
+                Sometimes.Reached("member-failed");
                 _counters = _counters with { Failures = _counters.Failures + 1 };
                 Tell(MembershipEventKind.Failed, peer);
                 break;
@@ -87,8 +89,9 @@ public sealed partial class MembershipMonitor
     private void TakeAnswer(ProbeMessage answer)
     {
         if (PeerOf(answer.Target.Name) is { State: MemberState.Suspected } suspected && suspected.ProbeNumber == answer.Number
-            && Admit(answer.Target) is { } peer)
+            && !Buggify.Here("probe-fails", 0.5) && Admit(answer.Target) is { } peer)
         {
+            Sometimes.Reached("probe-refutes-a-suspicion");
             Hear(peer);
         }
     }

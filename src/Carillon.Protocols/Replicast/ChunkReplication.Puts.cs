@@ -128,6 +128,7 @@ public sealed partial class ChunkReplication
         {
             if (copy.State == CopyState.Asked && copy.OverdueAt <= now.Now)
             {
+                Sometimes.Reached("stand-in-asked");
                 copy.State = CopyState.Overdue;
             }
         }
@@ -151,7 +152,7 @@ public sealed partial class ChunkReplication
             {
                 _host.StorePut(put.Number);
             }
-            else if (_host.SendPut(put.Number, server, put.Header))
+            else if (!Buggify.Here("chunk-put-not-queued", 0.1) && _host.SendPut(put.Number, server, put.Header))
             {
                 _timers.Enqueue(put.Number, copy.OverdueAt);
             }

@@ -65,7 +65,8 @@ public sealed partial class ChunkReplication
         {
             if (peer.CompareAt <= now.Now)
             {
-                peer.CompareAt = now.Now + (_options.RepairInterval * (0.5 + _random.Fraction()));
+                double share = Buggify.Here("repair-hurried", 0.3) ? 0.02 : 0.5 + _random.Fraction();
+                peer.CompareAt = now.Now + (_options.RepairInterval * share);
                 if (_host.IsConnected(name))
                 {
                     Send(name, new ChunkMessage(ChunkMessageType.RowDigests, ++_lastNumber) { Digests = DigestsFor(name) });
@@ -298,7 +299,11 @@ public sealed partial class ChunkReplication
             {
                 _repairing--;
                 _wanted.Remove(next.Chunk);
-                Figures.Repairs += came ? 1 : 0;
+                if (came)
+                {
+                    Sometimes.Reached("chunk-repaired");
+                    Figures.Repairs++;
+                }
 
                 // The driver's next call goes on: the answer may come from deep inside another one.
                 _nextRepair = default;

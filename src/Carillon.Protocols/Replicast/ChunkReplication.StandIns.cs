@@ -118,6 +118,7 @@ public sealed partial class ChunkReplication
                 _lettingGo.Remove(chunk);
                 if (IsStandIn(chunk, out ImmutableArray<NodeId> designated) && designated.All(entry.Confirmed.Contains))
                 {
+                    Sometimes.Reached("stand-in-let-go");
                     Figures.LetGo++;
                     _host.Drop(chunk);
                 }

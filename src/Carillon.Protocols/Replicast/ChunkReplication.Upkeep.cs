@@ -132,7 +132,7 @@ public sealed partial class ChunkReplication
         }
 
         EndPass();
-        _nextCollection = now.Now + _options.CollectInterval;
+        _nextCollection = now.Now + (Buggify.Here("collection-hurried", 0.5) ? _options.CollectInterval / 50 : _options.CollectInterval);
     }
 
     private void Consider(ChunkId chunk, Moment now)
@@ -154,8 +154,10 @@ public sealed partial class ChunkReplication
             return;
         }
 
-        if (now.Now - known.Since >= _options.CollectGrace)
+        // The grace saves traffic; what is safe must not rest on it.
+        if (now.Now - known.Since >= _options.CollectGrace || Buggify.Here("collected-without-grace", 0.5))
         {
+            Sometimes.Reached("chunk-collected");
             _unreferenced.Remove(chunk.Digest.A);
             Figures.Collected++;
             _host.Drop(chunk);

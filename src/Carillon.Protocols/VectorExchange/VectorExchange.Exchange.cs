@@ -59,6 +59,7 @@ public sealed partial class VectorExchange
 
             if (known.Promised > 0)
             {
+                Sometimes.Reached("push-meets-a-promise");
                 return Refusal(tag, PushVerdict.Resolving);
             }
         }
@@ -81,7 +82,8 @@ public sealed partial class VectorExchange
             return Refusal(tag, PushVerdict.ClockSkew);
         }
 
-        if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(submission.Encoded.Length + 1, urgent: false))
+        if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(submission.Encoded.Length + 1, urgent: false)
+            || (from != _bit && Buggify.Here("push-refused", 0.1)))
         {
             return Refusal(tag, PushVerdict.Full);
         }
@@ -124,7 +126,13 @@ public sealed partial class VectorExchange
             }
         }
 
-        return IsFenced(submission.Key, now) ? Refusal(submission.Tag, PushVerdict.KeyFenced) : null;
+        if (!IsFenced(submission.Key, now))
+        {
+            return null;
+        }
+
+        Sometimes.Reached("push-meets-a-fence");
+        return Refusal(submission.Tag, PushVerdict.KeyFenced);
     }
 
     private PushAnswer? MeetsRulesOfNames(Submission submission)
@@ -145,6 +153,7 @@ public sealed partial class VectorExchange
             return null;
         }
 
+        Sometimes.Reached("push-is-stale");
         Figures.StalePushes++;
         return new PushAnswer(submission.Tag, PushVerdict.Stale, greatest, default, TagState.Unknown, default);
     }
@@ -204,6 +213,7 @@ public sealed partial class VectorExchange
         bool isUpload = _book.Find(submission.Replaces) is null && OutcomeOf(submission.Replaces).State == TagState.Unknown;
         if (isUpload || _book.Find(submission.Replaces) is { IsOpen: true, OwnBit: null })
         {
+            Sometimes.Reached("successor-taken");
             Tag successor = SeededBug.Is("abort-without-successor") ? default : submission.Tag;
             Bury(submission.Replaces, successor, IsOwn(submission.Tag) && !isUpload ? AllOthers : default, now);
         }
@@ -215,7 +225,8 @@ public sealed partial class VectorExchange
     private void StartExchange(Attempt attempt, Moment now)
     {
         attempt.Phase = AttemptPhase.Exchanging;
-        attempt.Deadline = now.Now + _options.ExchangeTimeout;
+        attempt.Deadline = now.Now
+            + (Buggify.Here("exchange-timeout-short", 0.1) ? _options.ExchangeTimeout / 50 : _options.ExchangeTimeout);
         attempt.PushMessage = [];
         Schedule(attempt.Id, attempt.Deadline);
         TrySetBit(attempt.Ballot!, 0, value: true, now);
@@ -236,6 +247,11 @@ public sealed partial class VectorExchange
             }
 
             ballot = _book.Add(new Ballot(vector.Tag, now.Now));
+        }
+
+        if (Buggify.Here("round-uncalled-for"))
+        {
+            Contest(ballot, now);
         }
 
         if (!ballot.IsOpen)
@@ -307,6 +323,7 @@ public sealed partial class VectorExchange
 
         if (round < ballot.Promised && !SeededBug.Is("promise-ignored"))
         {
+            Sometimes.Reached("promise-bars-a-bit");
             if (asker >= 0)
             {
                 Send(asker, new Barred(ballot.Tag, ballot.Promised));
@@ -328,7 +345,7 @@ public sealed partial class VectorExchange
         ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
         ulong position = Persist(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits));
         bool early = SeededBug.Is("bit-before-flush");
-        ballot.ResendWait = _options.ResendFirst;
+        ballot.ResendWait = Buggify.Here("vector-repeated-early") ? _options.ResendFirst / 20 : _options.ResendFirst;
         ballot.ResendAt = now.Now + ballot.ResendWait;
         Schedule(ballot, ballot.ResendAt);
         SendToConnected(new Vector(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits, Again: false), early
@@ -368,6 +385,13 @@ public sealed partial class VectorExchange
             return false;
         }
 
+        if (Buggify.Here("bit-put-off"))
+        {
+            ballot.WantedRound = round;
+            Schedule(ballot, now.Now + _options.RetryInterval);
+            return false;
+        }
+
         if (SeededBug.Is("two-bits-per-key"))
         {
             return true;
@@ -377,6 +401,7 @@ public sealed partial class VectorExchange
         {
             if (rival != ballot && rival.OwnBit is { Value: true })
             {
+                Sometimes.Reached("bit-waits-for-a-rival-of-its-key");
                 ballot.WantedRound = round;
                 Contest(rival, now);
                 Schedule(ballot, now.Now + _options.RetryInterval);
@@ -396,6 +421,11 @@ public sealed partial class VectorExchange
         {
             if (ballot.IsOpen && tally.Bits.Count >= needed)
             {
+                if (tally.Round > 0)
+                {
+                    Sometimes.Reached(tally.Value ? "round-decides-yes" : "round-decides-no");
+                }
+
                 if (tally.Value)
                 {
                     Decide(ballot, TagState.Accepted, default, now);
@@ -443,6 +473,7 @@ public sealed partial class VectorExchange
         }
         else
         {
+            Sometimes.Reached("agreed-without-the-record");
             StartFetch(ballot, -1, now);
         }
     }
@@ -525,6 +556,7 @@ public sealed partial class VectorExchange
             return true;
         }
 
+        Sometimes.Reached("record-fetched-late");
         ballot.FetchAt = Instant.Never;
         if (agreed || ballot.State == TagState.Accepted)
         {

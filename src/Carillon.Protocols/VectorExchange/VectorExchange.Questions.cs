@@ -161,6 +161,8 @@ public sealed partial class VectorExchange
                 // Everybody may still answer and rule it out; if all have, it is decided before the next try.
                 return;
             }
+
+            Sometimes.Reached("read-passes-a-tag-over");
         }
 
         Deliver(read, now);
@@ -197,6 +199,7 @@ public sealed partial class VectorExchange
         _reads.Remove(read.Id);
         if (outcome is ReadOutcome.Unavailable)
         {
+            Sometimes.Reached("read-unavailable");
             Figures.ReadsUnavailable++;
         }
         else
@@ -222,6 +225,7 @@ public sealed partial class VectorExchange
         {
             if (OutcomeOf(tag).State == TagState.Unknown)
             {
+                Sometimes.Reached("read-helps-a-tag");
                 Contest(tag, now);
             }
         }
@@ -340,6 +344,7 @@ public sealed partial class VectorExchange
 
         if (Quorum.IsReachedBy(inquiry.Fenced) || (inquiry.Fence && SeededBug.Is("rejected-without-fence")))
         {
+            Sometimes.Reached("key-fenced-by-a-quorum");
             EndInquiry(inquiry, new KeyAnswer(id, TagState.Fenced, inquiry.Open, default), now);
         }
         else if (!inquiry.Fence && Quorum.IsReachedBy(inquiry.Nothing | inquiry.Fenced) && inquiry.Open.IsNone)

@@ -50,11 +50,14 @@ public sealed partial class VectorExchange
             }
             else if (IsOwn(ballot.Tag) && ballot.OwnBit is null && !SeededBug.Is("no-abort-at-start"))
             {
+                Sometimes.Reached("start-aborts-own-tag");
+
                 // Or others wait for it for ever ◆: its client is gone, and nobody else may begin round 0.
                 Bury(ballot.Tag, default, AllOthers, now);
             }
             else
             {
+                Sometimes.Reached("start-goes-on-with-a-tag");
                 ballot.ResendWait = _options.ResendFirst;
                 ballot.ResendAt = ballot.OwnBit is null ? Instant.Never : now.Now;
                 Schedule(ballot, ballot.ResendAt);
@@ -189,6 +192,7 @@ public sealed partial class VectorExchange
                 Forget(tag);
                 if (untold.Count > 0 && !SeededBug.Is("noes-forgotten"))
                 {
+                    Sometimes.Reached("start-still-has-a-no-to-tell");
                     _graves[tag] = (successor, untold);
                 }
 

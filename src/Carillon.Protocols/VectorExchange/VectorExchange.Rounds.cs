@@ -26,7 +26,8 @@ public sealed partial class VectorExchange
         }
 
         ballot.Contested = true;
-        TimeSpan patience = IsAcceptorConnected(ballot.Tag) ? _options.ResendFirst * 2 : TimeSpan.Zero;
+        bool isAtWork = IsAcceptorConnected(ballot.Tag) && !Buggify.Here("round-at-once", 0.5);
+        TimeSpan patience = isAtWork ? _options.ResendFirst * 2 : TimeSpan.Zero;
         ballot.RoundNotBefore = now.Now + patience + _random.Below(_options.RoundBackoff / 4);
         Schedule(ballot, ballot.RoundNotBefore);
     }
@@ -161,6 +162,7 @@ public sealed partial class VectorExchange
             return;
         }
 
+        Sometimes.Reached("acceptor-asked-before-its-exchange");
         if (ballot.Attempt is { Phase: AttemptPhase.Pushing } attempt)
         {
             Restamp(attempt, now);
@@ -185,6 +187,8 @@ public sealed partial class VectorExchange
 
         if (promise.HasBit)
         {
+            Sometimes.Reached("promise-shows-a-bit");
+
             // A promise is its sender's own word: the bit that it shows counts as if a vector had brought it.
             Tally tally = ballot.TallyOf(promise.BitRound, promise.BitValue);
             tally.Bits = tally.Bits.With(from);
@@ -231,6 +235,7 @@ public sealed partial class VectorExchange
         ballot.Contested = true;
         if (ballot.Taken is { } taken && taken.Round < barred.Promised)
         {
+            Sometimes.Reached("round-barred-by-a-rival");
             ballot.Taken = null;
         }
 
@@ -262,6 +267,7 @@ public sealed partial class VectorExchange
 
         if (reply)
         {
+            Sometimes.Reached("outcome-answered-from-memory");
             Send(from, new Decided(tag, outcome.State, outcome.Successor));
         }
 
@@ -286,6 +292,7 @@ public sealed partial class VectorExchange
     /// <summary>Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for ever.</summary>
     private void DropAsTooOld(Ballot ballot, Moment now)
     {
+        Sometimes.Reached("tag-too-old");
         _book.Remove(ballot);
         Persist(Records.OfTag(RecordType.Forgotten, ballot.Tag));
         SendToConnected(new Decided(ballot.Tag, TagState.TooOld, default));
@@ -346,6 +353,7 @@ public sealed partial class VectorExchange
             VoterSet untold = grave.Untold.Without(from);
             if (untold.Count == 0)
             {
+                Sometimes.Reached("no-acknowledged-by-all");
                 _graves.Remove(tag);
             }
             else
@@ -379,7 +387,7 @@ public sealed partial class VectorExchange
             _graves[tag] = (successor, toTell);
             for (int bit = 0; bit < _configuration.Voters.Length; bit++)
             {
-                if (toTell.Contains(bit) && _connected.Contains(bit))
+                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.2))
                 {
                     TellGrave(bit, tag, successor, position);
                 }
@@ -416,7 +424,7 @@ public sealed partial class VectorExchange
     {
         foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves)
         {
-            if (untold.Contains(bit))
+            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.2))
             {
                 TellGrave(bit, tag, successor, _host.Durable);
             }
@@ -454,8 +462,9 @@ public sealed partial class VectorExchange
     {
         foreach (Ballot ballot in _book.InOrder())
         {
-            if (ballot.IsOpen && ballot.Created + _options.TemporaryTtl <= now.Now)
+            if (ballot.IsOpen && (ballot.Created + _options.TemporaryTtl <= now.Now || Buggify.Here("temporary-swept-early")))
             {
+                Sometimes.Reached("temporary-swept");
                 Contest(ballot, now);
             }
         }

@@ -232,7 +232,7 @@ public sealed partial class VectorExchange
     /// <summary>Takes a stamp, reserving a block first where none is left; null if the clock forbids to reserve one.</summary>
     private void WithStamp(Timestamp known, Moment now, Action<Timestamp?, Moment> then)
     {
-        if (_stamps.TryTake(now.Wall, known, out Timestamp stamp))
+        if (!Buggify.Here("stamps-used-up") && _stamps.TryTake(now.Wall, known, out Timestamp stamp))
         {
             if (!_reserving && _stamps.RunsLow(now.Wall) && _host.ClockNearQuorum)
             {
@@ -281,7 +281,7 @@ public sealed partial class VectorExchange
         attempt.Held = default;
         attempt.Repeat = default;
         attempt.Refusals.Clear();
-        attempt.Deadline = now.Now + _options.PushTimeout
+        attempt.Deadline = now.Now + (Buggify.Here("push-timeout-short", 0.2) ? _options.PushTimeout / 20 : _options.PushTimeout)
             + TimeSpan.FromSeconds((double)submission.Encoded.Length / _options.PushMinimumRate);
         PushAnswer own = ConsiderPush(_bit, now.Wall, submission, now);
         if (own.Verdict != PushVerdict.Held)
@@ -437,6 +437,7 @@ public sealed partial class VectorExchange
             return true;
         }
 
+        Sometimes.Reached("push-repeated-for-a-rival");
         RepeatLater(attempt, now);
         return false;
     }
@@ -557,6 +558,7 @@ public sealed partial class VectorExchange
     /// </summary>
     private void Restamp(Attempt attempt, Moment now)
     {
+        Sometimes.Reached("tag-stamped-afresh");
         Ballot ballot = Detach(attempt);
         ballot.IsBeingReplaced = true;
         attempt.Replaces = ballot.Tag;
@@ -583,6 +585,7 @@ public sealed partial class VectorExchange
     /// <summary>Waits for the outcome of another tag of the same key.</summary>
     private void Follow(Attempt attempt, Tag other, Moment now)
     {
+        Sometimes.Reached("key-followed");
         attempt.Phase = AttemptPhase.Following;
         attempt.Followed = other;
         attempt.Deadline = now.Now + _options.ExchangeTimeout;

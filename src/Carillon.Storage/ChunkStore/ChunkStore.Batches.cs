@@ -91,6 +91,8 @@ public sealed partial class ChunkStore
             return;
         }
 
+        Sometimes.Reached("chunk-store-refused-a-batch");
+
         // Nothing of it was acknowledged. What was in memory all along (intents, ends, drops) is written again with the next batch.
         Health = failure.Fault == StorageFault.Full ? ChunkStoreHealth.Full : ChunkStoreHealth.ReadOnly;
         batch.Segment.NeedsCut = true;
@@ -223,6 +225,7 @@ public sealed partial class ChunkStore
     // Whether what was written before is on the disk is not known any more, and asking again may give a false yes (fsyncgate).
     private void Fail()
     {
+        Sometimes.Reached("chunk-store-failed");
         Health = ChunkStoreHealth.Failed;
         foreach (PendingRecord record in _queue)
         {
@@ -266,13 +269,14 @@ public sealed partial class ChunkStore
     {
         long extent = RecordHeader.ExtentOf(record.Payload.Length);
         return batch.Count == 0
-            || (batch.Count < _options.MaxBatchRecords && batch.Bytes + extent <= _options.MaxBatchBytes
+            || (!Buggify.Here("chunk-batch-of-one", 0.3)
+                && batch.Count < _options.MaxBatchRecords && batch.Bytes + extent <= _options.MaxBatchBytes
                 && batch.End + extent <= _options.SegmentBytes && _active!.Footer!.Count + batch.Count < _options.MaxRecordsPerSegment);
     }
 
     private bool Fits(ChunkSegment segment, long extent) =>
         segment.Footer!.Count == 0
-        || (RecordHeader.AlignToBatch(segment.End) + extent <= _options.SegmentBytes
+        || (!Buggify.Here("chunk-segment-closed-early") && RecordHeader.AlignToBatch(segment.End) + extent <= _options.SegmentBytes
             && segment.Footer.Count < _options.MaxRecordsPerSegment);
 
     private ChunkSegment BeginSegment()

@@ -86,6 +86,7 @@ public sealed partial class ChunkStore
     // what a power cut would take away.
     private void Seal(IStorageFile file, ChunkSegment segment, List<RecordHeader> records)
     {
+        Sometimes.Reached("chunk-segment-sealed-at-start");
         try
         {
             file.Flush();

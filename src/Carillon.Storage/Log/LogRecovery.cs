@@ -188,9 +188,11 @@ internal sealed class LogRecovery(DiskId disk, Action<LogPosition, ReadOnlySpan<
                     offset += header.AlignedBytes;
                     continue;
                 case RecoveryStep.DropTornTail when _result.Health.Condition == LogCondition.Intact:
+                    Sometimes.Reached("log-drops-a-torn-tail");
                     _result.Health = new LogHealth(LogCondition.TornTail, At(segment, offset, "was cut off by a crash and is dropped"));
                     break;
                 case RecoveryStep.ReportCorruption:
+                    Sometimes.Reached("log-found-corrupt");
                     Corrupt(At(segment, offset, $"is damaged ({here}), and later ones are there"));
                     LoseTrack();
                     offset += BatchHeader.Block;

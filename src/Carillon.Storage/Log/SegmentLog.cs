@@ -143,6 +143,11 @@ public sealed class SegmentLog : IDisposable
         }
 
         _filling.Add(kind == EntryKind.First ? EntryKind.Whole : EntryKind.Last, record);
+        if (WaitingBytes < _options.MaxWaitingBytes / 4 && Buggify.Here("log-batch-of-one", 0.2))
+        {
+            Seal();
+        }
+
         return Appended;
     }
 
@@ -192,6 +197,7 @@ public sealed class SegmentLog : IDisposable
         _inFlight = null;
         if (failure is not null)
         {
+            Sometimes.Reached("log-failed");
             Fail($"The log could not be written: {failure.Message}");
             return;
         }
@@ -257,6 +263,7 @@ public sealed class SegmentLog : IDisposable
                 break;
             }
 
+            Sometimes.Reached("log-cut");
             _oldest = Math.Max(_oldest, segment.Generation + 1);
         }
 
@@ -291,6 +298,7 @@ public sealed class SegmentLog : IDisposable
     {
         if (recovered.Last is ({ } segment, var offset, var bytes) && !SeededBug.Is("log-trusts-the-kernels-cache"))
         {
+            Sometimes.Reached("log-writes-its-last-batch-again");
             byte[] batch = new byte[bytes];
             int read = segment.File.Read(offset, batch);
             Invariant.That(read == bytes);
@@ -344,7 +352,8 @@ public sealed class SegmentLog : IDisposable
 
     private void Place(LogBatch batch)
     {
-        bool leavesTail = batch.StartsSegment && _pool.Tail.Offset > 0 && _pool.HasFree;
+        bool startsSegment = batch.StartsSegment || (!_pool.IsDeviceFull && Buggify.Here("log-segment-left-early", 0.02));
+        bool leavesTail = startsSegment && _pool.Tail.Offset > 0 && _pool.HasFree;
         if (leavesTail || _pool.Tail.Remaining < batch.Bytes)
         {
             _pool.Roll(_pool.Tail.Generation + 1);
