@@ -12,6 +12,9 @@ internal static class Campaign
     // One seed in so many runs twice, and must end the same.
     private const ulong RepeatEvery = 20;
 
+    // Of the places that were come to, the report names so many of the rarest.
+    private const int PlacesShown = 12;
+
     private const string PartPrefix = "part: ";
 
     /// <summary>Runs what the command line says; returns the exit code.</summary>
@@ -56,7 +59,6 @@ internal static class Campaign
             Console.WriteLine(options);
         }
 
-        Sometimes.Collect(totals.Reached);
         SeedResult result = SeedRun.Run(options, line.Trace ? Console.WriteLine : null);
         if (seed % RepeatEvery == 0 && result.Failure is null)
         {
@@ -96,8 +98,8 @@ internal static class Campaign
         }
 
         string[] missed = CoveragePoints.Missed(totals.Reached);
-        int all = CoveragePoints.Marks.Count + CoveragePoints.Branches.Count;
-        Console.WriteLine($"came to {all - missed.Length} of {all} places{(missed.Length > 0 ? $", never to {string.Join(", ", missed)}" : "")}");
+        Console.WriteLine($"came to {CoveragePoints.All.Count - missed.Length} of {CoveragePoints.All.Count} places; never to: {string.Join(", ", missed)}");
+        Console.WriteLine($"in the fewest seeds: {string.Join(", ", totals.Reached.OrderBy(place => place.Value).Take(PlacesShown).Select(place => $"{place.Key} {place.Value}"))}");
         bool isTooFew = line.First == 1 && line.Seeds >= CoveragePoints.SeedsThatReachAll && !CoveragePoints.Rare.IsSupersetOf(missed);
         return totals.ExitCode == 0 && isTooFew ? (int)FailureKind.Safety : totals.ExitCode;
     }

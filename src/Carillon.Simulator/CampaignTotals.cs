@@ -41,7 +41,8 @@ internal sealed class CampaignTotals
 
     public long[] Faults { get; set; } = new long[Enum.GetValues<FaultKind>().Length];
 
-    public HashSet<string> Reached { get; set; } = [];
+    /// <summary>Seeds that came to each place (<see cref="CoveragePoints"/>).</summary>
+    public SortedDictionary<string, int> Reached { get; set; } = new(StringComparer.Ordinal);
 
     public List<ulong> FailedSeeds { get; set; } = [];
 
@@ -62,6 +63,11 @@ internal sealed class CampaignTotals
         SelfStops += result.SelfStops;
         DatagramFaults += result.DatagramFaults;
         WithoutVerdict += result.HasNoVerdict ? 1 : 0;
+        foreach (string place in result.Reached)
+        {
+            Reached[place] = Reached.GetValueOrDefault(place) + 1;
+        }
+
         for (int i = 0; i < Faults.Length; i++)
         {
             Faults[i] += result.Faults[i];
@@ -94,7 +100,11 @@ internal sealed class CampaignTotals
         SelfStops += other.SelfStops;
         DatagramFaults += other.DatagramFaults;
         FailedSeeds.AddRange(other.FailedSeeds);
-        Reached.UnionWith(other.Reached);
+        foreach ((string place, int seeds) in other.Reached)
+        {
+            Reached[place] = Reached.GetValueOrDefault(place) + seeds;
+        }
+
         for (int i = 0; i < Faults.Length; i++)
         {
             Faults[i] += other.Faults[i];

@@ -105,6 +105,9 @@ internal static class CoveragePoints
     {
     };
 
+    /// <summary>Marks and branches.</summary>
+    public static IReadOnlyList<string> All { get; } = [.. Marks, .. Branches];
+
     /// <summary>Those that were not come to.</summary>
-    public static string[] Missed(IReadOnlySet<string> reached) => [.. Marks.Concat(Branches).Where(point => !reached.Contains(point))];
+    public static string[] Missed(IReadOnlyDictionary<string, int> reached) => [.. All.Where(place => !reached.ContainsKey(place))];
 }

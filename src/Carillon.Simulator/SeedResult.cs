@@ -42,6 +42,9 @@ internal sealed record SeedResult
     /// <summary>Datagrams lost, doubled and delayed.</summary>
     public required long DatagramFaults { get; init; }
 
+    /// <summary>The places that it came to (<see cref="CoveragePoints"/>).</summary>
+    public required IReadOnlySet<string> Reached { get; init; }
+
     /// <summary>How often a node stopped itself.</summary>
     public required int SelfStops { get; init; }
 }

@@ -60,6 +60,8 @@ internal sealed class SeedRun : IDisposable
     public static SeedResult Run(SeedOptions options, Action<string>? trace)
     {
         SimulationFailedException? failure = null;
+        var reached = new HashSet<string>(StringComparer.Ordinal);
+        Sometimes.Collect(reached);
         try
         {
             using var run = new SeedRun(options, trace);
@@ -72,10 +74,11 @@ internal sealed class SeedRun : IDisposable
                 failure = caught;
             }
 
-            return run.Result(failure);
+            return run.Result(failure, reached);
         }
         finally
         {
+            Sometimes.Collect(null);
             Buggify.Use(null);
         }
     }
@@ -481,8 +484,9 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    private SeedResult Result(SimulationFailedException? failure) => new()
+    private SeedResult Result(SimulationFailedException? failure, IReadOnlySet<string> reached) => new()
     {
+        Reached = reached,
         Seed = _options.Seed,
         Failure = failure,
         Digest = _world.Digest.Value,

@@ -80,7 +80,7 @@ internal sealed class FaultInjector
 
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State == ServerState.Running && !server.Node!.Votes)
+            if (server.State == ServerState.Running && (!server.Node!.Votes || server.Node.HasFailedChunkStore))
             {
                 Crash(server, _random.Chance(0.5) ? null : (CrashStyle)_random.Below(4));
             }
