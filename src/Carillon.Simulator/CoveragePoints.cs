@@ -103,6 +103,17 @@ internal static class CoveragePoints
     /// <summary>Marks that the fixed seeds may miss; longer campaigns come to them.</summary>
     public static IReadOnlySet<string> Rare { get; } = new HashSet<string>(StringComparer.Ordinal)
     {
+        "acceptor-asked-before-its-exchange",
+        "bit-waits-for-a-rival-of-its-key",
+        "chunk-damaged-on-disk",
+        "chunk-store-failed",
+        "collected-without-grace",
+        "damaged-log-does-not-vote",
+        "log-drops-a-torn-tail",
+        "log-found-corrupt",
+        "push-meets-a-promise",
+        "round-barred-by-a-rival",
+        "temporary-swept-early",
     };
 
     /// <summary>Marks and branches.</summary>

@@ -249,9 +249,11 @@ public sealed partial class VectorExchange
             ballot = _book.Add(new Ballot(vector.Tag, now.Now));
         }
 
-        if (Buggify.Here("round-uncalled-for"))
+        if (Buggify.Here("round-uncalled-for", 0.1))
         {
             Contest(ballot, now);
+            ballot.RoundNotBefore = now.Now;
+            Schedule(ballot, now.Now);
         }
 
         if (!ballot.IsOpen)
