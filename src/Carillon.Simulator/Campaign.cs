@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
-using Carillon.Protocols;
 using Carillon.Simulator.World;
 
 namespace Carillon.Simulator;
