@@ -224,12 +224,17 @@ public sealed partial class VectorExchange
     /// <summary>Steps 212 and 312: only when a quorum, this server included, holds the submission.</summary>
     private void StartExchange(Attempt attempt, Moment now)
     {
+        BeginExchange(attempt, now);
+        TrySetBit(attempt.Ballot!, 0, value: true, now);
+    }
+
+    private void BeginExchange(Attempt attempt, Moment now)
+    {
         attempt.Phase = AttemptPhase.Exchanging;
         attempt.Deadline = now.Now
             + (Buggify.Here("exchange-timeout-short", 0.1) ? _options.ExchangeTimeout / 50 : _options.ExchangeTimeout);
         attempt.PushMessage = [];
         Schedule(attempt.Id, attempt.Deadline);
-        TrySetBit(attempt.Ballot!, 0, value: true, now);
     }
 
     private bool OnVector(int from, Vector vector, Moment now)
@@ -344,6 +349,12 @@ public sealed partial class VectorExchange
         ballot.OwnBitDurable = false;
         ballot.WantedRound = null;
         ballot.Promised = Math.Max(ballot.Promised, round);
+        if (ballot.Attempt is { Phase: AttemptPhase.Pushing } attempt)
+        {
+            // Others took a round while the push was on its way: the tag is no longer this server's to give up.
+            BeginExchange(attempt, now);
+        }
+
         ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
         ulong position = Persist(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits));
         bool early = SeededBug.Is("bit-before-flush");

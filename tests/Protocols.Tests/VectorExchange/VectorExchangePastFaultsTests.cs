@@ -401,6 +401,29 @@ public sealed class VectorExchangePastFaultsTests
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
 
+    [Fact]
+    public void Own_tag_that_got_a_bit_of_others_round_while_it_was_pushed_is_not_given_up_by_its_server()
+    {
+        // Seed 1076: the attempt still counted as pushing, and the next change of connections stamped it afresh.
+        var lab = new ExchangeLab(3, 1) { FlushTime = TimeSpan.FromMilliseconds(5) };
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k", told => outcome = told);
+        while (lab["s1"].Core.OpenTags == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        (Tag tag, _, _, _, Submission submission) = lab["s1"].Core.OpenOf(new ObjectName("files", "a")).Single();
+        Vector no = new(tag, submission.Hash, 1, 65, Value: false, 0b010, Again: false);
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(no));
+        lab.Reconnect();
+        Assert.Null(outcome);
+        lab["s1"].Receive(NodeId.Parse("s3"), MessageCodec.Encode(no with { Bits = 0b100 }));
+        lab.Run(Second);
+        Assert.Equal(RejectionReason.Resolved, Assert.IsType<SubmitOutcome.Rejected>(outcome).Reason);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
