@@ -39,6 +39,9 @@ internal sealed class HostedService(ServiceName name, NodeId self)
 
     public Instant? HeardAt { get; set; }
 
+    /// <summary>When a primary was known to act last, this node included.</summary>
+    public Instant? ActedAt { get; set; }
+
     /// <summary>When the node called at present is passed over.</summary>
     public Instant CallUntil { get; set; } = Instant.Never;
 

@@ -38,5 +38,9 @@ public interface IPrimacyHost
     void Order(ServiceOrder order);
 
     /// <summary>A node said for the first time that it holds its lease in this epoch.</summary>
-    void PrimaryKnown(ServiceName service, NodeId primary, Epoch epoch);
+    /// <param name="service">Of which service.</param>
+    /// <param name="primary">Which node.</param>
+    /// <param name="epoch">Which epoch.</param>
+    /// <param name="silence">Time since a primary was heard last; null if none ever was.</param>
+    void PrimaryKnown(ServiceName service, NodeId primary, Epoch epoch, TimeSpan? silence);
 }

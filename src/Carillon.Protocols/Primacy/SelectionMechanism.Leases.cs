@@ -111,7 +111,7 @@ public sealed partial class SelectionMechanism
         service.Detail = "";
         _host.Order(new ServiceOrder.BecomePrimary(service.Name, tenure.Epoch, end, service.State));
         Release(service, _self.Name, tenure.Epoch);
-        _host.PrimaryKnown(service.Name, _self.Name, tenure.Epoch);
+        _host.PrimaryKnown(service.Name, _self.Name, tenure.Epoch, now.Now - service.ActedAt);
         HoldingsChanged(now);
         TellOthers(service);
         service.DueAt = end - LeadOf(service);
@@ -194,6 +194,7 @@ public sealed partial class SelectionMechanism
         {
             if (service.Tenure is { Phase: TenurePhase.Holding } tenure)
             {
+                service.ActedAt = tenure.IsActing ? now.Now : service.ActedAt;
                 if (_bit >= 0 && (Voter.Renew(_self, service.Name, tenure.Epoch, now) || SeededBug.Is("own-renewal-unchecked")))
                 {
                     tenure.Answered(_bit, now.Now);
@@ -310,6 +311,8 @@ public sealed partial class SelectionMechanism
         }
 
         bool isNew = service.HeardFrom != primary || service.HeardEpoch != epoch;
+        TimeSpan? silence = now.Now - service.ActedAt;
+        service.ActedAt = now.Now;
         service.HeardFrom = primary;
         service.HeardEpoch = epoch;
         service.HeardAt = now.Now;
@@ -323,7 +326,7 @@ public sealed partial class SelectionMechanism
 
         if (isNew)
         {
-            _host.PrimaryKnown(service.Name, primary, epoch);
+            _host.PrimaryKnown(service.Name, primary, epoch, silence);
         }
 
         Release(service, primary, epoch);

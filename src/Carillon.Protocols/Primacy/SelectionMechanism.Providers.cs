@@ -82,6 +82,7 @@ public sealed partial class SelectionMechanism
                 break;
             case ServiceNews.Drained drained when service.Tenure is { Phase: TenurePhase.Draining } tenure && tenure.Epoch == drained.Epoch:
                 tenure.IsDrained = true;
+                service.ActedAt = now.Now;
                 break;
         }
 

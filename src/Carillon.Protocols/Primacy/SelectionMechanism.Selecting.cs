@@ -11,6 +11,8 @@ public sealed partial class SelectionMechanism
         (service.HeardAt is { } heard && heard + _options.StatementTimeout > now)
         || (SeededBug.Is("primary-exists-if-connected") && !service.HeardFrom.IsNone && _host.IsConnected(service.HeardFrom));
 
+    private static Instant DueAfter(Instant at, Instant now) => at > now ? at : Instant.Never;
+
     private bool CanStand(HostedService service) =>
         service is { IsProvider: true, IsUp: true } && !_isStopping && service.Eligible.Contains(_self.Name)
         && (_host.HasQuorum || SeededBug.Is("stands-without-quorum"));
@@ -23,7 +25,7 @@ public sealed partial class SelectionMechanism
     {
         if (Exists(service, now.Now))
         {
-            service.DueAt = service.HeardAt is { } heard ? heard + _options.StatementTimeout : Instant.Never;
+            service.DueAt = service.HeardAt is { } heard ? DueAfter(heard + _options.StatementTimeout, now.Now) : Instant.Never;
             return;
         }
 

@@ -5,7 +5,7 @@ namespace Carillon.Protocols.Primacy;
 
 /// <summary>
 /// Definitions as they travel and are stored:
-/// <c>service │ u8 count │ nodes… │ u8 wanted secondaries │ service with, or empty │ u16 count │ texts (arguments) │ u16 count │ texts
+/// <c>service │ u8 count │ nodes… │ node preferred │ u8 wanted secondaries │ service with, or empty │ u16 count │ texts (arguments) │ u16 count │ texts
 /// (the secondary's) │ text checkpoint file │ u32 grace, ms</c>.
 /// </summary>
 internal static class ServiceCodec
@@ -20,19 +20,16 @@ internal static class ServiceCodec
     public const int MaxDefinitionBytes = 32 << 10;
 
     public static int SizeOf(ServiceDefinition definition) =>
-        PrimacyCodec.SizeOf(definition.Name) + 1 + definition.Providers.Sum(WireSize.Node) + 1 + PrimacyCodec.SizeOf(definition.With)
+        PrimacyCodec.SizeOf(definition.Name) + SizeOf(definition.Providers) + WireSize.Node(definition.Preferred) + 1
+        + PrimacyCodec.SizeOf(definition.With)
         + SizeOf(definition.Command.Arguments) + SizeOf(definition.Command.Secondary)
         + WireSize.Text(definition.Command.CheckpointFile) + 4;
 
     public static void Write(ref WireWriter writer, ServiceDefinition definition)
     {
         writer.Service(definition.Name);
-        writer.U8((byte)definition.Providers.Length);
-        foreach (NodeId provider in definition.Providers)
-        {
-            writer.Node(provider);
-        }
-
+        Write(ref writer, definition.Providers);
+        writer.Node(definition.Preferred);
         writer.U8((byte)definition.WantedSecondaries);
         writer.Service(definition.With);
         Write(ref writer, definition.Command.Arguments);
@@ -44,30 +41,15 @@ internal static class ServiceCodec
     public static ServiceDefinition ReadDefinition(ref WireReader reader)
     {
         ServiceName name = reader.Service();
-        int count = reader.U8();
-        if (count > ServiceDefinition.MaxProviders)
-        {
-            reader.Fail();
-        }
-
-        var providers = ImmutableArray.CreateBuilder<NodeId>();
-        for (int i = 0; i < count && !reader.Failed; i++)
-        {
-            NodeId provider = reader.Node();
-            if (provider.IsNone || providers.Contains(provider))
-            {
-                reader.Fail();
-            }
-
-            providers.Add(provider);
-        }
-
+        ImmutableArray<NodeId> providers = ReadNodes(ref reader);
+        NodeId preferred = reader.Node();
         int secondaries = reader.U8();
         ServiceName with = reader.ServiceOrNone();
         return new ServiceDefinition
         {
             Name = name,
-            Providers = providers.ToImmutable(),
+            Providers = providers,
+            Preferred = preferred,
             WantedSecondaries = secondaries,
             With = with,
             Command = new ServiceCommand
@@ -78,6 +60,40 @@ internal static class ServiceCodec
                 Grace = reader.Milliseconds(),
             },
         };
+    }
+
+    public static int SizeOf(ImmutableArray<NodeId> nodes) => 1 + nodes.Sum(WireSize.Node);
+
+    public static void Write(ref WireWriter writer, ImmutableArray<NodeId> nodes)
+    {
+        writer.U8((byte)nodes.Length);
+        foreach (NodeId node in nodes)
+        {
+            writer.Node(node);
+        }
+    }
+
+    public static ImmutableArray<NodeId> ReadNodes(ref WireReader reader)
+    {
+        int count = reader.U8();
+        if (count > ServiceDefinition.MaxProviders)
+        {
+            reader.Fail();
+        }
+
+        var nodes = ImmutableArray.CreateBuilder<NodeId>();
+        for (int i = 0; i < count && !reader.Failed; i++)
+        {
+            NodeId node = reader.Node();
+            if (node.IsNone || nodes.Contains(node))
+            {
+                reader.Fail();
+            }
+
+            nodes.Add(node);
+        }
+
+        return nodes.ToImmutable();
     }
 
     private static int SizeOf(ImmutableArray<string> texts) => 2 + texts.Sum(WireSize.Text);

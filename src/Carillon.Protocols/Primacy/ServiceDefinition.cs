@@ -40,8 +40,11 @@ public sealed record ServiceDefinition
     /// <summary>Its name.</summary>
     public required ServiceName Name { get; init; }
 
-    /// <summary>The servers that may provide it, the most preferred first, each once.</summary>
+    /// <summary>The servers that may provide it, each once.</summary>
     public required ImmutableArray<NodeId> Providers { get; init; }
+
+    /// <summary>The server that is chosen where nothing else speaks for another, or none: then the one with the fewest services.</summary>
+    public NodeId Preferred { get; init; }
 
     /// <summary>How many secondaries the primary keeps up to date; fewer while fewer providers are there.</summary>
     public int WantedSecondaries { get; init; }
@@ -54,8 +57,8 @@ public sealed record ServiceDefinition
 
     /// <inheritdoc/>
     public bool Equals(ServiceDefinition? other) =>
-        other is not null && Name == other.Name && Providers.SequenceEqual(other.Providers) && WantedSecondaries == other.WantedSecondaries
-        && With == other.With && Command == other.Command;
+        other is not null && Name == other.Name && Providers.SequenceEqual(other.Providers) && Preferred == other.Preferred
+        && WantedSecondaries == other.WantedSecondaries && With == other.With && Command == other.Command;
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Name, WantedSecondaries, With);

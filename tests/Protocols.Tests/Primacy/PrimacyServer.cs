@@ -88,7 +88,7 @@ internal sealed class PrimacyServer(PrimacyLab lab, NodeId name, double pace) : 
 
     public void SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => lab.CarryDatagram(name, peer, message);
 
-    public void PrimaryKnown(ServiceName service, NodeId primary, Epoch epoch) =>
+    public void PrimaryKnown(ServiceName service, NodeId primary, Epoch epoch, TimeSpan? silence) =>
         lab.Effects?.Add($"{name} knows {primary} as primary of {service} in epoch {epoch}");
 
     public void Start()
