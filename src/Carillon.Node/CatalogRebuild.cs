@@ -16,63 +16,73 @@ internal enum RebuildStage
     /// server.</summary>
     Waiting,
 
-    /// <summary>What was decided meanwhile is merged too.</summary>
+    /// <summary>What was decided meanwhile with those that had something open is merged too.</summary>
     MergingAgain,
 }
 
 /// <summary>
-/// How a server whose catalog was lost votes again (3-vector-exchange, "Disks"): what it had decided is forgotten, so its word could undo
-/// an outcome. It may
-/// vote once a full quorum of <em>other</em> servers has given it all kept versions and outcomes, and all that was open with them has been
-/// decided without it.
+/// How a server whose catalog or disk was lost votes again (3-vector-exchange, "Disks"): what it had decided is forgotten, so its word could
+/// undo an outcome. It may vote once a full quorum of <em>other</em> servers, the same ones all through, has given it all kept versions and
+/// outcomes, all that was open with them has been decided without it, and it has been given the outcomes of that too.
 /// </summary>
+/// <remarks>
+/// Every quorum of the lost disk and others has at least one of those in common with it. One that is itself being rebuilt, and so does not
+/// vote, gives nothing: the caller passes on those only that vote.
+/// </remarks>
 internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId self)
 {
+    // Those that gave all they keep; with what was open there and is not decided yet, null before they said.
     private readonly SortedDictionary<NodeId, HashSet<Tag>?> _sources = [];
+
+    // Of those with nothing left open, the ones that gave what was decided meanwhile.
+    private readonly SortedSet<NodeId> _mergedAgain = [];
     private Instant _since;
 
     public RebuildStage Stage { get; private set; }
 
-    /// <summary>Begins; what was merged before does not count.</summary>
+    /// <summary>Those that are asked for their open submissions now.</summary>
+    public IEnumerable<NodeId> ToAsk => Stage == RebuildStage.Waiting ? _sources.Keys : [];
+
+    // In a cluster in which all must agree there is no quorum of others, but each of them has everything.
+    private int Needed => Math.Min(configuration.Quorum.Size, configuration.Voters.Length - 1);
+
+    /// <summary>Begins, or begins again; what was merged before does not count.</summary>
     public void Begin(Instant now)
     {
         Stage = RebuildStage.Merging;
         _since = now;
         _sources.Clear();
+        _mergedAgain.Clear();
     }
 
-    /// <summary>A comparison with a peer that began at a time has ended. True if the rebuilding has ended by it.</summary>
-    public bool Merged(NodeId peer, Instant began, Instant now)
+    /// <summary>A comparison with a voter that began at a time has ended. True if the rebuilding has ended by it.</summary>
+    public bool Merged(NodeId peer, Instant began)
     {
-        if (Stage is not (RebuildStage.Merging or RebuildStage.MergingAgain) || began < _since || configuration.BitOf(peer) < 0
-            || peer == self)
-        {
-            return false;
-        }
-
-        _sources.TryAdd(peer, null);
-        if (_sources.Count < configuration.Quorum.Size)
+        if (Stage == RebuildStage.None || began < _since || configuration.BitOf(peer) < 0 || peer == self)
         {
             return false;
         }
 
         if (Stage == RebuildStage.MergingAgain)
         {
-            Stage = RebuildStage.None;
-            return true;
+            if (_sources.GetValueOrDefault(peer) is { Count: 0 })
+            {
+                _mergedAgain.Add(peer);
+            }
+
+            bool hasEnded = _mergedAgain.Count >= Needed;
+            Stage = hasEnded ? RebuildStage.None : Stage;
+            return hasEnded;
         }
 
-        Stage = RebuildStage.Waiting;
+        _sources.TryAdd(peer, null);
+        Stage = _sources.Count >= Needed ? RebuildStage.Waiting : Stage;
         return false;
     }
 
-    /// <summary>Those that are asked for their open submissions now.</summary>
-    public IEnumerable<NodeId> ToAsk => Stage == RebuildStage.Waiting ? _sources.Keys : [];
-
     /// <summary>
     /// A source's open submissions. The first answer says which must be decided; a later one which of them are left. True if the next
-    /// comparisons should
-    /// begin at once.
+    /// comparisons should begin at once.
     /// </summary>
     public bool Hear(NodeId from, IEnumerable<Tag> open, Instant now)
     {
@@ -90,14 +100,13 @@ internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId 
             left.IntersectWith(open);
         }
 
-        if (_sources.Values.Any(tags => tags is null or { Count: > 0 }))
+        if (_sources.Values.Count(tags => tags is { Count: 0 }) < Needed)
         {
             return false;
         }
 
         Stage = RebuildStage.MergingAgain;
         _since = now;
-        _sources.Clear();
         return true;
     }
 }

@@ -1,27 +1,38 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Node;
 
 /// <summary>
-/// The node's own messages: a server that rebuilds its catalog asks which submissions are open elsewhere. Frame:
-/// <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags</c>; a question has none.
+/// The node's own messages: a server that rebuilds what it lost asks which submissions are open elsewhere, and which keys are fenced. Frame:
+/// <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ (text key │ i64 until, wall clock ms)…</c>;
+/// a question has none of either.
 /// </summary>
-public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, ImmutableArray<Tag> Tags)
+public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, ImmutableArray<Tag> Tags,
+    ImmutableArray<KeyValuePair<string, long>> Fences)
 {
     /// <summary>The most tags of an answer; a server with more open ones answers when they are fewer.</summary>
     public const int MaxTags = 100_000;
+
+    /// <summary>The most fences of an answer.</summary>
+    public const int MaxFences = 50_000;
 
     private const byte Version = 1;
 
     /// <summary>The message's bytes.</summary>
     public byte[] Encode()
     {
-        int size = 2 + 8 + 4;
+        int size = 2 + 8 + 4 + 4;
         foreach (Tag tag in Tags)
         {
             size += WireSize.Tag(tag);
+        }
+
+        foreach ((string key, _) in Fences)
+        {
+            size += WireSize.Text(key) + 8;
         }
 
         byte[] bytes = new byte[size];
@@ -33,6 +44,13 @@ public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, Imm
         foreach (Tag tag in Tags)
         {
             writer.Tag(tag);
+        }
+
+        writer.U32((uint)Fences.Length);
+        foreach ((string key, long until) in Fences)
+        {
+            writer.Text(key);
+            writer.I64(until);
         }
 
         return bytes;
@@ -51,7 +69,14 @@ public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, Imm
             tags.Add(reader.Tag());
         }
 
-        message = new OpenTagsMessage(type == 1, number, tags.DrainToImmutable());
+        int fenceCount = reader.Count(MaxFences, 10);
+        var fences = ImmutableArray.CreateBuilder<KeyValuePair<string, long>>(fenceCount);
+        for (int i = 0; i < fenceCount; i++)
+        {
+            fences.Add(new(reader.Text(Submission.MaxKeyBytes), reader.I64()));
+        }
+
+        message = new OpenTagsMessage(type == 1, number, tags.DrainToImmutable(), fences.DrainToImmutable());
         return !reader.Failed && version == Version && type is (1 or 2);
     }
 }

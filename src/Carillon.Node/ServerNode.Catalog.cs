@@ -184,7 +184,10 @@ public sealed partial class ServerNode
         {
             _snapshotDue = false;
             WriteSnapshot();
-            EndRebuild();
+            if (_rebuilt)
+            {
+                EndRebuild();
+            }
         }
     }
 

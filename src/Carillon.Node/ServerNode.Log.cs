@@ -100,6 +100,7 @@ public sealed partial class ServerNode
         }
 
         Exchange.Persisted(durable, _now);
+        VoteIfRebuilt();
         if (_snapshot is { } snapshot && snapshot.End <= durable)
         {
             _snapshot = null;

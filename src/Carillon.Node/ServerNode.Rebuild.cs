@@ -3,15 +3,20 @@ using Carillon.Protocols;
 
 namespace Carillon.Node;
 
-/// <content>The rebuilding of a lost catalog from the other servers, and the way back to voting.</content>
+/// <content>The rebuilding of a lost catalog, or of a lost disk, from the other servers, and the way back to voting.</content>
 public sealed partial class ServerNode
 {
     private static readonly TimeSpan AskAgain = TimeSpan.FromSeconds(1);
 
+    // A source that went away near the end: after so long another quorum may serve as well.
+    private static readonly TimeSpan BeginAgain = TimeSpan.FromMinutes(1);
+
     private CatalogRebuild _rebuild = null!;
     private Instant _rebuildDeadline = Instant.Never;
     private bool _rebuilt;
+    private bool _catalogIsRebuilt;
     private ulong _rebuildNumber;
+    private ulong _fencesAt;
 
     private void OpenRebuild()
     {
@@ -24,11 +29,17 @@ public sealed partial class ServerNode
 
     private void RebuildMerged(NodeId peer, Instant began)
     {
-        if (_rebuild.Merged(peer, began, _now.Now))
+        if (!Members.ConnectedVoters.Contains(Configuration.BitOf(peer)))
+        {
+            return;
+        }
+
+        if (_rebuild.Merged(peer, began))
         {
             // It votes once what it was given is durable: the log knows nothing of it.
             _rebuilt = true;
             _snapshotWanted = true;
+            _rebuildDeadline = Instant.Never;
         }
         else if (_rebuild.Stage == RebuildStage.Waiting && _rebuildDeadline == Instant.Never)
         {
@@ -43,10 +54,16 @@ public sealed partial class ServerNode
             return;
         }
 
+        if (_rebuild.Stage == RebuildStage.MergingAgain)
+        {
+            _rebuild.Begin(now.Now);
+            HurryMerges();
+        }
+
         _rebuildDeadline = _rebuild.Stage == RebuildStage.Waiting ? now.Now + AskAgain : Instant.Never;
         foreach (NodeId peer in _rebuild.ToAsk)
         {
-            Post(peer, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: true, ++_rebuildNumber, []).Encode(), 0);
+            Post(peer, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: true, ++_rebuildNumber, [], []).Encode(), 0);
         }
     }
 
@@ -64,35 +81,62 @@ public sealed partial class ServerNode
 
         if (message.IsQuestion)
         {
-            ImmutableArray<Tag> open = [.. Exchange.OpenTagList()];
-            if (open.Length <= OpenTagsMessage.MaxTags && MayVote)
-            {
-                Post(from.Name, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: false, message.Number, open).Encode(), 0);
-            }
+            AnswerOpenTags(from.Name, message.Number);
+            return true;
         }
-        else if (_rebuild.Hear(from.Name, message.Tags, _now.Now))
+
+        // Keys that the lost disk helped to fence stay fenced: a quorum with it in it promised that they never are accepted.
+        foreach ((string key, long until) in message.Fences)
         {
-            foreach (NodeId peer in Configuration.Voters)
-            {
-                _merge.Hurry(peer, _now.Now);
-            }
+            _fencesAt = Math.Max(_fencesAt, Exchange.AdoptFence(key, until));
+        }
+
+        if (_rebuild.Hear(from.Name, message.Tags, _now.Now))
+        {
+            _rebuildDeadline = _now.Now + BeginAgain;
+            HurryMerges();
         }
 
         return true;
     }
 
-    /// <summary>The rebuilt catalog is durable: this disk votes again.</summary>
+    private void AnswerOpenTags(NodeId asker, ulong number)
+    {
+        ImmutableArray<Tag> open = [.. Exchange.OpenTagList()];
+        ImmutableArray<KeyValuePair<string, long>> fences = [.. Exchange.Fences(_now)];
+        if (open.Length <= OpenTagsMessage.MaxTags && fences.Length <= OpenTagsMessage.MaxFences && MayVote)
+        {
+            Post(asker, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: false, number, open, fences).Encode(), 0);
+        }
+    }
+
+    private void HurryMerges()
+    {
+        foreach (NodeId peer in Configuration.Voters)
+        {
+            _merge.Hurry(peer, _now.Now);
+        }
+    }
+
+    /// <summary>The rebuilt catalog is durable: this disk votes again, once the fences that it was given are durable too.</summary>
     private void EndRebuild()
     {
-        if (!_rebuilt)
+        _rebuilt = false;
+        _catalogIsRebuilt = true;
+        VoteIfRebuilt();
+    }
+
+    private void VoteIfRebuilt()
+    {
+        if (!_catalogIsRebuilt || (ulong)Log.Durable.Value < _fencesAt)
         {
             return;
         }
 
-        _rebuilt = false;
+        _catalogIsRebuilt = false;
         _identity.SetRebuilding(false);
         _notVotingBecause = "";
         Members.SetVotes(MayVote, _now);
-        Tell(NodeEventKind.Rebuilt, Self.Name, "the catalog is rebuilt from the other servers; this server votes again");
+        Tell(NodeEventKind.Rebuilt, Self.Name, "what was lost is rebuilt from the other servers; this server votes");
     }
 }

@@ -56,7 +56,7 @@ public sealed partial class ServerNode : IDisposable
         _postbox = new Postbox(world);
         Configuration = configuration;
         ServerRecord record = configuration.Find(self) ?? throw new WrongDiskException($"Server {self} is not in the configuration.");
-        _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk);
+        _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk, IsReplacement(configuration, self));
         Self = new ServerIdentity(self, _identity.Disk, _identity.Incarnation);
         Reader = stores.Catalog.OpenReader();
         Applied = new AppliedState(Reader);
@@ -253,6 +253,13 @@ public sealed partial class ServerNode : IDisposable
         }
     }
 
+    /// <summary>
+    /// An empty disk under a later configuration than the first takes the place of one that may have voted, and what that one promised and
+    /// accepted is forgotten with it. Under the first, nobody has.
+    /// </summary>
+    private static bool IsReplacement(ClusterConfiguration configuration, NodeId self) =>
+        configuration.Version > 1 && configuration.Voters.Length > 1 && configuration.BitOf(self) >= 0;
+
     /// <summary>Decides whether this disk may vote: it is the one that the configuration names, and nothing on it is damaged
     /// (3-vector-exchange, "Disks").</summary>
     private void JudgeDisk(NodeStores stores, ServerRecord record)
@@ -273,7 +280,7 @@ public sealed partial class ServerNode : IDisposable
         }
         else if (_identity.IsRebuilding)
         {
-            _notVotingBecause = "the catalog was lost and is being rebuilt from the other servers";
+            _notVotingBecause = "what this disk, or the one that it replaces, held is being rebuilt from a quorum of the other servers";
         }
 
         if (_notVotingBecause.Length > 0)

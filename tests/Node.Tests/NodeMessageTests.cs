@@ -13,10 +13,11 @@ public sealed class NodeMessageTests
     [Fact]
     public void Messages_have_their_bytes()
     {
-        Assert.Equal("0101" + "0900000000000000" + "00000000", Convert.ToHexString(new OpenTagsMessage(true, 9, []).Encode()));
+        Assert.Equal("0101" + "0900000000000000" + "00000000" + "00000000", Convert.ToHexString(new OpenTagsMessage(true, 9, [], []).Encode()));
         Assert.Equal(
-            "0102" + "0900000000000000" + "01000000" + "0500000000000000" + "027332" + "0201000000000000",
-            Convert.ToHexString(new OpenTagsMessage(false, 9, [Open]).Encode()));
+            "0102" + "0900000000000000" + "01000000" + "0500000000000000" + "027332" + "0201000000000000"
+            + "01000000" + "0100" + "6B" + "0700000000000000",
+            Convert.ToHexString(new OpenTagsMessage(false, 9, [Open], [new("k", 7)]).Encode()));
         Assert.Equal(
             "0103" + "0A00000000000000" + "01000000" + "CA978112CA1BBDCAFAC231B39A23DC4DA786EFF8147C4E72B9807785AFEE48BB",
             Convert.ToHexString(new CopiesMessage(true, 10, Chunks[..1]).Encode()));
@@ -25,10 +26,11 @@ public sealed class NodeMessageTests
     [Fact]
     public void Messages_are_read_back_and_every_shorter_run_of_their_bytes_is_refused()
     {
-        byte[] tags = new OpenTagsMessage(false, 9, [Open]).Encode();
+        byte[] tags = new OpenTagsMessage(false, 9, [Open], [new("k", 7)]).Encode();
         byte[] copies = new CopiesMessage(false, 9, Chunks).Encode();
         Assert.True(OpenTagsMessage.TryRead(tags, out OpenTagsMessage readTags));
         Assert.Equal([Open], readTags.Tags);
+        Assert.Equal([new("k", 7)], readTags.Fences);
         Assert.True(CopiesMessage.TryRead([.. copies, 1, 2, 3], out CopiesMessage readCopies));
         Assert.Equal(Chunks, readCopies.Chunks);
         Assert.False(readCopies.IsQuestion);
@@ -58,7 +60,7 @@ public sealed class NodeMessageTests
 
             _ = OpenTagsMessage.TryRead(bytes, out OpenTagsMessage tags);
             _ = CopiesMessage.TryRead(bytes, out CopiesMessage copies);
-            Assert.True(tags.Tags.Length <= 64 && copies.Chunks.Length <= 2);
+            Assert.True(tags.Tags.Length + tags.Fences.Length <= 64 && copies.Chunks.Length <= 2);
         }
     }
 }

@@ -53,18 +53,25 @@ public sealed class DiskIdentity
     /// <summary>This start's number.</summary>
     public Incarnation Incarnation { get; private set; }
 
-    /// <summary>True from the loss of the catalog until it was rebuilt: this disk does not vote meanwhile.</summary>
+    /// <summary>True from the loss of the catalog, or of the whole disk that this one replaces, until what was on it is rebuilt: this disk
+    /// does not vote meanwhile.</summary>
     public bool IsRebuilding { get; private set; }
 
     /// <summary>True if this disk was never started before.</summary>
     public bool IsNew => Incarnation.Value == 1;
 
     /// <summary>Opens the directory's identity, makes it at the first start, and raises the incarnation durably.</summary>
+    /// <param name="device">The data directory.</param>
+    /// <param name="cluster">The cluster's name.</param>
+    /// <param name="name">The server's name.</param>
+    /// <param name="configured">The disk that the configuration names: what an empty directory becomes.</param>
+    /// <param name="isReplacement">True if an empty directory takes the place of a disk that may have voted: it is to be rebuilt.</param>
     /// <exception cref="WrongDiskException">It belongs to another cluster or server, or can't be read.</exception>
     /// <exception cref="StorageException">The device refused.</exception>
-    public static DiskIdentity Open(IStorageDevice device, string cluster, NodeId name, DiskId configured)
+    public static DiskIdentity Open(IStorageDevice device, string cluster, NodeId name, DiskId configured, bool isReplacement = false)
     {
-        DiskIdentity identity = Find(device, cluster, name) ?? new DiskIdentity(device, cluster, name, configured);
+        DiskIdentity identity = Find(device, cluster, name)
+            ?? new DiskIdentity(device, cluster, name, configured) { IsRebuilding = isReplacement };
         identity.Incarnation = new Incarnation(identity.Incarnation.Value + 1);
         identity.Save();
         return identity;

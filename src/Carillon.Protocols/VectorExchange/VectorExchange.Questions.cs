@@ -314,6 +314,25 @@ public sealed partial class VectorExchange
 
     private ulong _fencedAt;
 
+    /// <summary>The keys that are refused here, each with the end of that, in order.</summary>
+    public IEnumerable<KeyValuePair<string, long>> Fences(Moment now) =>
+        _fences.Where(f => f.Value > now.Wall.Milliseconds).OrderBy(f => f.Key, StringComparer.Ordinal);
+
+    /// <summary>
+    /// Refuses a key as another server does: for a server that lost its own fences, before it votes. Returns the position up to which the
+    /// log is to be durable before that counts.
+    /// </summary>
+    public ulong AdoptFence(string key, long until)
+    {
+        if (_fences.GetValueOrDefault(key) < until)
+        {
+            _fences[key] = until;
+            _fencedAt = Persist(Records.KeyFenced(key, until));
+        }
+
+        return _fencedAt;
+    }
+
     private bool IsFenced(string key, Moment now) => _fences.TryGetValue(key, out long until) && until > now.Wall.Milliseconds;
 
     private void OnKeyAnswer(int from, KeyAnswer answer, Moment now) => HearKey(answer.Question, from, answer, now);

@@ -176,6 +176,11 @@ public sealed class ServerHost : IAsyncDisposable
         bool isThere = File.Exists(path);
         try
         {
+            if (!isThere)
+            {
+                MarkRebuilding(options);
+            }
+
             return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: !isThere);
         }
         catch (CatalogDamagedException damage)
@@ -190,9 +195,14 @@ public sealed class ServerHost : IAsyncDisposable
             }
 
             ServerLog.CatalogLost(_logger, kept, damage.Message);
+            MarkRebuilding(options);
             return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: true);
         }
     }
+
+    // Before an empty catalog is made: a start that ends right behind that must not leave one that looks whole.
+    private void MarkRebuilding(ServerHostOptions options) =>
+        DiskIdentity.Find(_device, options.Configuration.Cluster, options.Name)?.SetRebuilding(true);
 
     private async Task DrainAsync()
     {

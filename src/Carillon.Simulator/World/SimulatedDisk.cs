@@ -24,6 +24,13 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
     /// <summary>Names of the folders, in order.</summary>
     public IEnumerable<string> Folders => _folders.Keys;
 
+    /// <summary>Another disk takes its place: everything on it is gone. Nothing may have it open.</summary>
+    public void Replace()
+    {
+        _life++;
+        _folders.Clear();
+    }
+
     /// <inheritdoc/>
     public IReadOnlyList<string> List(string folder) => _folders.TryGetValue(folder, out Folder? found) ? [.. found.Live.Keys] : [];
 
