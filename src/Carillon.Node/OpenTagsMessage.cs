@@ -6,9 +6,9 @@ using Carillon.Protocols.Wire;
 namespace Carillon.Node;
 
 /// <summary>
-/// The node's own messages: a server that rebuilds what it lost asks which submissions are open elsewhere, and which keys are fenced. Frame:
-/// <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ (text key │ i64 until, wall clock ms)…</c>;
-/// a question has none of either.
+/// The node's own messages: a server that rebuilds what it lost asks which submissions are open elsewhere, and which keys are fenced.
+/// Frame: <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ fences</c>, a fence being
+/// <c>text key │ i64 until, wall clock ms</c>; a question has none of either.
 /// </summary>
 public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, ImmutableArray<Tag> Tags,
     ImmutableArray<KeyValuePair<string, long>> Fences)

@@ -9,8 +9,8 @@ public sealed record ClusterOptions
     /// <summary>The cluster's name, as in its certificates.</summary>
     public string Name { get; init; } = "";
 
-    /// <summary>Version of this list of servers; counts up with every change. 1 is the first: an empty disk votes at once under it, and is rebuilt
-    /// from the other servers under a later one.</summary>
+    /// <summary>Version of this list of servers; counts up with every change. 1 is the first: an empty disk votes at once under it, and is
+    /// rebuilt from the other servers under a later one.</summary>
     public ulong Version { get; init; } = 1;
 
     /// <summary>Entry servers that must agree; null: a majority, and never less than one.</summary>

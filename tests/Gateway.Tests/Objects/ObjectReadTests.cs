@@ -272,15 +272,10 @@ public sealed class ObjectReadTests : IAsyncLifetime
         _house.Server.OnContent = async (_, _, _, output, cancellation) =>
         {
             await output.WriteAsync(new byte[1000], cancellation);
+            await using CancellationTokenRegistration gone = cancellation.Register(ended.SetResult);
             started.SetResult();
-            try
-            {
-                await Task.Delay(Timeout.Infinite, cancellation);
-            }
-            finally
-            {
-                ended.SetResult();
-            }
+            await ended.Task;
+            cancellation.ThrowIfCancellationRequested();
         };
         using (var gone = new CancellationTokenSource())
         {
