@@ -5,6 +5,7 @@ using Carillon.Gateway.Objects;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
 using Carillon.Gateway.Security;
+using Carillon.Gateway.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Abstractions;
@@ -124,6 +125,7 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
         RouteKind.Buckets or RouteKind.Bucket => BucketRoutes.AnswerAsync(exchange),
         RouteKind.Changesets => ChangesetRoute.AnswerAsync(exchange),
         RouteKind.Submission or RouteKind.SubmissionByKey or RouteKind.Explain => SubmissionRoutes.AnswerAsync(exchange),
+        RouteKind.Services or RouteKind.Service or RouteKind.ServicePart => ServiceRoutes.AnswerAsync(exchange),
         RouteKind.Cluster or RouteKind.Ready or RouteKind.ClusterHealth or RouteKind.Metrics => ClusterRoutes.AnswerAsync(exchange),
         _ => exchange.FailAsync(ProblemTypes.NoSuchRoute, "There is nothing at this path; docs/formats/http.md lists the paths."),
     };

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Carillon.Gateway.Metrics;
 using Carillon.Runtime.Security;
+using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.Extensions.Logging;
 
@@ -14,8 +15,9 @@ internal sealed class GatewayServices : IDisposable
     private readonly string _keyPrefix = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(15));
     private long _keys;
 
-    public GatewayServices(GatewayOptions options, IEntryServer server, ILogger log)
+    public GatewayServices(GatewayOptions options, IEntryServer server, IServiceGate? services, ILogger log)
     {
+        Services = services;
         Options = options;
         Server = server;
         Log = log;
@@ -27,6 +29,9 @@ internal sealed class GatewayServices : IDisposable
     public GatewayOptions Options { get; }
 
     public IEntryServer Server { get; }
+
+    /// <summary>Services with one primary; null for a server that takes no part in them.</summary>
+    public IServiceGate? Services { get; }
 
     public ILogger Log { get; }
 

@@ -1,4 +1,5 @@
 using System.Net;
+using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -44,7 +45,8 @@ public sealed class HttpGateway : IAsyncDisposable
     /// <exception cref="ArgumentException">The options have faults; the message lists them.</exception>
     /// <exception cref="IOException">The address can't be listened on (in use, not this machine's).</exception>
     public static async Task<HttpGateway> StartAsync(
-        GatewayOptions options, IEntryServer server, ILoggerFactory? logs = null, CancellationToken cancellation = default)
+        GatewayOptions options, IEntryServer server, ILoggerFactory? logs = null, IServiceGate? serviceGate = null,
+        CancellationToken cancellation = default)
     {
         if (options.Validate() is { IsEmpty: false } faults)
         {
@@ -53,7 +55,7 @@ public sealed class HttpGateway : IAsyncDisposable
 
         logs ??= NullLoggerFactory.Instance;
         ILogger log = logs.CreateLogger("Carillon.Gateway");
-        var services = new GatewayServices(options, server, log);
+        var services = new GatewayServices(options, server, serviceGate, log);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
         builder.Services.AddSingleton(logs);
         builder.WebHost.UseKestrelCore().UseSockets().ConfigureKestrel(kestrel => Configure(kestrel, options));

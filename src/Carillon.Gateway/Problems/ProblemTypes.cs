@@ -11,6 +11,8 @@ internal static class ProblemTypes
     public static readonly ProblemType BadBucketName = new("bad-bucket-name", 400, "The bucket's name breaks the rules for names");
     public static readonly ProblemType BadSettings = new("bad-settings", 400, "The bucket's settings are not right");
     public static readonly ProblemType BadChangeset = new("bad-changeset", 400, "The changeset is not right");
+    public static readonly ProblemType BadServiceName = new("bad-service-name", 400, "The service's name breaks the rules for names");
+    public static readonly ProblemType BadService = new("bad-service", 400, "What is said about the service is not right");
     public static readonly ProblemType Incomplete = new(
         "incomplete", 400, "The body ended before its announced length; nothing was stored");
     public static readonly ProblemType Integrity = new(
@@ -21,6 +23,9 @@ internal static class ProblemTypes
     public static readonly ProblemType NoSuchRoute = new("no-such-route", 404, "There is nothing at this path");
     public static readonly ProblemType NotFound = new("not-found", 404, "There is no such object");
     public static readonly ProblemType BucketNotFound = new("bucket-not-found", 404, "There is no such bucket");
+    public static readonly ProblemType ServiceNotFound = new("service-not-found", 404, "There is no such service");
+    public static readonly ProblemType SessionLost = new("session-lost", 410, "The session is over");
+    public static readonly ProblemType ServiceRefused = new("service-refused", 409, "It can't be satisfied, and nothing was done");
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);
     public static readonly ProblemType PreconditionFailed = new("precondition-failed", 412, "A precondition does not hold");
@@ -51,6 +56,9 @@ internal static class ProblemTypes
         "outcome-unknown", 504, "The outcome is unknown: ask by submission or key, at any server", Retryable: true);
 
     public static readonly ProblemType ReadUnavailable = new("read-unavailable", 503, "It can't be read now", Retryable: true);
+    public static readonly ProblemType NoPrimary = new("no-primary", 503, "The service has no primary now", Retryable: true);
+    public static readonly ProblemType NoReplicaManager = new(
+        "no-replica-manager", 503, "No replica manager answered in time", Retryable: true);
     public static readonly ProblemType Stopping = new("stopping", 503, "This server is stopping", Retryable: true);
     public static readonly ProblemType NotReady = new("not-ready", 503, "This server is not ready", Retryable: true);
     public static readonly ProblemType Internal = new(

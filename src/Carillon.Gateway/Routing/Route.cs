@@ -30,6 +30,15 @@ internal enum RouteKind
     /// <summary><c>/v1/explain/{bucket}/{name…}</c></summary>
     Explain,
 
+    /// <summary><c>/v1/services</c></summary>
+    Services,
+
+    /// <summary><c>/v1/services/{name}</c></summary>
+    Service,
+
+    /// <summary><c>/v1/services/{name}/…</c></summary>
+    ServicePart,
+
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
 
@@ -63,10 +72,10 @@ internal readonly ref struct Route
     /// <summary>Which one.</summary>
     public RouteKind Kind { get; }
 
-    /// <summary>The bucket, encoded.</summary>
+    /// <summary>The bucket, or a service's name, encoded.</summary>
     public ReadOnlySpan<char> Bucket { get; }
 
-    /// <summary>The object's name, or a submission's id, encoded.</summary>
+    /// <summary>The object's name, a submission's id, or what is below a service, encoded.</summary>
     public ReadOnlySpan<char> Name { get; }
 
     /// <summary>What follows the question mark.</summary>
@@ -103,6 +112,8 @@ internal readonly ref struct Route
             case "explain" when more:
                 ReadOnlySpan<char> name = Cut(rest, out ReadOnlySpan<char> bucket, out _);
                 return new(RouteKind.Explain, bucket, name, query);
+            case "services":
+                return more ? OfService(rest, query) : new(RouteKind.Services, [], [], query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
             default:
@@ -121,6 +132,12 @@ internal readonly ref struct Route
         ReadOnlySpan<char> name = Cut(rest, out ReadOnlySpan<char> objects, out bool named);
         return objects is not "objects" ? new(RouteKind.None, [], [], query)
             : new(named ? RouteKind.Object : RouteKind.Listing, bucket, name, query);
+    }
+
+    private static Route OfService(ReadOnlySpan<char> path, ReadOnlySpan<char> query)
+    {
+        ReadOnlySpan<char> part = Cut(path, out ReadOnlySpan<char> service, out bool more);
+        return new(more ? RouteKind.ServicePart : RouteKind.Service, service, part, query);
     }
 
     private static RouteKind OfOperations(ReadOnlySpan<char> path) => path switch

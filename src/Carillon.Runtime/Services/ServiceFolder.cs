@@ -66,15 +66,6 @@ internal sealed class ServiceFolder
     /// <summary>Where the checkpoint file is.</summary>
     public string CheckpointPath(string file) => Path.Combine(Work, file);
 
-    /// <summary>Why a checkpoint file's name can't be one, or null: it stays below the service's folder.</summary>
-    public static string? FaultOfCheckpointFile(string file) =>
-        file.Length == 0 ? null
-        : Path.IsPathRooted(file) ? "the checkpoint file is named relative to the service's folder"
-        : file.Split('/').Any(part => part is "" or "." or "..") || file.Contains('\0')
-            ? "the checkpoint file must stay in the service's folder"
-        : file.Length > 255 ? "the checkpoint file's name is too long"
-        : null;
-
     private static void Replace(string path, ReadOnlySpan<byte> content)
     {
         string beside = path + ".new";

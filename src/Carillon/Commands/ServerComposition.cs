@@ -25,7 +25,7 @@ internal static class ServerComposition
         {
             using Keyring keyring = LoadKeyring(options);
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
-            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, stop);
+            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, cancellation: stop);
             return await RunAsync(options, host, gateway, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)

@@ -183,5 +183,5 @@ public sealed class SupervisorTests
     [InlineData("a/../../x", false)]
     [InlineData("a//b", false)]
     public void Checkpoint_file_stays_in_the_services_folder(string file, bool good) =>
-        Assert.Equal(good, ServiceFolder.FaultOfCheckpointFile(file) is null);
+        Assert.Equal(good, CheckpointFileName.FaultOf(file) is null);
 }
