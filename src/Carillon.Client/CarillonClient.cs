@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Carillon.Client.Folders;
+using Carillon.Client.Services;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Client;
@@ -30,10 +31,14 @@ public sealed class CarillonClient : IDisposable
         }
 
         _transport = new Transport(options);
+        Services = new ServiceCalls(_transport);
     }
 
     /// <summary>How it was made.</summary>
     public CarillonClientOptions Options => _transport.Options;
+
+    /// <summary>Services with exactly one primary.</summary>
+    public ServiceCalls Services { get; }
 
     internal Transport Transport => _transport;
 
@@ -372,6 +377,11 @@ public sealed class CarillonClient : IDisposable
         if (options.IfNoneMatch)
         {
             request.Headers.TryAddWithoutValidation("If-None-Match", "*");
+        }
+
+        if (FenceHeader.Of(options.Fence) is { } fence)
+        {
+            request.Headers.TryAddWithoutValidation(FenceHeader.Name, fence);
         }
 
         if (options.Ack is not null)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Carillon.Client.Services;
 
 namespace Carillon.Client;
 
@@ -13,4 +14,14 @@ namespace Carillon.Client;
 [JsonSerializable(typeof(ObjectPage))]
 [JsonSerializable(typeof(SubmissionStatus))]
 [JsonSerializable(typeof(ClusterStatus))]
+[JsonSerializable(typeof(ServiceList))]
+[JsonSerializable(typeof(ServiceInfo))]
+[JsonSerializable(typeof(ServiceSettings))]
+[JsonSerializable(typeof(ServiceAnswer))]
+[JsonSerializable(typeof(ServicePrimary))]
+[JsonSerializable(typeof(ServiceTarget))]
+[JsonSerializable(typeof(LeaseAnswer))]
+[JsonSerializable(typeof(SessionHello))]
+[JsonSerializable(typeof(SessionOrder))]
+[JsonSerializable(typeof(SessionNews))]
 internal sealed partial class ClientJson : JsonSerializerContext;

@@ -37,6 +37,7 @@ internal sealed class DirectRequest
         bool good = Add(head, "Content-Type", options.ContentType)
             && Add(head, "Carillon-Ack", options.Ack)
             && Add(head, "If-Match", options.IfMatch is null ? null : $"\"{options.IfMatch}\"")
+            && Add(head, FenceHeader.Name, FenceHeader.Of(options.Fence))
             && Add(head, "If-None-Match", options.IfNoneMatch ? "*" : null);
         foreach ((string name, string value) in options.Metadata)
         {

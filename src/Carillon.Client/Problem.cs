@@ -51,9 +51,10 @@ public sealed record Problem
     /// <summary>The coarse reason for a problem's code; its status decides where the code is not known.</summary>
     public static Failure FailureOf(int status, string code) => code switch
     {
-        "no-quorum" or "push-timeout" or "clock-skew" or "resolving" or "key-rejected" or "read-unavailable" => Failure.NoQuorum,
-        "key-mismatch" or "bucket-exists" or "bucket-not-empty" => Failure.Conflict,
-        "bucket-not-found" or "not-found" => Failure.NotFound,
+        "no-quorum" or "push-timeout" or "clock-skew" or "resolving" or "key-rejected" or "read-unavailable" or "no-primary"
+            or "no-replica-manager" => Failure.NoQuorum,
+        "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced" => Failure.Conflict,
+        "bucket-not-found" or "service-not-found" or "not-found" => Failure.NotFound,
         "needs-feed" => Failure.Failed,
         "unreachable" or "tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.Primacy;
 
 namespace Carillon.Client;
 
@@ -22,6 +23,11 @@ public sealed record PutOptions
 
     /// <summary>Keys (made of a-z 0-9 - _ .) and values to keep with the version, 8 KiB in all.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Metadata { get; init; } = [];
+
+    /// <summary>
+    /// The service and the epoch in which this is put: refused ("fenced") once a newer epoch of the service was granted. None: no fence.
+    /// </summary>
+    public Fence Fence { get; init; }
 
     /// <summary>Is told how the upload goes; begins anew with each server that is tried.</summary>
     public ITransferObserver? Observer { get; init; }

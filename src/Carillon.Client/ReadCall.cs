@@ -1,3 +1,5 @@
+using System.Net.Http.Headers;
+
 namespace Carillon.Client;
 
 /// <summary>
@@ -6,10 +8,16 @@ namespace Carillon.Client;
 internal static class ReadCall
 {
     /// <summary>Sends, and gives the answer to <paramref name="read"/>.</summary>
+    /// <param name="transport">The servers.</param>
+    /// <param name="method">A request that may be made more than once.</param>
+    /// <param name="path">Percent-encoded.</param>
+    /// <param name="read">Reads a good answer.</param>
+    /// <param name="cancellation">The caller gives up.</param>
+    /// <param name="json">What is sent along, or null.</param>
     /// <exception cref="CarillonException">No server gave an answer, or the answer is a definite no.</exception>
     public static async Task<T> RunAsync<T>(
         Transport transport, HttpMethod method, string path, Func<HttpResponseMessage, CancellationToken, Task<T>> read,
-            CancellationToken cancellation)
+            CancellationToken cancellation, byte[]? json = null)
     {
         CarillonClientOptions options = transport.Options;
         long start = Environment.TickCount64;
@@ -29,6 +37,12 @@ internal static class ReadCall
             try
             {
                 using HttpRequestMessage request = transport.Request(method, server, path);
+                if (json is not null || method != HttpMethod.Get && method != HttpMethod.Head)
+                {
+                    request.Content = new ByteArrayContent(json ?? []);
+                    request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+                }
+
                 using HttpResponseMessage response = await transport.SendAsync(request, guard.Token);
                 if (response.IsSuccessStatusCode)
                 {

@@ -2,3 +2,4 @@ using System.Runtime.CompilerServices;
 
 [assembly: InternalsVisibleTo("Runtime.Tests")]
 [assembly: InternalsVisibleTo("Cluster.Tests")]
+[assembly: InternalsVisibleTo("Gateway.Tests")]

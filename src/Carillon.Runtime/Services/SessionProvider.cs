@@ -17,6 +17,7 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
     private ServiceOrder.Demote? _demotion;
     private Instant _silentUntil;
     private bool _up;
+    private bool _left;
 
     /// <summary>Nothing acts any more: no session, and what the last one was told is over.</summary>
     protected override bool IsOver => _ending && _session is null && Now >= _silentUntil;
@@ -34,6 +35,7 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
             }
 
             _session = session;
+            _left = false;
             opened.TrySetResult(true);
             ServiceLog.Session(Around.Logger, Name.Name, "a provider process has a session");
         });
@@ -119,7 +121,7 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
         {
             TellDown();
         }
-        else if (!_up && _provided)
+        else if (!_up && _provided && !_left)
         {
             _up = true;
             Tell(new ServiceNews.ProviderUp(Name, _session.State));
@@ -132,6 +134,23 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
     {
         switch (news)
         {
+            case ServiceNews.Drained when _demotion is null:
+                // The program stops by itself, in good order.
+                _session!.Stand();
+                _wasPrimary = false;
+                _up = false;
+                _left = true;
+                Tell(new ServiceNews.ProviderDown(Name, "its program stops", IsFailure: false));
+                break;
+            case ServiceNews.ProviderDown:
+                // It has stopped, and says why; it may come back with another session.
+                _session!.Stand();
+                _session.End();
+                _wasPrimary = false;
+                _up = false;
+                _left = true;
+                Tell(news);
+                break;
             case ServiceNews.Drained drained:
                 _session!.Stand();
                 _wasPrimary = false;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Carillon.Runtime.Services;
 using Xunit;
 
 namespace Carillon.Gateway.Tests.Serving;
@@ -26,12 +27,12 @@ internal sealed class GatewayHouse : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<GatewayHouse> StartAsync(GatewayOptions? options = null)
+    public static async Task<GatewayHouse> StartAsync(GatewayOptions? options = null, IServiceGate? services = null)
     {
         var server = new FakeServer();
         var log = new FailureLog();
         return new GatewayHouse(
-            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = 0 }, server, log), log);
+            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = 0 }, server, log, services), log);
     }
 
     public async ValueTask DisposeAsync()
