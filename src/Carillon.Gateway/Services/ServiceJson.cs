@@ -15,7 +15,7 @@ internal static class ServiceJson
     private const int MaxGraceMilliseconds = 600_000;
 
     private static readonly string[] KnownFields =
-        ["providers", "secondaries", "with", "command", "secondaryCommand", "checkpointFile", "graceMs"];
+        ["providers", "prefer", "secondaries", "with", "command", "secondaryCommand", "checkpointFile", "graceMs"];
 
     /// <summary>Reads a definition; null with the reason where it is not right.</summary>
     public static ServiceDefinition? Read(ReadOnlySpan<byte> json, ServiceName name, out string fault) =>
@@ -75,6 +75,7 @@ internal static class ServiceJson
         }
 
         writer.WriteEndArray();
+        WriteNode(writer, "prefer", definition.Preferred);
         writer.WriteNumber("secondaries", definition.WantedSecondaries);
         if (definition.With.IsNone)
         {
@@ -162,6 +163,7 @@ internal static class ServiceJson
         return field switch
         {
             "providers" => definition with { Providers = [.. Texts(ref reader, field).Select(Node)] },
+            "prefer" => definition with { Preferred = Node(JsonInput.Text(ref reader, field)) },
             "secondaries" => definition with { WantedSecondaries = JsonInput.Number(ref reader, field) },
             "with" => definition with { With = Service(JsonInput.Text(ref reader, field)) },
             "command" => definition with { Command = command with { Arguments = Texts(ref reader, field) } },
@@ -181,6 +183,8 @@ internal static class ServiceJson
         return definition.Providers.Length is 0 or > ServiceDefinition.MaxProviders
                 ? $"'providers' has 1 to {ServiceDefinition.MaxProviders} servers"
             : definition.Providers.Distinct().Count() < definition.Providers.Length ? "'providers' names a server twice"
+            : !definition.Preferred.IsNone && !definition.Providers.Contains(definition.Preferred)
+                ? "'prefer' is not one of 'providers'"
             : definition.WantedSecondaries < 0 || definition.WantedSecondaries >= definition.Providers.Length
                 ? "'secondaries' is at least 0 and less than the providers"
             : definition.With == definition.Name ? "'with' names the service itself"

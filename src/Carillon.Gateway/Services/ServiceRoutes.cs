@@ -195,7 +195,8 @@ internal static class ServiceRoutes
             return;
         }
 
-        if (await services.FindPrimaryAsync(service, TimeSpan.FromSeconds(seconds), exchange.Aborted) is not { Primary.IsNone: false } place)
+        PrimaryPlace? found = await services.FindPrimaryAsync(service, TimeSpan.FromSeconds(seconds), exchange.Aborted);
+        if (found is not { Primary.IsNone: false } place)
         {
             await exchange.FailAsync(ProblemTypes.NoPrimary, $"No primary of '{service}' is known here now.");
             return;

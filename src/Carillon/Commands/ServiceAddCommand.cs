@@ -33,18 +33,9 @@ internal static class ServiceAddCommand
         {
             Description = "Keep its primary on the server of this service's primary", HelpName = "OTHER",
         };
-        var secondary = new Option<string?>("--secondary-command")
-        {
-            Description = "What the secondaries' servers run meanwhile, by sh -c", HelpName = "C",
-        };
-        var checkpoint = new Option<string?>("--checkpoint-file")
-        {
-            Description = "A file below the command's working directory that is carried to the secondaries when it changes", HelpName = "F",
-        };
-        var grace = new Option<string>("--grace")
-        {
-            Description = "Time from SIGTERM to SIGKILL, where the lease leaves so much", HelpName = "T", DefaultValueFactory = _ => "1s",
-        };
+        Option<string?> secondary = SecondaryOption();
+        Option<string?> checkpoint = CheckpointOption();
+        Option<string> grace = GraceOption();
         var replace = new Option<bool>("--replace") { Description = "Change the service if it is there" };
         var command = new DocumentedCommand("add", "Add a service: its command runs on exactly one of the servers")
         {
@@ -86,6 +77,21 @@ internal static class ServiceAddCommand
         });
         return command;
     }
+
+    private static Option<string?> SecondaryOption() => new("--secondary-command")
+    {
+        Description = "What the secondaries' servers run meanwhile, by sh -c", HelpName = "C",
+    };
+
+    private static Option<string?> CheckpointOption() => new("--checkpoint-file")
+    {
+        Description = "A file below the command's working directory that is carried to the secondaries when it changes", HelpName = "F",
+    };
+
+    private static Option<string> GraceOption() => new("--grace")
+    {
+        Description = "Time from SIGTERM to SIGKILL, where the lease leaves so much", HelpName = "T", DefaultValueFactory = _ => "1s",
+    };
 
     private static void Check(ServiceSettings settings)
     {

@@ -26,7 +26,7 @@ public sealed class ServiceRouteTests : IAsyncLifetime
     public async Task Definition_is_read_in_all_its_parts()
     {
         const string Json = """
-            {"providers":["s1","s2","s3"],"secondaries":1,"with":"other","command":["sh","-c","x"],
+            {"providers":["s1","s2","s3"],"prefer":"s2","secondaries":1,"with":"other","command":["sh","-c","x"],
              "secondaryCommand":["y"],"checkpointFile":"state","graceMs":500}
             """;
         using HttpResponseMessage response = await PutAsync("counter?replace=true", Json);
@@ -39,6 +39,7 @@ public sealed class ServiceRouteTests : IAsyncLifetime
             {
                 Name = ServiceName.Parse("counter"),
                 Providers = [NodeId.Parse("s1"), NodeId.Parse("s2"), NodeId.Parse("s3")],
+                Preferred = NodeId.Parse("s2"),
                 WantedSecondaries = 1,
                 With = ServiceName.Parse("other"),
                 Command = new ServiceCommand
@@ -53,6 +54,7 @@ public sealed class ServiceRouteTests : IAsyncLifetime
     [InlineData("""{"providers":[]}""", "providers")]
     [InlineData("""{"providers":["s1","s1"]}""", "twice")]
     [InlineData("""{"providers":["S1"]}""", "S1")]
+    [InlineData("""{"providers":["s1"],"prefer":"s2"}""", "prefer")]
     [InlineData("""{"providers":["s1"],"secondaries":1}""", "secondaries")]
     [InlineData("""{"providers":["s1"],"with":"counter"}""", "itself")]
     [InlineData("""{"providers":["s1"],"checkpointFile":"x"}""", "go with")]
