@@ -40,6 +40,11 @@ internal sealed class BucketRules(CatalogReader catalog, AppliedState applied, F
     private PushVerdict? RefuseRecord(Operation operation)
     {
         string bucket = operation.Target.Name;
+        if (operation.Target == ObjectName.ServiceTable)
+        {
+            return null;
+        }
+
         if (operation.Manifest is not { } manifest)
         {
             return IsInUse(bucket) ? PushVerdict.BucketNotEmpty : null;

@@ -19,6 +19,9 @@ public enum Protocol : byte
 
     /// <summary>The node itself: what no single core owns.</summary>
     Node = 5,
+
+    /// <summary>Primacy: selection, epochs, leases, the replica manager.</summary>
+    Primacy = 6,
 }
 
 /// <summary>

@@ -53,7 +53,8 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
     public Submission? Applied(Tag tag) =>
         node.Reader.Submission(tag) is { } bytes && Submission.TryRead(bytes, out Submission submission) ? submission : null;
 
-    public PushVerdict? RefusePush(Submission submission) => node.Buckets.Refuse(submission);
+    public PushVerdict? RefusePush(Submission submission) =>
+        node.Buckets.Refuse(submission) ?? (node.IsFenced(submission) ? PushVerdict.Fenced : null);
 
     public void Agreed(Submission submission) => node.QueueAccepted(submission);
 

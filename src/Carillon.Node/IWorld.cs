@@ -47,6 +47,9 @@ public interface IWorld
     /// </summary>
     void Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then);
 
+    /// <summary>Tells the provider of a service on this server what to do; its news come by <c>ServerNode.NoteService</c>.</summary>
+    void Serve(Protocols.Primacy.ServiceOrder order);
+
     /// <summary>The node can't go on safely: stop it and say why.</summary>
     void Stop(string reason);
 

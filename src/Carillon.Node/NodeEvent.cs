@@ -40,4 +40,7 @@ public enum NodeEventKind
 
     /// <summary>A resolution round was taken for an open tag.</summary>
     RoundTaken,
+
+    /// <summary>A service has a primary in a new epoch, or none any more.</summary>
+    PrimaryChanged,
 }

@@ -1,5 +1,6 @@
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
@@ -24,6 +25,8 @@ public sealed record NodeOptions
     public ChunkReplicationOptions Replication { get; init; } = new();
 
     public IndexMergeOptions Merge { get; init; } = new();
+
+    public PrimacyOptions Primacy { get; init; } = new();
 
     /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be
     /// overlooked.</summary>
@@ -68,7 +71,7 @@ public sealed record NodeOptions
             yield return fault;
         }
 
-        foreach (string fault in Replication.Validate().Concat(Merge.Validate()))
+        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()))
         {
             yield return fault;
         }

@@ -68,6 +68,7 @@ public sealed partial class ServerNode
         BeginToWait();
         _accepted.Add(submission);
         _acceptedBytes += submission.Encoded.Length;
+        LearnTable(submission);
 
         // A bucket's record is answered once it is applied: its settings count from then on.
         _applyNow |= submission.Operations[0].Target.Bucket == ObjectName.SystemBucket;

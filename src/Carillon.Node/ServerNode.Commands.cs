@@ -34,7 +34,7 @@ public sealed partial class ServerNode
         {
             if (fault is null)
             {
-                Exchange.Submit(request.Operations, request.Key, request.Upload, _now, answer);
+                Exchange.Submit(request.Operations, request.Key, request.Upload, _now, answer, request.Fence);
             }
             else
             {

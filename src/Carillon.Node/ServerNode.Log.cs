@@ -1,6 +1,7 @@
 using Carillon.Node.Works;
 using Carillon.Protocols;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
 using Carillon.Storage;
@@ -25,7 +26,9 @@ public sealed partial class ServerNode
     private SegmentLog OpenLog(IStorageDevice device, SegmentLogOptions options) =>
         SegmentLog.Open(device, "log", Self.Disk, options, (position, record) =>
         {
-            if (!(VectorExchange.Owns(record) ? Exchange.Restore(record, (ulong)position.Value, _now) : RestoreOwn(record)))
+            if (!(VectorExchange.Owns(record) ? Exchange.Restore(record, (ulong)position.Value, _now)
+                : SelectionMechanism.Owns(record) ? Selection.Restore(record)
+                : RestoreOwn(record)))
             {
                 _recordsUnread = true;
             }
@@ -100,6 +103,7 @@ public sealed partial class ServerNode
         }
 
         Exchange.Persisted(durable, _now);
+        Selection.Persisted(durable, _now);
         VoteIfRebuilt();
         if (_snapshot is { } snapshot && snapshot.End <= durable)
         {
@@ -127,6 +131,7 @@ public sealed partial class ServerNode
             AppendIncarnation(record);
         }
 
+        Selection.WriteSnapshot(record => Log.Append(record.Span));
         WriteUndecidedOutcomes();
         _snapshot = (start, (ulong)Log.Appended.Value);
     }

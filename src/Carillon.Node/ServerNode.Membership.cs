@@ -50,6 +50,12 @@ public sealed partial class ServerNode
         {
             case MembershipEventKind.ViewChanged:
                 Exchange.SetConnected(Members.ConnectedVoters, _now);
+                if (_isOpen)
+                {
+                    Selection.ConnectivityChanged(_now);
+                    Manager.ConnectivityChanged(_now);
+                }
+
                 if (Members.HasQuorum != _hadQuorum)
                 {
                     _hadQuorum = Members.HasQuorum;

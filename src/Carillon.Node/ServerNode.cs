@@ -2,6 +2,7 @@ using Carillon.Node.Identity;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
@@ -38,6 +39,7 @@ public sealed partial class ServerNode : IDisposable
     private readonly List<IncarnationRecord> _recorded = [];
     private string _notVotingBecause = "";
     private bool _stopping;
+    private bool _isOpen;
     private Moment _now;
 
     /// <summary>Opens the stores, raises the incarnation, replays the log and goes on where the last life stopped. Blocking: called before
@@ -62,6 +64,9 @@ public sealed partial class ServerNode : IDisposable
         Applied = new AppliedState(Reader);
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
+        var primacy = new PrimacyHost(this);
+        Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
+        Manager = new ReplicaManager(self, options.Primacy, primacy);
         Log = OpenLog(stores.Device, options.Log);
         Chunks = ChunkStore.Open(stores.Device, "chunks", Self.Disk, options.Chunks);
         Members = new MembershipMonitor(Self, configuration, options.Membership, random.Fork(), _recorded, now);
@@ -72,6 +77,8 @@ public sealed partial class ServerNode : IDisposable
         _listDeadline = now.Now;
         Exchange.Start(now);
         Members.SetVotes(MayVote, now);
+        _isOpen = true;
+        OpenPrimacy();
     }
 
     /// <summary>Who this is.</summary>
@@ -108,7 +115,7 @@ public sealed partial class ServerNode : IDisposable
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
                 Instant.Min(Instant.Min(_snapshotDeadline, _applyDeadline), Instant.Min(_listDeadline, ExplainDeadline)),
-                Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline)));
+                Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, PrimacyDeadline))));
 
     internal SegmentLog Log { get; }
 
@@ -138,6 +145,7 @@ public sealed partial class ServerNode : IDisposable
         Members.Advance(now);
         DrainMembership();
         Exchange.Advance(now);
+        AdvancePrimacy(now);
         AdvanceChunks(now);
         AdvanceMerge(now);
         AdvanceRebuild(now);
@@ -188,7 +196,11 @@ public sealed partial class ServerNode : IDisposable
     public void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now)
     {
         _now = now;
-        Members.Receive(from, message, now);
+        if (!TakeDatagram(from, message))
+        {
+            Members.Receive(from, message, now);
+        }
+
         DrainMembership();
     }
 
@@ -204,6 +216,7 @@ public sealed partial class ServerNode : IDisposable
     {
         _now = now;
         DrainMembership();
+        DrainPrimacy();
         DrainChunks();
         PumpCatalog();
         PumpLog();
@@ -216,6 +229,7 @@ public sealed partial class ServerNode : IDisposable
     {
         _now = now;
         _stopping = true;
+        Selection.BeginStop(now);
     }
 
     /// <inheritdoc/>
@@ -248,6 +262,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceiveMerge(from, payload);
             case Protocol.Node:
                 return ReceiveOwn(from, payload);
+            case Protocol.Primacy:
+                return ReceivePrimacy(from, payload, isDatagram: false);
             default:
                 return true;
         }

@@ -29,6 +29,7 @@ internal static class ProblemTypes
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);
     public static readonly ProblemType PreconditionFailed = new("precondition-failed", 412, "A precondition does not hold");
+    public static readonly ProblemType Fenced = new("fenced", 412, "The epoch is not the newest one that was granted for the service");
     public static readonly ProblemType TooLarge = new("too-large", 413, "A limit is exceeded");
     public static readonly ProblemType UnsupportedMedia = new("unsupported-media", 415, "The body's form is not one that is taken here");
     public static readonly ProblemType RangeNotSatisfiable = new(
@@ -78,6 +79,7 @@ internal static class ProblemTypes
         RejectionReason.BucketNotEmpty => BucketNotEmpty,
         RejectionReason.Resolved => Rejected,
         RejectionReason.NotVoting => NotVoting,
+        RejectionReason.Fenced => Fenced,
         RejectionReason.Invalid => BadRequest,
         _ => throw new ArgumentOutOfRangeException(nameof(reason), reason, "a rejection without an answer"),
     };

@@ -230,8 +230,8 @@ public sealed class EpochVoter
     }
 
     /// <summary>
-    /// An effect of a primary comes in. It is refused if its epoch is below one that was promised or accepted here; a greater one raises
-    /// the fence.
+    /// An effect of a primary comes in. It is refused if its epoch is below one that was promised or accepted here, or above all that this
+    /// voter gave its bit for or renews: who claims an epoch that nobody granted must not depose anyone. What it accepts raises the fence.
     /// </summary>
     /// <returns>False: fenced.</returns>
     public bool Accept(Fence fence)
@@ -242,15 +242,20 @@ public sealed class EpochVoter
             return SeededBug.Is("fence-ignored");
         }
 
+        if (!_votes.TryGetValue(fence.Service, out Vote? vote) || fence.Epoch > Epoch.Max(known, vote.LeaseEpoch))
+        {
+            return false;
+        }
+
         if (fence.Epoch > known)
         {
             byte[] record = PrimacyRecords.Fence(fence.Service, fence.Epoch);
-            if ((_votes.Count >= MaxServices && !_votes.ContainsKey(fence.Service)) || !_host.CanAppend(record.Length))
+            if (!_host.CanAppend(record.Length))
             {
                 return false;
             }
 
-            VoteOn(fence.Service).Fenced = fence.Epoch;
+            vote.Fenced = fence.Epoch;
             _host.Append(record);
         }
 

@@ -42,7 +42,7 @@ public sealed partial class ReplicaManager
 
     private void ReviewSoon(Moment now) => _reviewAt = Instant.Min(_reviewAt, now.Now + TimeSpan.FromMilliseconds(20));
 
-    /// <summary>Looks over all services: are there enough secondaries, and is each companion's provider up where its primary must be?</summary>
+    /// <summary>Looks over all services: are there secondaries enough, is each companion up where its primary must be?</summary>
     private void Review(Moment now)
     {
         _reviewAt = Instant.Never;
@@ -134,7 +134,7 @@ public sealed partial class ReplicaManager
         return hasOther;
     }
 
-    /// <summary>Where a companion's provider fails while its tree's primary stays, the whole tree moves to a node where all are up.</summary>
+    /// <summary>Where a companion's provider fails and the primary it is with stays, both move to a node where all are up.</summary>
     private void MoveFromDeadCompanion(ServiceEntry entry, Moment now)
     {
         ServiceName name = entry.Definition.Name;
@@ -226,7 +226,8 @@ public sealed partial class ReplicaManager
         {
             if (!IsUp(member.Definition.Name, target))
             {
-                string detail = _providers.TryGetValue((member.Definition.Name, target), out ProviderReport report) ? report.Detail : "not reported yet";
+                bool isReported = _providers.TryGetValue((member.Definition.Name, target), out ProviderReport report);
+                string detail = isReported ? report.Detail : "not reported yet";
                 return $"the provider of '{member.Definition.Name}' on {target} is not up: {detail}";
             }
         }

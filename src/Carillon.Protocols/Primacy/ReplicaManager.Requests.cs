@@ -2,7 +2,7 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.Primacy;
 
-/// <content>Requests of users: each server passes them on to the one whose replica manager is active, and repeats until it answers.</content>
+/// <content>Requests of users: each server passes them on to the active replica manager, and repeats until it answers.</content>
 public sealed partial class ReplicaManager
 {
     /// <summary>The most requests that a server has under way; further ones are told to come again.</summary>

@@ -5,8 +5,8 @@ namespace Carillon.Protocols.Primacy;
 
 /// <summary>
 /// Definitions as they travel and are stored:
-/// <c>service │ u8 count │ nodes… │ node preferred │ u8 wanted secondaries │ service with, or empty │ u16 count │ texts (arguments) │ u16 count │ texts
-/// (the secondary's) │ text checkpoint file │ u32 grace, ms</c>.
+/// <c>service │ u8 count │ nodes… │ node preferred │ u8 wanted secondaries │ service with, or empty │ u16 count │ texts (arguments)
+/// │ u16 count │ texts (the secondary's) │ text checkpoint file │ u32 grace, ms</c>.
 /// </summary>
 internal static class ServiceCodec
 {

@@ -127,7 +127,8 @@ public sealed record ServiceTable(Epoch Epoch, ulong Number, ImmutableArray<Serv
             var at = new WallTime(reader.I64());
             string reason = reader.Text(MaxReasonBytes);
             long gap = reader.I64();
-            history.Add(new PrimaryChange(epoch, primary, at, reason, gap is < 0 or > int.MaxValue ? null : TimeSpan.FromMilliseconds(gap)));
+            TimeSpan? known = gap is < 0 or > int.MaxValue ? null : TimeSpan.FromMilliseconds(gap);
+            history.Add(new PrimaryChange(epoch, primary, at, reason, known));
         }
 
         return entry with { History = history.ToImmutable() };

@@ -19,6 +19,9 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
     /// <summary>The bucket that holds the cluster's own records: one per bucket, named by it.</summary>
     public const string SystemBucket = ".system";
 
+    /// <summary>The replica manager's table, in the system's bucket: no bucket can have this name.</summary>
+    public static readonly ObjectName ServiceTable = new(SystemBucket, "primacy/table");
+
     /// <inheritdoc/>
     public int CompareTo(ObjectName other)
     {

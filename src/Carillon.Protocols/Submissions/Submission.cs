@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.Submissions;
@@ -49,6 +50,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// <remarks>
 /// <code>
 /// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
+/// u8 version = 2 │ the same │ service │ u64 epoch: with a fence
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -65,6 +67,7 @@ public sealed class Submission
     public const int MaxKeyBytes = 256;
 
     private const byte FormatVersion = 1;
+    private const byte FencedVersion = 2;
 
     // What is left for operations when everything else has its greatest size.
     private const int MaxOperationsBytes = MaxBytes - (1 << 10);
@@ -73,9 +76,10 @@ public sealed class Submission
     private const int SmallFingerprint = 1 << 10;
 
     private Submission(
-        Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations,
+        Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
         ReadOnlyMemory<byte> encoded)
     {
+        Fence = fence;
         Tag = tag;
         Replaces = replaces;
         AcceptingDisk = disk;
@@ -104,6 +108,9 @@ public sealed class Submission
     /// <summary>1 to <see cref="MaxOperations"/> operations on different names, in ordinal order of the names.</summary>
     public ImmutableArray<Operation> Operations { get; }
 
+    /// <summary>The epoch of the primary whose effect this is: servers that promised a greater one refuse the push.</summary>
+    public Fence Fence { get; }
+
     /// <summary>The whole record in its wire and disk form.</summary>
     public ReadOnlyMemory<byte> Encoded { get; }
 
@@ -111,7 +118,8 @@ public sealed class Submission
     public Digest Hash { get; }
 
     /// <summary>Makes a submission; operations are sorted by name.</summary>
-    public static Submission Create(Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations)
+    public static Submission Create(
+        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default)
     {
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
         operations = operations.Sort((a, b) => a.Target.CompareTo(b.Target));
@@ -122,9 +130,10 @@ public sealed class Submission
             size += operation.EncodedSize;
         }
 
+        size += fence.IsNone ? 0 : WireSize.Text(fence.Service.Name) + 8;
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
-        writer.U8(FormatVersion);
+        writer.U8(fence.IsNone ? FormatVersion : FencedVersion);
         writer.Tag(tag);
         writer.Tag(replaces);
         writer.Disk(disk);
@@ -136,12 +145,18 @@ public sealed class Submission
             operation.Write(ref writer);
         }
 
+        if (!fence.IsNone)
+        {
+            writer.Text(fence.Service.Name);
+            writer.U64(fence.Epoch.Value);
+        }
+
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
-    public Submission Restamp(Tag fresh) => Create(fresh, Tag, AcceptingDisk, Key, Operations);
+    public Submission Restamp(Tag fresh) => Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -160,7 +175,7 @@ public sealed class Submission
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
         int count = reader.Count(MaxOperations, 5);
-        if (version != FormatVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
+        if (version is not (FormatVersion or FencedVersion) || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
         {
             return false;
         }
@@ -175,12 +190,13 @@ public sealed class Submission
             }
         }
 
+        Fence fence = version == FencedVersion ? ReadFence(ref reader) : default;
         if (reader.Failed || reader.Remaining != 0)
         {
             return false;
         }
 
-        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), bytes.ToArray());
+        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence, bytes.ToArray());
         return true;
     }
 
@@ -246,6 +262,18 @@ public sealed class Submission
         Span<byte> digest = stackalloc byte[Digest.Size];
         hash.GetHashAndReset(digest);
         return Digest.Read(digest);
+    }
+
+    private static Fence ReadFence(ref WireReader reader)
+    {
+        string name = reader.Text(ServiceName.MaxLength);
+        var epoch = new Epoch(reader.U64());
+        if (!ServiceName.TryParse(name, out ServiceName service) || epoch.IsNone)
+        {
+            reader.Fail();
+        }
+
+        return new Fence(service, epoch);
     }
 
     private static int FingerprintSize(Operation operation)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -31,6 +32,8 @@ internal sealed class Attempt(
     ulong id, ImmutableArray<Operation> operations, string key, Tag upload, Instant started, Action<SubmitOutcome> answer)
 {
     private Action<SubmitOutcome>? _answer = answer;
+
+    public Fence Fence { get; init; }
 
     public ulong Id { get; } = id;
 

@@ -100,6 +100,9 @@ public enum PushVerdict : byte
 
     /// <summary>This tag was decided *no*.</summary>
     Rejected = 11,
+
+    /// <summary>It is an effect of a primary whose epoch is not the newest one that was granted.</summary>
+    Fenced = 12,
 }
 
 /// <summary>What a server knows of a tag's fate.</summary>
@@ -211,7 +214,7 @@ public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Great
     {
         message = new PushAnswer(
             reader.Tag(), (PushVerdict)reader.U8(), reader.Uid(), reader.Tag(), (TagState)reader.U8(), reader.Digest());
-        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Rejected && message.OtherState <= TagState.Fenced;
+        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Fenced && message.OtherState <= TagState.Fenced;
     }
 }
 

@@ -36,6 +36,9 @@ public enum RejectionReason
     /// <summary>This server does not take part in agreement at present (damaged or unknown disk, stopping).</summary>
     NotVoting,
 
+    /// <summary>It is an effect of a primary that was deposed: its epoch is not the newest one that was granted.</summary>
+    Fenced,
+
     /// <summary>It breaks a rule for names, keys, metadata or sizes; the gateway says so before it comes here.</summary>
     Invalid,
 }

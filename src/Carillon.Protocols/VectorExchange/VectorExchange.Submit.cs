@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -19,10 +20,12 @@ public sealed partial class VectorExchange
     /// <param name="upload">The tag of <see cref="BeginUpload"/> under which chunks were stored, or none.</param>
     /// <param name="now">The time.</param>
     /// <param name="answer">Takes the outcome.</param>
-    public void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> answer)
+    /// <param name="fence">The epoch of the primary whose effect it is, or none.</param>
+    public void Submit(
+        ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> answer, Fence fence = default)
     {
         Figures.Submissions++;
-        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer);
+        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer) { Fence = fence };
         _attempts.Add(attempt.Id, attempt);
         if (!upload.IsNone && !_uploads.Contains(upload))
         {
@@ -205,7 +208,7 @@ public sealed partial class VectorExchange
         {
             Tag upload = attempt.Upload;
             attempt.Upload = default;
-            StartPush(attempt, Submission.Create(upload, attempt.Replaces, _disk, attempt.Key, attempt.Operations), now);
+            StartPush(attempt, Submission.Create(upload, attempt.Replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence), now);
             return;
         }
 
@@ -225,7 +228,7 @@ public sealed partial class VectorExchange
 
             var tag = new Tag(new Uid(taken, _self), _random.Next());
             Tag replaces = attempt.Replaces.IsNone ? attempt.Upload : attempt.Replaces;
-            StartPush(attempt, Submission.Create(tag, replaces, _disk, attempt.Key, attempt.Operations), at);
+            StartPush(attempt, Submission.Create(tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence), at);
         });
     }
 
@@ -510,7 +513,8 @@ public sealed partial class VectorExchange
         }
         else
         {
-            PushVerdict verdict = refusals.Length > 0 ? refusals[^1].Verdict : PushVerdict.NotVoting;
+            PushVerdict verdict = refusals.Length == 0 ? PushVerdict.NotVoting
+                : Any(PushVerdict.Fenced) ? PushVerdict.Fenced : refusals[^1].Verdict;
             GiveUpTag(attempt, now, (a, _) =>
             {
                 if (refusals.Length == 0)
@@ -537,6 +541,7 @@ public sealed partial class VectorExchange
             PushVerdict.BucketExists => (RejectionReason.BucketExists, "the bucket exists with other settings"),
             PushVerdict.BucketNotEmpty => (RejectionReason.BucketNotEmpty, "the bucket has names, or submissions on their way"),
             PushVerdict.KeyFenced => (RejectionReason.PushTimeout, "the key is being given up by an inquiry; ask for its outcome"),
+            PushVerdict.Fenced => (RejectionReason.Fenced, $"fenced: {attempt.Fence} is not the newest epoch that was granted"),
             PushVerdict.Rejected => (RejectionReason.Resolved, "the submission was given up by a resolution round; try again"),
             PushVerdict.NotVoting => (RejectionReason.NotVoting, "too few servers take part in agreement at present"),
             _ => (RejectionReason.NoQuorum, "no quorum of entry servers took the submission"),

@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Runtime.Datagrams;
 using Carillon.Runtime.Loop;
@@ -40,6 +41,9 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// <summary>Ends with the reason when the node can't go on.</summary>
     public Task<string> Stopped => _stopped.Task;
 
+    /// <summary>Takes orders for the services that this server provides, on the loop; set before anything runs.</summary>
+    public Action<ServiceOrder>? Services { get; set; }
+
     public void Attach(ServerNode node, Tunnel tunnel, DatagramChannel datagrams)
     {
         _node = node;
@@ -74,6 +78,19 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     void IWorld.Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then) =>
         _lanes.Run(new ChunkReadWork(_node, location, Post, then));
+
+    void IWorld.Serve(ServiceOrder order)
+    {
+        if (Services is { } services)
+        {
+            services(order);
+        }
+        else if (order is ServiceOrder.Provide)
+        {
+            Loop.TryPost(LoopWork.Call((node, now) => node.NoteService(
+                new ServiceNews.ProviderDown(order.Service, "this server runs no services", IsFailure: false), now)));
+        }
+    }
 
     void IWorld.Stop(string reason) => _stopped.TrySetResult(reason);
 

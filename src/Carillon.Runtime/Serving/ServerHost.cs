@@ -214,7 +214,17 @@ public sealed class ServerHost : IAsyncDisposable
                 node.BeginStop(now);
                 answer(true);
             });
-            while (await _server.Ask<int>((node, _, answer) => answer(node.OpenAttempts)) > 0)
+            while (await _server.Ask<bool>((node, _, answer) => answer(node.OpenAttempts > 0 || node.HoldsServices)))
+            {
+                await Task.Delay(DrainPoll, limit.Token);
+            }
+
+            await _server.Ask<bool>((node, now, answer) =>
+            {
+                node.RecordStop(now);
+                answer(true);
+            });
+            while (!await _server.Ask<bool>((node, _, answer) => answer(node.IsStopRecorded)))
             {
                 await Task.Delay(DrainPoll, limit.Token);
             }

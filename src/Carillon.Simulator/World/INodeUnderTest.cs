@@ -3,6 +3,7 @@ using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage;
@@ -46,6 +47,18 @@ internal interface INodeUnderTest
     void Complete(StorageWork work, StorageException? failure, Moment now);
 
     void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done);
+
+    /// <summary>A primary's effect.</summary>
+    void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done);
+
+    /// <summary>News of a service's provider.</summary>
+    void NoteService(ServiceNews news, Moment now);
+
+    /// <summary>A user's request to the replica manager.</summary>
+    void AskManager(ServiceRequest request, Moment now, Action<ServiceAnswer> done);
+
+    /// <summary>Who is primary of a service, as far as it knows.</summary>
+    (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service);
 
     void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done);
 

@@ -5,6 +5,7 @@ using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -58,6 +59,15 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done) =>
         node.Submit(new SubmitRequest(operations, key, upload), now, done);
+
+    public void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done) =>
+        node.Submit(new SubmitRequest(operations, key, default, fence), now, done);
+
+    public void NoteService(ServiceNews news, Moment now) => node.NoteService(news, now);
+
+    public void AskManager(ServiceRequest request, Moment now, Action<ServiceAnswer> done) => node.AskManager(request, now, done);
+
+    public (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service) => node.PrimaryOf(service);
 
     public void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done) =>
         node.BeginUpload(now, (tag, reason) =>

@@ -41,6 +41,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     private Instant _lastWake;
     private int _wakesAtThisInstant;
     private string? _stopReason;
+    private readonly SimulatedProviders _providers;
 
     public SimulatedServer(SimulatedWorld world, NodeId name, int place, RandomSource random)
     {
@@ -49,6 +50,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         Place = place;
         _random = random;
         Disk = new SimulatedDisk(random.Fork(), world.Options.DiskBytes);
+        _providers = new SimulatedProviders(world, this, random.Fork());
         Clock.Boot(default, new Instant(random.Below(TimeSpan.TicksPerDay)));
     }
 
@@ -69,6 +71,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     /// <summary>Its clocks.</summary>
     public SimulatedClock Clock { get; } = new();
+
+    /// <summary>Counts the starts and stops of its process.</summary>
+    public int Life => _life;
 
     /// <summary>What its process is doing.</summary>
     public ServerState State { get; private set; }
@@ -134,6 +139,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _seal!.Dispose();
         if (powerCut is { } crash)
         {
+            _providers.CutPower();
             Disk.CutPower(crash);
             Catalog.Crash(crash == CrashStyle.LoseAll ? 0 : _random.Below(Catalog.Commits + 1));
             Clock.Boot(_world.Queue.Now, new Instant(_random.Below(TimeSpan.TicksPerHour)));
@@ -303,6 +309,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     /// <inheritdoc/>
     void IWorld.Stop(string reason) => _stopReason = reason;
+
+    /// <inheritdoc/>
+    void IWorld.Serve(Protocols.Primacy.ServiceOrder order) => _providers.Carry(order, _life);
 
     /// <inheritdoc/>
     void IWorld.Report(NodeEvent occurrence)

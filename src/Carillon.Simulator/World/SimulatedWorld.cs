@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Simulator.Checkers;
 
 namespace Carillon.Simulator.World;
 
@@ -10,6 +11,7 @@ internal sealed class SimulatedWorld : IDisposable
     {
         Options = options;
         Nodes = nodes;
+        Primacy = new PrimacyChecker(() => Queue.Now);
         if (trace is not null)
         {
             Trace = line => trace(FormattableString.Invariant($"{Queue.Now} {line}"));
@@ -27,6 +29,9 @@ internal sealed class SimulatedWorld : IDisposable
     public WorldOptions Options { get; }
 
     public INodeFactory Nodes { get; }
+
+    /// <summary>Who acts for which service.</summary>
+    public PrimacyChecker Primacy { get; }
 
     public EventQueue Queue { get; } = new();
 

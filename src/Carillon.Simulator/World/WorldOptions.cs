@@ -15,6 +15,9 @@ internal sealed record WorldOptions
     /// <summary>How fast disks are.</summary>
     public DiskSpeed DiskSpeed { get; init; } = new();
 
+    /// <summary>How likely a service's provider crashes between two of its checkpoints.</summary>
+    public double ProviderFailures { get; init; }
+
     /// <summary>How good the network is.</summary>
     public NetworkConditions Network { get; init; } = new();
 }
