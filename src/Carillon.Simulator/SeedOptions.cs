@@ -57,10 +57,15 @@ internal sealed record SeedOptions
             _ => 5,
         };
         int quorum = Quorum.Majority(servers);
+
+        // What was added later has a generator of its own, so that old seeds keep what they had.
+        var later = new RandomSource(seed ^ 0xBE11F00D);
         TimeSpan duration = TimeSpan.FromSeconds(5 * Math.Pow(24, random.Fraction()));
         WorkloadOptions workload = WorkloadOptions.Draw(random, duration);
-        FaultOptions faults = FaultOptions.Draw(random, servers, quorum, quorum, duration);
-        return new SeedOptions
+        FaultOptions faults = FaultOptions.Draw(random, later, servers, quorum, quorum, duration);
+        bool temporariesStay = later.Chance(0.3);
+        bool repeatsOften = later.Chance(0.3) && !faults.IsCalm;
+        var drawn = new SeedOptions
         {
             Seed = seed,
             World = new WorldOptions
@@ -73,6 +78,13 @@ internal sealed record SeedOptions
             Workload = faults.IsCalm ? workload with { LostRequests = 0, UploadRestMost = default } : workload,
             Buggifies = !faults.IsCalm && random.Chance(0.6),
             Duration = duration,
+        };
+        return drawn with
+        {
+            Node = temporariesStay
+                ? drawn.Node with { Exchange = drawn.Node.Exchange with { TemporaryTtl = TimeSpan.FromHours(1) } }
+                : drawn.Node,
+            Workload = repeatsOften ? drawn.Workload with { RepeatShare = 0.3 } : drawn.Workload,
         };
     }
 

@@ -25,6 +25,7 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
 
     private readonly SeedOptions _options;
@@ -53,7 +54,9 @@ internal sealed class SeedRun : IDisposable
             _acceptance.OnAnswered(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
-        _world.Network.Tap = new WireTap(_workload.Evidence.Submissions, _traffic, _durability, _world.Trace).Look;
+        var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
+        _world.Network.Tap =
+            new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
     }
 
     /// <summary>Runs a seed.</summary>
@@ -155,6 +158,7 @@ internal sealed class SeedRun : IDisposable
     {
         _world.Trace?.Invoke("healing");
         Buggify.Use(null);
+        ScanChunks();
         _workload.Stop();
         _injector.Heal();
         _world.Network.Conditions = _world.Network.Conditions.Healed();
@@ -213,6 +217,7 @@ internal sealed class SeedRun : IDisposable
     // A6: what was left open is decided, though the servers that accepted it may be down.
     private void Decide()
     {
+        SettleTemporaries();
         Await(
             () => Voters().All(server => server.Node!.OpenSubmissions == 0),
             DecisionBound,
@@ -232,6 +237,42 @@ internal sealed class SeedRun : IDisposable
         ShowAll();
         ShowTags();
         ReadAll();
+    }
+
+    // Where temporaries live long, nobody asks about those that no read and no push meets: the noes among them are told all the same, and
+    // the others are decided as soon as somebody asks.
+    private void SettleTemporaries()
+    {
+        if (_options.Node.Exchange.TemporaryTtl < DecisionBound)
+        {
+            return;
+        }
+
+        _world.RunFor(NoesBound);
+        if (_world.Servers.TrueForAll(server => server.State == ServerState.Running && server.Node!.Votes))
+        {
+            NoesToldChecker.Check(_world.Servers.ToDictionary(server => server.Name, server => server.Node!));
+        }
+
+        foreach (SimulatedServer server in Voters())
+        {
+            foreach (Tag tag in server.Node!.OpenTags.ToArray())
+            {
+                server.Input((node, now) => node.Show(tag, now, static _ => { }));
+            }
+        }
+    }
+
+    // C5, on disks that nothing damaged.
+    private void ScanChunks()
+    {
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            if (server.State == ServerState.Running && !_injector.MayBeDamaged(server))
+            {
+                StoredChunksChecker.Check(server.Name, server.Node!);
+            }
+        }
     }
 
     // Any tag may be asked about, also one that was stamped afresh long ago.
@@ -381,6 +422,7 @@ internal sealed class SeedRun : IDisposable
     private ImmutableArray<ServerImage> Converge()
     {
         ImmutableArray<ServerImage> images = [];
+        SettleTemporaries();
         Await(
             () =>
             {
@@ -397,6 +439,7 @@ internal sealed class SeedRun : IDisposable
             });
         images = TakeImages();
         AwaitCopies(images);
+        ScanChunks();
         return images;
     }
 

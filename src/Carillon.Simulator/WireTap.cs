@@ -4,19 +4,21 @@ using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
 using Carillon.Simulator.Checkers;
+using Carillon.Simulator.World;
 
 namespace Carillon.Simulator;
 
 /// <summary>Looks into what servers send each other: for the checkers that judge messages, and for people who follow a trace.</summary>
 internal sealed class WireTap(
-    SubmissionRegistry registry, VectorTrafficChecker traffic, PersistBeforeSendChecker durability, Action<string>? trace)
+    SimulatedWorld world, SubmissionRegistry registry, VectorTrafficChecker traffic, BallotTrafficChecker ballots,
+        PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
 {
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
         if (kind == TrafficKind.Bulk)
         {
-            trace?.Invoke($"{from} → {to} chunk header of {bytes.Length} bytes");
+            world.Trace?.Invoke($"{from} → {to} chunk header of {bytes.Length} bytes");
             return;
         }
 
@@ -40,15 +42,21 @@ internal sealed class WireTap(
 
         traffic.OnMessage(payload);
         durability.OnMessage(from, type, payload);
+        SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
+        if (!mayBeDamaged(sender))
+        {
+            ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false);
+        }
+
         if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
             && Submission.TryRead(record, out Submission submission))
         {
             registry.Add(submission);
-            trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
+            world.Trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
         }
         else
         {
-            trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
+            world.Trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
         }
     }
 

@@ -67,6 +67,9 @@ public sealed partial class VectorExchange
     public bool Refers(ChunkId chunk) => _book.InOrder().Any(b => b.Submission is { } submission
         && submission.Operations.Any(o => o.Manifest is { } manifest && manifest.Chunks.Any(c => c.Id == chunk)));
 
+    /// <summary>True if the tag is open here, and the greatest round of this server's own bits for it has a yes.</summary>
+    public bool HasYesBit(Tag tag) => _book.Find(tag) is { IsOpen: true, OwnBit: { Value: true } };
+
     /// <summary>What this server alone knows of a tag: open, or decided.</summary>
     public TagState StateOf(Tag tag) => _book.Find(tag)?.State ?? _host.Outcome(tag).State;
 

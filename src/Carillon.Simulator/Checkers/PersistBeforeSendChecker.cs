@@ -15,6 +15,11 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
 {
     private const double Share = 0.02;
     private const int MostOfOneRun = 80;
+    private const int MostFresh = 60;
+
+    private static readonly TimeSpan FreshTime = TimeSpan.FromMilliseconds(100);
+
+    private int _lookedFresh;
 
     /// <summary>How many messages were looked at.</summary>
     public int Looked { get; private set; }
@@ -24,13 +29,14 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
     {
         bool claims = type
             is MessageType.Push or MessageType.PushAnswer or MessageType.Vector or MessageType.Promise or MessageType.KeyAnswer;
-        if (!claims || Looked >= MostOfOneRun || !random.Chance(type is MessageType.Promise or MessageType.KeyAnswer ? Share * 5 : Share))
+        if (!claims)
         {
             return;
         }
 
         SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
-        if (mayBeDamaged(sender))
+        double share = type is MessageType.Promise or MessageType.KeyAnswer ? Share * 5 : Share;
+        if (mayBeDamaged(sender) || !(IsFresh(sender) || (Looked < MostOfOneRun && random.Chance(share))))
         {
             return;
         }
@@ -39,6 +45,10 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
         _ = MessageCodec.TryReadHead(ref reader, out _);
         Look(sender, type, ref reader);
     }
+
+    // What a new process says first may rest on what it has read back and the disk does not have: all of it is looked at.
+    private bool IsFresh(SimulatedServer sender) =>
+        sender.Identity.Incarnation.Value > 1 && world.Queue.Now - sender.StartedAt < FreshTime && _lookedFresh++ < MostFresh;
 
     private void Look(SimulatedServer sender, MessageType type, ref WireReader reader)
     {

@@ -8,6 +8,7 @@ internal sealed class SubmissionRegistry
 {
     private readonly Dictionary<Tag, (string Key, Tag Replaces)> _submissions = [];
     private readonly Dictionary<Uid, (Tag Tag, Digest Hash)> _uids = [];
+    private readonly Dictionary<string, List<Tag>> _byKey = new(StringComparer.Ordinal);
     private readonly List<Tag> _inOrder = [];
 
     /// <summary>All tags, in the order in which they were first seen.</summary>
@@ -25,8 +26,18 @@ internal sealed class SubmissionRegistry
         if (_submissions.TryAdd(tag, (submission.Key, submission.Replaces)))
         {
             _inOrder.Add(tag);
+            if (!_byKey.TryGetValue(submission.Key, out List<Tag>? ofKey))
+            {
+                _byKey.Add(submission.Key, ofKey = []);
+            }
+
+            ofKey.Add(tag);
         }
     }
+
+    /// <summary>The other tags of a tag's key.</summary>
+    public IEnumerable<Tag> RivalsOf(Tag tag) =>
+        _submissions.TryGetValue(tag, out (string Key, Tag Replaces) found) ? _byKey[found.Key].Where(other => other != tag) : [];
 
     /// <summary>The tags that a tag took the place of, one after the other.</summary>
     public IEnumerable<Tag> ReplacedBy(Tag tag)

@@ -84,7 +84,12 @@ internal sealed class DiskDamage(SimulatedWorld world, RandomSource random)
         }
 
         world.Trace?.Invoke($"{server.Name} {kind} in '{folder}'");
-        Struck.Add(server.Place);
+        if (kind != FaultKind.FlushFailure)
+        {
+            // A failed flush excuses nothing: what it left open was not acknowledged, and the store that met it is not trusted again.
+            Struck.Add(server.Place);
+        }
+
         return true;
     }
 

@@ -101,6 +101,11 @@ internal sealed class FaultInjector
 
         _repairs.Clear();
         _disks.Disarm();
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            server.AtNextLogWrite = null;
+        }
+
         _clocks.Correct();
     }
 
@@ -120,12 +125,13 @@ internal sealed class FaultInjector
 
     private void Strike(FaultKind kind)
     {
-        bool damages = kind is FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite;
+        bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
         int[] places = damages ? [.. _damageable] : [.. Enumerable.Range(0, _world.Servers.Count)];
         SimulatedServer server = _world.Servers[places[_random.Below(places.Length)]];
         bool struck = kind switch
         {
             FaultKind.Kill => Crash(server, null),
+            FaultKind.KillBeforeFlush => WaitForWrite(server),
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
             FaultKind.PowerCutAtAnswer => WaitForAnswer(),
@@ -158,6 +164,34 @@ internal sealed class FaultInjector
     private bool WaitForAnswer()
     {
         _cutsAtAnswer++;
+        return false;
+    }
+
+    // Strikes, and is counted, at the next batch of that server's log. What the new process reads back may be in the page cache only; what
+    // it says of that is put to the proof by the power that fails a moment later.
+    private bool WaitForWrite(SimulatedServer server)
+    {
+        server.AtNextLogWrite = () =>
+        {
+            if (_stopped || server.State == ServerState.Down)
+            {
+                return;
+            }
+
+            Strikes[(int)FaultKind.KillBeforeFlush]++;
+            server.Stop(powerCut: null);
+            StartAfter(server, _random.Below(TimeSpan.FromMilliseconds(50)));
+            if (_random.Chance(0.5))
+            {
+                _world.Queue.After(TimeSpan.FromMilliseconds(50) + _random.Below(TimeSpan.FromMilliseconds(300)), () =>
+                {
+                    if (!_stopped)
+                    {
+                        Crash(server, CrashStyle.LoseAll);
+                    }
+                });
+            }
+        };
         return false;
     }
 

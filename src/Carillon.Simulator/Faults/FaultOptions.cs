@@ -41,7 +41,14 @@ internal sealed record FaultOptions
     /// Draws which kinds strike and how often. One run in ten is calm; of the others each has some kinds, so that faults meet in many
     /// combinations and none drowns the rest.
     /// </summary>
-    public static FaultOptions Draw(RandomSource random, int servers, int quorum, int minimum, TimeSpan duration)
+    /// <param name="random">Draws all that was there when the oldest seeds that failed were run.</param>
+    /// <param name="later">Draws the kinds that came later, so that those seeds keep what they had.</param>
+    /// <param name="servers">Servers of the cluster.</param>
+    /// <param name="quorum">How many must agree.</param>
+    /// <param name="minimum">How many must have a chunk.</param>
+    /// <param name="duration">The safety phase.</param>
+    public static FaultOptions Draw(
+        RandomSource random, RandomSource later, int servers, int quorum, int minimum, TimeSpan duration)
     {
         if (random.Chance(0.1))
         {
@@ -59,9 +66,10 @@ internal sealed record FaultOptions
         double share = 0.15 + (0.45 * random.Fraction());
         foreach (FaultKind kind in Enum.GetValues<FaultKind>())
         {
-            bool damages = kind is FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite;
-            bool strikes = random.Chance(share);
-            double rate = Scale(random, 1, kind is FaultKind.Garbage ? 100 : 12) / duration.TotalSeconds;
+            bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
+            RandomSource source = kind > FaultKind.Garbage ? later : random;
+            bool strikes = source.Chance(share);
+            double rate = Scale(source, 1, kind is FaultKind.Garbage ? 100 : 12) / duration.TotalSeconds;
             options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
         }
 

@@ -72,7 +72,7 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
     {
         WriteRecord record = workload.NewWrite(name, operations);
         workload.Write(record, random, Rest);
-        if (random.Chance(0.02))
+        if (random.Chance(Options.RepeatShare))
         {
             // The user runs the same command again while the first one is still at it.
             workload.Repeat(record, random);

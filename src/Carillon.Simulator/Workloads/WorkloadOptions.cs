@@ -29,6 +29,9 @@ internal sealed record WorkloadOptions
     /// <summary>Share of requests, and of answers, that a broken connection swallows.</summary>
     public double LostRequests { get; init; } = 0.01;
 
+    /// <summary>Share of writes that are run a second time under the same key while the first is still at it.</summary>
+    public double RepeatShare { get; init; } = 0.02;
+
     /// <summary>Share of contents that are stored as chunks.</summary>
     public double ChunkedShare { get; init; } = 0.1;
 

@@ -104,6 +104,21 @@ internal interface INodeUnderTest
     /// <summary>True if it takes part in agreement.</summary>
     bool Votes { get; }
 
+    /// <summary>True if a tag is open there, and its greatest own bit for it is a yes.</summary>
+    bool HasYesBit(Tag tag);
+
+    /// <summary>What it knows of a tag by itself.</summary>
+    TagState StateOf(Tag tag);
+
+    /// <summary>The tags that are not decided, as far as it knows.</summary>
+    IEnumerable<Tag> OpenTags { get; }
+
+    /// <summary>The chunks that it says it has.</summary>
+    IEnumerable<ChunkId> StoredChunks { get; }
+
+    /// <summary>True if a chunk that it has can't be read, or is not what its name says; the node is told nothing.</summary>
+    bool IsChunkBad(ChunkId chunk);
+
     /// <summary>Submissions that are not decided, as far as it knows.</summary>
     int OpenSubmissions { get; }
 

@@ -27,6 +27,18 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool Votes => node.MayVote;
 
+    public bool HasYesBit(Tag tag) => node.Exchange.HasYesBit(tag);
+
+    public TagState StateOf(Tag tag) => node.Exchange.StateOf(tag);
+
+    public IEnumerable<Tag> OpenTags => node.Exchange.OpenTagList();
+
+    public IEnumerable<ChunkId> StoredChunks => node.Chunks.From(default, node.Chunks.Count);
+
+    public bool IsChunkBad(ChunkId chunk) =>
+        node.Chunks.TryLocate(chunk, out ChunkLocation location)
+        && node.Chunks.Read(location, new byte[location.Length]) is not (ChunkRead.Ok or ChunkRead.Gone);
+
     public int OpenSubmissions => node.Exchange.OpenTags;
 
     public void Settle(Moment now) => node.Settle(now);

@@ -90,6 +90,12 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <inheritdoc/>
     public ServerIdentity Identity => State == ServerState.Down ? default : _node!.Self;
 
+    /// <summary>When its process started last.</summary>
+    public Instant StartedAt { get; private set; }
+
+    /// <summary>Done once, when a batch of its log has been written and not flushed.</summary>
+    public Action? AtNextLogWrite { get; set; }
+
     /// <summary>True if its disk's content does not let it start.</summary>
     public bool Refused { get; private set; }
 
@@ -101,7 +107,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _stopReason = null;
         Action<string>? trace = _world.Trace is { } line ? what => line($"{Name} {what}") : null;
         _lanes = new StorageLanes(
-            _world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, (work, failure) => Completed(life, work, failure), trace);
+            _world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, Written, (work, failure) => Completed(life, work, failure),
+            trace);
+        StartedAt = _world.Queue.Now;
         var start = new NodeStart(Name, Disk, Catalog, _random.Fork(), Clock.At(_world.Queue.Now));
         try
         {
@@ -332,6 +340,15 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _seal!.Seal(IsNewerBuild ? NewerBuild.ExtendDatagram(message.Span) : message.Span);
 
     private ReadOnlyMemory<byte> AsSent(ReadOnlyMemory<byte> header) => IsNewerBuild ? NewerBuild.ExtendHeader(header.Span) : header;
+
+    private void Written(StorageWork work)
+    {
+        if (work.Lane == StorageLane.Log && AtNextLogWrite is { } action)
+        {
+            AtNextLogWrite = null;
+            action();
+        }
+    }
 
     private void Completed(int life, StorageWork work, StorageException? failure)
     {

@@ -9,8 +9,8 @@ namespace Carillon.Simulator.World;
 /// crash may fall before, between and behind; a process that ends takes its waiting works with it.
 /// </summary>
 internal sealed class StorageLanes(
-    EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork, StorageException?> done,
-        Action<string>? trace)
+    EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork> written,
+        Action<StorageWork, StorageException?> done, Action<string>? trace)
 {
     private readonly Queue<StorageWork>[] _waiting = [.. Enum.GetValues<StorageLane>().Select(_ => new Queue<StorageWork>())];
     private readonly bool[] _busy = new bool[Enum.GetValues<StorageLane>().Length];
@@ -51,6 +51,7 @@ internal sealed class StorageLanes(
                 return;
             }
 
+            written(work);
             TimeSpan flushing = speed.Flush + random.Below(speed.FlushJitter);
             After(flushing * faults.Slowness, () =>
             {

@@ -6,6 +6,8 @@ namespace Carillon.Storage.Chunks;
 /// <content>Start: the segments are read in their order, and what was left open is closed.</content>
 public sealed partial class ChunkStore
 {
+    private const int WriteAgainBytes = 1 << 20;
+
     /// <summary>
     /// Opens the chunks of a disk; blocks. What is bad is reported in <see cref="Damage"/>; the rest is served. A segment that was open is
     /// verified record by record, made durable and given its footer; the others' footers are read.
@@ -82,14 +84,16 @@ public sealed partial class ChunkStore
         }
     }
 
-    // Flushed first: what was just read may still be only in the cache of a process that died. Then the footer can't vouch for
-    // what a power cut would take away.
+    // First made durable: what was just read may still be only in the cache of a process that died, and the name in its folder too. Then the
+    // footer can't vouch for what a power cut would take away.
     private void Seal(IStorageFile file, ChunkSegment segment, List<RecordHeader> records)
     {
         Sometimes.Reached("chunk-segment-sealed-at-start");
         try
         {
+            WriteAgain(file, segment, records);
             file.Flush();
+            _device.FlushFolder(_folder);
             var footer = new FooterBuilder();
             records.ForEach(record => footer.Add(record));
             file.Write(segment.End, footer.Encode(segment.Number, segment.End, RecordHeader.SeedOf(_disk)));
@@ -105,6 +109,25 @@ public sealed partial class ChunkStore
         {
             Health = ChunkStoreHealth.Failed;
             Trouble = refusal.Message;
+        }
+    }
+
+    // A flush alone is not enough: after one that failed the pages of the last batch count as clean, and the next one leaves them out.
+    private static void WriteAgain(IStorageFile file, ChunkSegment segment, List<RecordHeader> records)
+    {
+        int last = records.FindLastIndex(record => record.IsFirstOfBatch);
+        long at = last < 0 || records[last].Offset == SegmentFormat.RecordsAt ? 0 : records[last].Offset;
+        byte[] piece = new byte[Math.Min(WriteAgainBytes, segment.End - at)];
+        while (at < segment.End)
+        {
+            int count = file.Read(at, piece.AsSpan(0, (int)Math.Min(piece.Length, segment.End - at)));
+            if (count == 0)
+            {
+                break;
+            }
+
+            file.Write(at, piece.AsSpan(0, count));
+            at += count;
         }
     }
 
