@@ -7,7 +7,7 @@ namespace Carillon.Protocols;
 /// </summary>
 public static class Buggify
 {
-    private const double ActiveShare = 0.3;
+    private const double ActiveShare = 0.4;
 
     private static bool _mayBeOn;
 
