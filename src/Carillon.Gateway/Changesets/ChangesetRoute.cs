@@ -5,6 +5,7 @@ using Carillon.Gateway.Objects;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
 using Carillon.Node.Requests;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Microsoft.AspNetCore.Http;
@@ -190,8 +191,14 @@ internal static class ChangesetRoute
             return;
         }
 
+        if (!FenceHeader.TryRead(exchange.Request.Headers, out Fence fence, out problem))
+        {
+            await exchange.FailAsync(problem!);
+            return;
+        }
+
         upload.Kept = true;
-        var submit = new SubmitRequest(operations, exchange.Key!, upload.Upload);
+        var submit = new SubmitRequest(operations, exchange.Key!, upload.Upload, fence);
         SubmitOutcome? outcome = await WriteRequest.RunAsync(exchange, () => exchange.Server.SubmitAsync(submit));
         if (outcome is not SubmitOutcome.Accepted accepted)
         {

@@ -4,6 +4,7 @@ using Carillon.Gateway.Metrics;
 using Carillon.Gateway.Problems;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Serving;
@@ -20,9 +21,10 @@ internal static class ObjectWrites
     /// <summary>Body to chunks, chunks to manifest, manifest to submission. Nothing is submitted unless the whole body came.</summary>
     public static async Task PutAsync(Exchange exchange, ObjectName target)
     {
-        if (Check(exchange, out var metadata, out Digest? hash) is { } wrong)
+        if (Check(exchange, out var metadata, out Digest? hash) is { } wrong
+            || !FenceHeader.TryRead(exchange.Request.Headers, out Fence fence, out wrong))
         {
-            await exchange.FailAsync(wrong);
+            await exchange.FailAsync(wrong!);
             return;
         }
 
@@ -45,20 +47,21 @@ internal static class ObjectWrites
         }
 
         GatewayMeter.Received(manifest.Size);
-        await SubmitAsync(exchange, new Operation(OperationKind.Put, target, manifest), upload, existed: null);
+        await SubmitAsync(exchange, new Operation(OperationKind.Put, target, manifest), upload, fence, existed: null);
     }
 
     /// <summary>A delete is a submission too; whether there was something to delete is told from what this server had applied.</summary>
     public static async Task DeleteAsync(Exchange exchange, ObjectName target)
     {
-        if ((exchange.TryQuery([], out _, out Problem? wrong) ? WriteRequest.Open(exchange) : wrong) is { } problem)
+        if ((exchange.TryQuery([], out _, out Problem? wrong) ? WriteRequest.Open(exchange) : wrong) is { } problem
+            || !FenceHeader.TryRead(exchange.Request.Headers, out Fence fence, out problem))
         {
-            await exchange.FailAsync(problem);
+            await exchange.FailAsync(problem!);
             return;
         }
 
         bool existed = await exchange.Server.ReadAsync(target, null, Consistency.Local) is ReadOutcome.Found;
-        await SubmitAsync(exchange, new Operation(OperationKind.Delete, target, null), default, existed);
+        await SubmitAsync(exchange, new Operation(OperationKind.Delete, target, null), default, fence, existed);
     }
 
     /// <summary>By the framing: a request of HTTP/1.1 with neither length nor encoding has no body; in HTTP/2 its end tells.</summary>
@@ -123,9 +126,9 @@ internal static class ObjectWrites
                 ProblemTypes.Integrity, $"The content's SHA-256 is {manifest.Sha256}, not {expected}; nothing was stored.") : null;
     }
 
-    private static async Task SubmitAsync(Exchange exchange, Operation operation, Tag upload, bool? existed)
+    private static async Task SubmitAsync(Exchange exchange, Operation operation, Tag upload, Fence fence, bool? existed)
     {
-        var submit = new SubmitRequest([operation], exchange.Key!, upload);
+        var submit = new SubmitRequest([operation], exchange.Key!, upload, fence);
         SubmitOutcome? outcome = await WriteRequest.RunAsync(exchange, () => exchange.Server.SubmitAsync(submit));
         if (outcome is not SubmitOutcome.Accepted accepted)
         {

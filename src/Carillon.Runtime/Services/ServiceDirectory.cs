@@ -43,8 +43,8 @@ internal sealed class ServiceDirectory
     }
 
     /// <summary>
-    /// The primary's place once requesters are released; null if that does not happen in time, or if nothing was heard here of the service
-    /// since this server started.
+    /// The primary's place once requesters are released, or none if that does not happen in time; null if nothing was heard here of the
+    /// service since this server started.
     /// </summary>
     public async Task<PrimaryPlace?> FindAsync(ServiceName service, TimeSpan patience, CancellationToken cancellation)
     {
@@ -74,7 +74,7 @@ internal sealed class ServiceDirectory
             }
             catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
             {
-                return null;
+                return default(PrimaryPlace);
             }
         }
     }

@@ -35,6 +35,7 @@ internal static class PutCommand
         };
         links.AcceptOnlyFromAmong("keep", "skip", "follow");
         Option<int> parallel = FolderReport.ParallelOption();
+        Option<string?> fence = FenceOption.Create();
         var command = new DocumentedCommand("put", "Put a file in, at any server")
         {
             Examples =
@@ -43,11 +44,12 @@ internal static class PutCommand
                 "tar cz /etc | carillon put - files/etc.tar.gz",
                 "carillon put -r ./public files/www --links skip",
                 "carillon put a.txt files/a.txt --key order-4711 -o json",
+                "carillon put result.csv files/result.csv --fence service=$CARILLON_SERVICE,epoch=$CARILLON_EPOCH",
             ],
         };
         command.Add(file);
         command.Add(target);
-        foreach (Option option in new Option[] { recursive, ifMatch, ifNoneMatch, key, ack, type, links, parallel })
+        foreach (Option option in new Option[] { recursive, ifMatch, ifNoneMatch, key, ack, type, links, parallel, fence })
         {
             command.Add(option);
         }
@@ -58,7 +60,7 @@ internal static class PutCommand
             string path = parse.GetRequiredValue(file);
             if (parse.GetValue(recursive))
             {
-                Refuse(parse, "-r", ifMatch, ifNoneMatch, key, type);
+                Refuse(parse, "-r", ifMatch, ifNoneMatch, key, type, fence);
                 var options = new FolderOptions
                 {
                     Parallel = FolderReport.Parallel(parse.GetValue(parallel)),
@@ -76,6 +78,7 @@ internal static class PutCommand
                 IfNoneMatch = parse.GetValue(ifNoneMatch),
                 Ack = parse.GetValue(ack),
                 ContentType = parse.GetValue(type),
+                Fence = FenceOption.Of(parse.GetValue(fence)),
             };
             return PutFileAsync(context, path, CommandContext.Target(parse.GetRequiredValue(target)), put);
         });

@@ -13,6 +13,7 @@ internal static class RemoveCommand
         var targets = new Argument<string[]>("BUCKET/NAME") { Description = "What to delete", Arity = ArgumentArity.OneOrMore };
         var key = new Option<string?>("--key") { Description = "Idempotency key, of a single name; made where not given", HelpName = "KEY" };
         var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version, of a single name", HelpName = "UID" };
+        Option<string?> fence = FenceOption.Create();
         var command = new DocumentedCommand("rm", "Delete files; their older versions can be brought back with cp --version")
         {
             Examples = ["carillon rm files/a.txt", "carillon rm files/a.txt files/b.txt"],
@@ -20,10 +21,16 @@ internal static class RemoveCommand
         command.Add(targets);
         command.Add(key);
         command.Add(ifMatch);
+        command.Add(fence);
         runner.Run(command, async context =>
         {
             ObjectName[] names = [.. context.Parse.GetRequiredValue(targets).Select(CommandContext.Target)];
-            var options = new PutOptions { Key = context.Parse.GetValue(key), IfMatch = context.Parse.GetValue(ifMatch) };
+            var options = new PutOptions
+            {
+                Key = context.Parse.GetValue(key),
+                IfMatch = context.Parse.GetValue(ifMatch),
+                Fence = FenceOption.Of(context.Parse.GetValue(fence)),
+            };
             if (names.Length > 1 && (options.Key ?? options.IfMatch) is not null)
             {
                 throw new UsageException("--key and --if-match are for a single name");

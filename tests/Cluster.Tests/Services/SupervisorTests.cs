@@ -172,7 +172,8 @@ public sealed class SupervisorTests
         house.Supervisor.Carry(new ServiceOrder.ReleaseRequesters(service, SupervisorUnderTest.Node, new Epoch(8)));
         Assert.Equal(new PrimaryPlace(SupervisorUnderTest.Node, new Epoch(8)), await asked);
         house.Supervisor.Carry(new ServiceOrder.HoldRequesters(service));
-        Assert.Null(await house.Supervisor.Directory.FindAsync(service, TimeSpan.FromMilliseconds(1), CancellationToken.None));
+        Assert.Equal(
+            default(PrimaryPlace), await house.Supervisor.Directory.FindAsync(service, TimeSpan.FromMilliseconds(1), CancellationToken.None));
     }
 
     [Theory]
