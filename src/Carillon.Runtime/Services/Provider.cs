@@ -7,7 +7,7 @@ namespace Carillon.Runtime.Services;
 
 /// <summary>What all providers of one server share.</summary>
 internal sealed record ProviderSurroundings(
-    NodeId Node, string Folder, ServiceHosting Hosting, SystemClock Clock, Action<ServiceNews> News, ILogger Logger);
+    NodeId Node, string Folder, ServiceOptions Hosting, SystemClock Clock, Action<ServiceNews> News, ILogger Logger);
 
 /// <summary>
 /// The provider of one service on this server: takes orders and events one after the other, in a loop of its own, so that a slow disk or a

@@ -24,7 +24,7 @@ internal sealed class ServiceSupervisor
     /// <param name="news">Takes news, from any thread; never blocks.</param>
     /// <param name="loggers">Where commands' lines go.</param>
     public ServiceSupervisor(
-        NodeId node, string folder, ServiceHosting hosting, SystemClock clock, Action<ServiceNews> news, ILoggerFactory loggers) =>
+        NodeId node, string folder, ServiceOptions hosting, SystemClock clock, Action<ServiceNews> news, ILoggerFactory loggers) =>
         _around = new ProviderSurroundings(node, folder, hosting, clock, news, loggers.CreateLogger("Carillon.Services"));
 
     /// <summary>Requesters here.</summary>

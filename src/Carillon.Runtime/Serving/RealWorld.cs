@@ -51,6 +51,9 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
         _datagrams = datagrams;
     }
 
+    /// <summary>What became of a service here, from any thread.</summary>
+    public void Note(ServiceNews news) => Post(LoopWork.Call((node, now) => node.NoteService(news, now)));
+
     public void Dispose() => _lanes.Dispose();
 
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) => _tunnel.TryQueue(peer, kind, message.Span);

@@ -8,6 +8,7 @@ using Carillon.Protocols.Membership;
 using Carillon.Runtime.Datagrams;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Security;
+using Carillon.Runtime.Services;
 using Carillon.Runtime.Storage;
 using Carillon.Runtime.Tunnels;
 using Carillon.Storage;
@@ -24,10 +25,12 @@ namespace Carillon.Runtime.Serving;
 /// <param name="Listen">Address of tunnel and datagrams.</param>
 /// <param name="Node">The node's settings.</param>
 /// <param name="Loop">The event loop's settings.</param>
+/// <param name="Services">How services are run here.</param>
 /// <param name="WallOffset">Added to the wall clock; for tests of clocks only.</param>
 public sealed record ServerHostOptions(
     ClusterConfiguration Configuration, NodeId Name, string DataFolder, Keyring Keyring, IPAddress Listen, NodeOptions Node,
         EventLoopOptions Loop,
+    ServiceOptions? Services = null,
     TimeSpan WallOffset = default);
 
 /// <summary>One running server, without its HTTP interface: stores, node, event loop, tunnels, datagrams; started and stopped in one
@@ -47,6 +50,7 @@ public sealed class ServerHost : IAsyncDisposable
     private readonly Tunnel _tunnel;
     private readonly DatagramChannel _datagrams;
     private readonly EntryServer _server;
+    private readonly ServiceSupervisor _supervisor;
     private readonly FileDevice _device;
     private readonly FileStream _lock;
     private readonly CancellationTokenSource _ending = new();
@@ -81,11 +85,18 @@ public sealed class ServerHost : IAsyncDisposable
             _node.Self, options.Keyring.Keys, options.Configuration, _world, loggers);
         _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);
+        _supervisor = new ServiceSupervisor(
+            options.Name, Path.Combine(options.DataFolder, "services"), options.Services ?? new ServiceOptions(), clock, _world.Note, loggers);
+        _world.Services = _supervisor.Carry;
+        Services = new ServiceGate(_server, _supervisor);
         NodeMetrics.Publish(_node, _tunnel);
     }
 
     /// <summary>What the gateway talks to.</summary>
     public IEntryServer Server => _server;
+
+    /// <summary>Services with one primary, as the gateway asks for them.</summary>
+    public IServiceGate Services { get; }
 
     /// <summary>Ends with the reason if the server can't go on; then it is to be stopped.</summary>
     public Task<string> Failed => FirstFailureAsync();
@@ -123,6 +134,7 @@ public sealed class ServerHost : IAsyncDisposable
 
         ServerLog.Stopping(_logger);
         await DrainAsync();
+        await _supervisor.StopAsync();
         await _ending.CancelAsync();
         await _reporting;
         await _tunnel.StopAsync();

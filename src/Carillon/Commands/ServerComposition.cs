@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Carillon.CommandLine;
@@ -6,7 +7,9 @@ using Carillon.Node.Identity;
 using Carillon.Options;
 using Carillon.Protocols;
 using Carillon.Runtime;
+using Carillon.Runtime.Guarding;
 using Carillon.Runtime.Security;
+using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
@@ -25,7 +28,7 @@ internal static class ServerComposition
         {
             using Keyring keyring = LoadKeyring(options);
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
-            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, cancellation: stop);
+            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, host.Services, stop);
             return await RunAsync(options, host, gateway, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -114,7 +117,22 @@ internal static class ServerComposition
         keyring,
         options.Listen.AddressOf(options.Record!),
         options.Node,
-        options.Loop);
+        options.Loop,
+        ServicesOf(options));
+
+    private static ServiceOptions ServicesOf(ServerOptions options)
+    {
+        (string program, IReadOnlyList<string> before) = ThisProgram.Find();
+        bool secure = options.Files.HttpCertificate.Length > 0;
+        return options.Services with
+        {
+            Guard = options.Services.Commands ? new GuardLauncher(program, before) : null,
+            ServerAddress = options.Services.ServerAddress.Length > 0
+                ? options.Services.ServerAddress
+                : string.Create(
+                    CultureInfo.InvariantCulture, $"{(secure ? "https" : "http")}://{options.Record!.Host}:{options.Record.HttpPort}"),
+        };
+    }
 
     private static GatewayOptions GatewayOptionsOf(ServerOptions options)
     {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Reflection;
 using Carillon.Protocols.Cluster;
 
 namespace Carillon.Development;
@@ -35,7 +34,7 @@ internal sealed class DevServer : IAsyncDisposable
     /// <summary>Starts it.</summary>
     public void Start()
     {
-        (string program, string[] before) = Self();
+        (string program, IReadOnlyList<string> before) = ThisProgram.Find();
         var start = new ProcessStartInfo(program)
         {
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false,
@@ -109,15 +108,6 @@ internal sealed class DevServer : IAsyncDisposable
         process.Dispose();
         _process = null;
         ProcessId = null;
-    }
-
-    // The executable itself, or the host with the assembly where that is how this process was started.
-    private static (string Program, string[] Before) Self()
-    {
-        string program = Environment.ProcessPath ?? throw new IOException("this process does not know its own executable");
-        return Path.GetFileNameWithoutExtension(program) == "dotnet"
-            ? (program, [Assembly.GetExecutingAssembly().Location])
-            : (program, []);
     }
 
     private async Task CopyOutputAsync(Process process)

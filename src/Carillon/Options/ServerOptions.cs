@@ -3,6 +3,7 @@ using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Runtime.Loop;
+using Carillon.Runtime.Services;
 
 namespace Carillon.Options;
 
@@ -31,6 +32,9 @@ public sealed record ServerOptions
 
     public EventLoopOptions Loop { get; init; } = new();
 
+    /// <summary>Services with one primary that this server provides; how guards are started is the program's to say.</summary>
+    public ServiceOptions Services { get; init; } = new();
+
     public LoggingOptions Logging { get; init; } = new();
 
     /// <summary>This server's record, if it is in the cluster.</summary>
@@ -53,7 +57,7 @@ public sealed record ServerOptions
 
         // The gateway's own checks come when its certificate and tokens are there.
         IEnumerable<string>[] parts =
-            [Cluster.Validate(), Files.Validate(), Listen.Validate(), Node.Validate(), Node.Log.Validate(), Loop.Validate()];
+            [Cluster.Validate(), Files.Validate(), Listen.Validate(), Node.Validate(), Node.Log.Validate(), Loop.Validate(), Services.Validate()];
         foreach (string fault in parts.SelectMany(part => part))
         {
             yield return fault;

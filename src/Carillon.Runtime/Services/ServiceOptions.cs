@@ -3,13 +3,16 @@ using Carillon.Runtime.Guarding;
 namespace Carillon.Runtime.Services;
 
 /// <summary>How a server runs the services that it provides.</summary>
-public sealed record ServiceHosting
+public sealed record ServiceOptions
 {
     /// <summary>How guards are started; null where this server runs no commands.</summary>
     public GuardLauncher? Guard { get; init; }
 
-    /// <summary>Where commands find this server's HTTP interface (<c>CARILLON_SERVER</c>, unless it is set already); empty for
-    /// nothing.</summary>
+    /// <summary>Whether this server runs the commands of services. Off: it provides only what programs of one's own have sessions
+    /// for.</summary>
+    public bool Commands { get; init; } = true;
+
+    /// <summary>Where commands find a server (<c>CARILLON_SERVER</c>); empty for this server's own address.</summary>
     public string ServerAddress { get; init; } = "";
 
     /// <summary>The wait before a command that ended is started again; doubled with each end that follows soon. Too low: a command that
@@ -34,4 +37,28 @@ public sealed record ServiceHosting
 
     /// <summary>A provider process that is silent for so long has lost its session.</summary>
     public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromMilliseconds(1500);
+
+    /// <summary>All faults of these settings, none if they are good.</summary>
+    public IEnumerable<string> Validate()
+    {
+        if (RestartDelay < TimeSpan.FromMilliseconds(10) || LongestRestartDelay < RestartDelay)
+        {
+            yield return "services.restartDelay is at least 10 ms, and services.longestRestartDelay not below it";
+        }
+
+        if (MaxShortLives < 1 || WellAfter < TimeSpan.Zero)
+        {
+            yield return "services.maxShortLives is at least 1, and services.wellAfter at least 0";
+        }
+
+        if (CheckpointInterval < TimeSpan.FromMilliseconds(10) || ProgramInterval < TimeSpan.FromMilliseconds(100))
+        {
+            yield return "services.checkpointInterval is at least 10 ms, and services.programInterval at least 100 ms";
+        }
+
+        if (SessionTimeout < TimeSpan.FromMilliseconds(300))
+        {
+            yield return "services.sessionTimeout is at least 300 ms";
+        }
+    }
 }
