@@ -28,7 +28,7 @@ internal sealed class SupervisorUnderTest : ILoggerProvider, ILogger, IAsyncDisp
         _ownsFolder = folder is null;
         Folder = folder ?? Directory.CreateTempSubdirectory("carillon-services-").FullName;
         _loggers = LoggerFactory.Create(logging => logging.AddProvider(this));
-        var hosting = new ServiceHosting
+        var hosting = new ServiceOptions
         {
             Guard = GuardUnderTest.Launcher, CheckpointInterval = TimeSpan.FromMilliseconds(20),
             RestartDelay = TimeSpan.FromMilliseconds(20), SessionTimeout = TimeSpan.FromMilliseconds(400),

@@ -19,7 +19,7 @@ internal sealed class FakeServices : IServiceGate, IAsyncDisposable
 
     public FakeServices()
     {
-        var hosting = new ServiceHosting { SessionTimeout = TimeSpan.FromSeconds(1) };
+        var hosting = new ServiceOptions { SessionTimeout = TimeSpan.FromSeconds(1) };
         Supervisor = new ServiceSupervisor(NodeId.Parse("s1"), _folder, hosting, Clock, _news.Add, NullLoggerFactory.Instance);
     }
 
