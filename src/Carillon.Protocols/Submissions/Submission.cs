@@ -114,6 +114,9 @@ public sealed class Submission
     /// <summary>The whole record in its wire and disk form.</summary>
     public ReadOnlyMemory<byte> Encoded { get; }
 
+    /// <summary>Where the operations end in <see cref="Encoded"/>: a fence comes behind them.</summary>
+    public int OperationsEnd => Encoded.Length - FenceSize(Fence);
+
     /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
     public Digest Hash { get; }
 
@@ -130,7 +133,7 @@ public sealed class Submission
             size += operation.EncodedSize;
         }
 
-        size += fence.IsNone ? 0 : WireSize.Text(fence.Service.Name) + 8;
+        size += FenceSize(fence);
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
         writer.U8(fence.IsNone ? FormatVersion : FencedVersion);
@@ -263,6 +266,8 @@ public sealed class Submission
         hash.GetHashAndReset(digest);
         return Digest.Read(digest);
     }
+
+    private static int FenceSize(Fence fence) => fence.IsNone ? 0 : WireSize.Text(fence.Service.Name) + 8;
 
     private static Fence ReadFence(ref WireReader reader)
     {

@@ -206,7 +206,7 @@ public sealed class Catalog : IDisposable
         Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
         _facts.Record++;
         _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
-        int start = submission.Encoded.Length - OperationsSize(submission.Operations);
+        int start = submission.OperationsEnd - OperationsSize(submission.Operations);
         int kept = 0;
         foreach (Operation operation in submission.Operations.AsSpan()[..count])
         {

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Carillon.Protocols;
 using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
 using Xunit;
@@ -41,6 +42,17 @@ public sealed class CatalogTests : IDisposable
         Assert.Equal(Tag(20).Uid, _reader.GreatestUid(Name("a")));
         Assert.Equal("old", Encoding.UTF8.GetString(_reader.Version(Name("a"), Tag(10).Uid)!.Manifest!.Inline.Span));
         Assert.Equal([Tag(20), Tag(10)], _reader.Versions(Name("a")).Select(v => v.Tag));
+    }
+
+    [Fact]
+    public void Fenced_submission_is_found_in_all_its_parts()
+    {
+        var fence = new Fence(ServiceName.Parse("counter"), new Epoch(3));
+        ImmutableArray<Operation> operations = [Put("a", "one"), Put("b", "two")];
+        Apply(Protocols.Submissions.Submission.Create(Tag(10), default, new DiskId(7), "key", operations, fence));
+
+        Assert.Equal("one", Encoding.UTF8.GetString(_reader.Current(Name("a"))!.Manifest!.Inline.Span));
+        Assert.Equal("two", Encoding.UTF8.GetString(_reader.Current(Name("b"))!.Manifest!.Inline.Span));
     }
 
     [Fact]
