@@ -4,7 +4,7 @@ using Carillon.Client.Services;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 
-namespace Samples.Ledger;
+namespace Ledger;
 
 /// <summary>What the ledger knows.</summary>
 /// <param name="Entries">How many entries were booked.</param>

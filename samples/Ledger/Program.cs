@@ -1,6 +1,6 @@
 using Carillon.Client;
 using Carillon.Client.Services;
-using Samples.Ledger;
+using Ledger;
 
 if (args.Length != 2)
 {

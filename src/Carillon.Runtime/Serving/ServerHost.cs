@@ -86,7 +86,8 @@ public sealed class ServerHost : IAsyncDisposable
         _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);
         _supervisor = new ServiceSupervisor(
-            options.Name, Path.Combine(options.DataFolder, "services"), options.Services ?? new ServiceOptions(), clock, _world.Note, loggers);
+            options.Name, Path.Combine(options.DataFolder, "services"), options.Services ?? new ServiceOptions(), clock, _world.Note,
+            loggers);
         _world.Services = _supervisor.Carry;
         Services = new ServiceGate(_server, _supervisor);
         NodeMetrics.Publish(_node, _tunnel);

@@ -27,13 +27,7 @@ internal static class PutCommand
         var ack = new Option<string?>("--ack") { Description = "What to wait for: agreed or sequenced", HelpName = "agreed|sequenced" };
         ack.AcceptOnlyFromAmong("agreed", "sequenced");
         var type = new Option<string?>("--content-type") { Description = "Media type to keep with it", HelpName = "TYPE" };
-        var links = new Option<string>("--links")
-        {
-            Description = "With -r, symbolic links: keep, skip or follow",
-            HelpName = "keep|skip|follow",
-            DefaultValueFactory = _ => "keep",
-        };
-        links.AcceptOnlyFromAmong("keep", "skip", "follow");
+        Option<string> links = LinksOption();
         Option<int> parallel = FolderReport.ParallelOption();
         Option<string?> fence = FenceOption.Create();
         var command = new DocumentedCommand("put", "Put a file in, at any server")
@@ -83,6 +77,17 @@ internal static class PutCommand
             return PutFileAsync(context, path, CommandContext.Target(parse.GetRequiredValue(target)), put);
         });
         return command;
+    }
+
+    private static Option<string> LinksOption()
+    {
+        var links = new Option<string>("--links")
+        {
+            Description = "With -r, symbolic links: keep, skip or follow",
+            HelpName = "keep|skip|follow",
+            DefaultValueFactory = _ => "keep",
+        };
+        return links.AcceptOnlyFromAmong("keep", "skip", "follow");
     }
 
     private static async Task<int> PutFileAsync(CommandContext context, string path, ObjectName target, PutOptions options)

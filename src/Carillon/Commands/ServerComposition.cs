@@ -28,7 +28,8 @@ internal static class ServerComposition
         {
             using Keyring keyring = LoadKeyring(options);
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
-            await using HttpGateway gateway = await HttpGateway.StartAsync(GatewayOptionsOf(options), host.Server, loggers, host.Services, stop);
+            await using HttpGateway gateway = await HttpGateway.StartAsync(
+                GatewayOptionsOf(options), host.Server, loggers, host.Services, stop);
             return await RunAsync(options, host, gateway, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
