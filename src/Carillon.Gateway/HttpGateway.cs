@@ -58,7 +58,9 @@ public sealed class HttpGateway : IAsyncDisposable
         var services = new GatewayServices(options, server, serviceGate, log);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
         builder.Services.AddSingleton(logs);
-        builder.WebHost.UseKestrelCore().UseSockets().ConfigureKestrel(kestrel => Configure(kestrel, options));
+        builder.WebHost.UseKestrelCore()
+            .UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true) // no route blocks for long, and a change of threads is dear
+            .ConfigureKestrel(kestrel => Configure(kestrel, options));
         var gateway = new HttpGateway(builder.Build(), services);
         try
         {

@@ -25,8 +25,7 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
 
     public ulong Append(ReadOnlySpan<byte> record)
     {
-        LogPosition position = node.Log.Append(record);
-        return (ulong)position.Value;
+        return node.AppendToLog(record, mayWait: VectorExchange.FollowsFromOthers(record));
     }
 
     public bool Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)

@@ -24,11 +24,7 @@ internal sealed class PrimacyHost(ServerNode node) : IPrimacyHost, IReplicaManag
 
     public bool CanAppend(int bytes) => node.Log.CanAppend(bytes, urgent: true);
 
-    public ulong Append(ReadOnlySpan<byte> record)
-    {
-        LogPosition position = node.Log.Append(record);
-        return (ulong)position.Value;
-    }
+    public ulong Append(ReadOnlySpan<byte> record) => node.AppendToLog(record);
 
     public void Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)
     {

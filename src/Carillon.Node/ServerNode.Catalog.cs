@@ -213,7 +213,7 @@ public sealed partial class ServerNode
     {
         foreach ((Tag tag, Tag successor) in Deciding.OrderBy(d => d.Key))
         {
-            Log.Append(VectorExchange.RejectedRecord(tag, successor));
+            AppendToLog(VectorExchange.RejectedRecord(tag, successor));
         }
     }
 }

@@ -16,9 +16,14 @@ public sealed partial class ServerNode
     /// types.</summary>
     private const byte IncarnationRecordType = 32;
 
+    /// <summary>How long a record that nothing waits for waits for others.</summary>
+    private static readonly TimeSpan LazyTime = TimeSpan.FromMilliseconds(50);
+
     private readonly Dictionary<NodeId, IncarnationRecord> _incarnations = [];
     private readonly Queue<(ulong Position, IncarnationRecord Record)> _incarnationsOnTheirWay = new();
     private Instant _snapshotDeadline = Instant.Never;
+    private Instant _flushDeadline = Instant.Never;
+    private bool _flushWanted;
     private bool _snapshotWanted;
     private bool _recordsUnread;
     private (LogPosition Start, ulong End)? _snapshot;
@@ -62,7 +67,22 @@ public sealed partial class ServerNode
         writer.Node(record.Name);
         writer.Disk(record.Disk);
         writer.U64(record.Incarnation.Value);
-        return (ulong)Log.Append(bytes).Value;
+        return AppendToLog(bytes);
+    }
+
+    /// <summary>Appends a record. One that may wait is flushed with the next that may not, or after <see cref="LazyTime"/>.</summary>
+    internal ulong AppendToLog(ReadOnlySpan<byte> record, bool mayWait = false)
+    {
+        if (!mayWait)
+        {
+            _flushWanted = true;
+        }
+        else if (_flushDeadline == Instant.Never)
+        {
+            _flushDeadline = _now.Now + LazyTime;
+        }
+
+        return (ulong)Log.Append(record).Value;
     }
 
     private void PumpLog()
@@ -72,9 +92,19 @@ public sealed partial class ServerNode
             _snapshotWanted = true;
         }
 
-        if (Log.TryBeginBatch(out LogBatch? batch))
+        if ((_flushWanted || _now.Now >= _flushDeadline) && Log.TryBeginBatch(out LogBatch? batch))
         {
             _world.Run(new LogWork(batch, BatchEnded));
+        }
+
+        if (!Log.HasWork)
+        {
+            (_flushWanted, _flushDeadline) = (false, Instant.Never);
+        }
+        else if (_now.Now >= _flushDeadline)
+        {
+            // It goes with the next batch, once the one in flight has ended.
+            (_flushWanted, _flushDeadline) = (true, Instant.Never);
         }
 
         if (Log.TryBeginPreparation(out SegmentPreparation? preparation))
@@ -109,6 +139,7 @@ public sealed partial class ServerNode
         {
             _snapshot = null;
             Log.CutBefore(snapshot.Start);
+            _flushWanted = true;
         }
 
         DrainMembership();
@@ -125,13 +156,13 @@ public sealed partial class ServerNode
 
         Sometimes.Reached("snapshot-written");
         LogPosition start = Log.BeginSnapshot();
-        Exchange.WriteSnapshot(record => Log.Append(record.Span), _now);
+        Exchange.WriteSnapshot(record => AppendToLog(record.Span), _now);
         foreach (IncarnationRecord record in _incarnations.Values.OrderBy(r => r.Name))
         {
             AppendIncarnation(record);
         }
 
-        Selection.WriteSnapshot(record => Log.Append(record.Span));
+        Selection.WriteSnapshot(record => AppendToLog(record.Span));
         WriteUndecidedOutcomes();
         _snapshot = (start, (ulong)Log.Appended.Value);
     }

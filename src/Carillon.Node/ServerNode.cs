@@ -114,8 +114,10 @@ public sealed partial class ServerNode : IDisposable
     public Instant NextDeadline => Instant.Min(
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
-                Instant.Min(Instant.Min(_snapshotDeadline, _applyDeadline), Instant.Min(_listDeadline, ExplainDeadline)),
-                Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, PrimacyDeadline))));
+                Instant.Min(Instant.Min(_snapshotDeadline, _flushDeadline), Instant.Min(_applyDeadline, _listDeadline)),
+                Instant.Min(
+                    Instant.Min(ExplainDeadline, PrimacyDeadline),
+                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline))));
 
     internal SegmentLog Log { get; }
 

@@ -63,6 +63,9 @@ public readonly record struct Uid(Timestamp Stamp, NodeId Server) : IComparable<
     /// <summary>The greater of two.</summary>
     public static Uid Max(Uid a, Uid b) => a >= b ? a : b;
 
+    /// <summary>By the stamp alone: two servers rarely take the same one.</summary>
+    public override int GetHashCode() => (int)(Stamp.Value ^ (Stamp.Value >> 32));
+
     /// <inheritdoc/>
     public int CompareTo(Uid other)
     {
@@ -111,6 +114,12 @@ public readonly record struct Tag(Uid Uid, ulong Nonce) : IComparable<Tag>
         int byUid = Uid.CompareTo(other.Uid);
         return byUid != 0 ? byUid : Nonce.CompareTo(other.Nonce);
     }
+
+    /// <inheritdoc/>
+    public bool Equals(Tag other) => Nonce == other.Nonce && Uid.Stamp.Value == other.Uid.Stamp.Value && Uid.Server == other.Uid.Server;
+
+    /// <summary>The nonce is random: no other field makes the hash better, and tags are looked up several times a message.</summary>
+    public override int GetHashCode() => (int)(Nonce ^ (Nonce >> 32));
 
     /// <inheritdoc/>
     public override string ToString() => IsNone ? "none" : string.Create(CultureInfo.InvariantCulture, $"{Uid}.{Nonce:x16}");

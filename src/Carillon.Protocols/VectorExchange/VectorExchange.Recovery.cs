@@ -72,6 +72,12 @@ public sealed partial class VectorExchange
         Schedule(SweepTimer, now.Now + (_options.TemporaryTtl / 4));
     }
 
+    /// <summary>
+    /// True for a record that follows from durable ones, here and at a quorum: nothing waits for it, so it needs no flush of its own. Lost in a
+    /// crash, it is found out again.
+    /// </summary>
+    public static bool FollowsFromOthers(ReadOnlySpan<byte> record) => record[0] == (byte)RecordType.Agreed;
+
     /// <summary>Writes everything that is still open as records, so that the log before them can be cut.</summary>
     public void WriteSnapshot(Action<ReadOnlyMemory<byte>> append, Moment now)
     {

@@ -138,11 +138,12 @@ public sealed class Catalog : IDisposable
         }
 
         // A commit that is flushed puts the whole write-ahead log before it on stable storage, and does so while readers are at work, which
-        // a checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it.
+        // a checkpoint can't. It must change something: SQLite leaves out a write of what is already there, and the flush with it. The
+        // checkpoint itself can wait until that log is long: a page that changes often is copied once then, and the segment log's flushes
+        // don't stand behind the copy.
         _database.Execute("PRAGMA synchronous = FULL");
         _database.Execute("UPDATE facts SET durable = durable + 1");
         _database.Execute("PRAGMA synchronous = NORMAL");
-        _database.Checkpoint();
     }
 
     public void Dispose()

@@ -24,10 +24,10 @@ public sealed record CatalogOptions
 
     /// <summary>Page cache of the writing connection, in bytes. Too small, and names in random order are read from disk for each
     /// put.</summary>
-    public long WriterCacheBytes { get; init; } = 64 << 20;
+    public long WriterCacheBytes { get; init; } = 16 << 20;
 
     /// <summary>Page cache of each reading connection, in bytes.</summary>
-    public long ReaderCacheBytes { get; init; } = 8 << 20;
+    public long ReaderCacheBytes { get; init; } = 4 << 20;
 
     /// <summary>
     /// Size in bytes up to which a catalog's structure is checked whole when it is opened (about half a second per 256 MiB, from the

@@ -137,7 +137,7 @@ internal static class CatalogSchema
             CultureInfo.InvariantCulture,
             $"""
             PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{cacheBytes >> 10};
-            PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864; PRAGMA cell_size_check = ON
+            PRAGMA wal_autocheckpoint = 12288; PRAGMA journal_size_limit = 67108864; PRAGMA cell_size_check = ON
             """));
     }
 

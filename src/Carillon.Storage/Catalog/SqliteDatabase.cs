@@ -82,17 +82,6 @@ internal sealed class SqliteDatabase : IDisposable
         Invariant.That(result == raw.SQLITE_DONE);
     }
 
-    /// <summary>Moves what the write-ahead log holds to the database file, as far as readers allow; the log is then written from its
-    /// beginning again. To cut it, too, would let the file system give its blocks away and find new ones each time.</summary>
-    public void Checkpoint()
-    {
-        int result = raw.sqlite3_wal_checkpoint_v2(_handle, null, raw.SQLITE_CHECKPOINT_PASSIVE, out _, out _);
-        if ((result & 0xFF) != raw.SQLITE_BUSY)
-        {
-            Check(result);
-        }
-    }
-
     /// <summary>Ends a transaction without effect; SQLite may have done so itself when it failed.</summary>
     public void Rollback()
     {

@@ -80,6 +80,9 @@ public sealed class SegmentLog : IDisposable
 
     private bool WaitsToCut => _oldest > _durableOldest;
 
+    /// <summary>True if records, or a cut, wait for a batch.</summary>
+    public bool HasWork => WaitingBytes > 0 || WaitsToCut;
+
     /// <summary>
     /// Reads the log and makes it ready: blocking, and the only call that is. <paramref name="recovered"/> is called for every intact
     /// record in order, also those behind a gap where the log turns out <see cref="LogCondition.Corrupt"/> (their positions skip what
@@ -155,7 +158,7 @@ public sealed class SegmentLog : IDisposable
     public bool TryBeginBatch([NotNullWhen(true)] out LogBatch? batch)
     {
         batch = null;
-        if (_inFlight is not null || !Health.IsWritable || (WaitingBytes == 0 && !WaitsToCut))
+        if (_inFlight is not null || !Health.IsWritable || !HasWork)
         {
             return false;
         }

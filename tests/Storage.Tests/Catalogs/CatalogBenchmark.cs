@@ -23,6 +23,7 @@ public sealed class CatalogBenchmark(ITestOutputHelper output)
     [InlineData("new names in random order", 512)]
     [InlineData("new names in order", 64)]
     [InlineData("20,000 names again and again", 64)]
+    [InlineData("64 clients, 1 KB", 512)]
     public void Submissions_a_second(string names, int batch)
     {
         string folder = Directory.CreateTempSubdirectory("catalog").FullName;
@@ -80,13 +81,14 @@ public sealed class CatalogBenchmark(ITestOutputHelper output)
     {
         string name = names switch
         {
+            "64 clients, 1 KB" => $"bench/run/{number % 64}/{number / 64}",
             "new names in order" => $"folder/{number:D9}",
             "new names in random order" => $"folder-{_random.Below(1000)}/{_random.Next():x}",
             _ => $"folder/{_random.Below(20_000)}",
         };
         _stamp += 1600;
         var tag = new Tag(new Uid(new Timestamp(_stamp), NodeId.Parse("s1")), _random.Next());
-        return Samples.Submission(tag, $"{_stamp >> 16:x12}{_random.Next():x16}", Samples.Put(name, new string('x', 100)));
+        return Samples.Submission(tag, $"{_stamp >> 16:x12}{_random.Next():x16}", Samples.Put(name, new string('x', names.EndsWith("1 KB", StringComparison.Ordinal) ? 1000 : 100)));
     }
 
     private void Time(string what, int count, Action<int> action)

@@ -52,13 +52,9 @@ public sealed class CatalogFileTests : IDisposable
         catalog.Apply(new CatalogBatch(
             1, [Submission(Tag(1), Chunked("a", Protocols.Submissions.ContentForm.ChunkedList, 1, 1), Put("b"))], []));
 
-        // A read that found something holds no snapshot afterwards: the write-ahead log is written from its beginning again.
         Assert.NotNull(other.NextUnreadList());
         catalog.MakeDurable();
-        long length = new FileInfo(Path + "-wal").Length;
         catalog.Apply(new CatalogBatch(2, [Submission(Tag(2), Put("c"))], []));
-        catalog.MakeDurable();
-        Assert.Equal(length, new FileInfo(Path + "-wal").Length);
         Assert.NotNull(reader.Current(Name("a")));
         Assert.NotNull(reader.Current(Name("b")));
     }
