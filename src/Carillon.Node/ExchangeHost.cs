@@ -1,7 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
-using Carillon.Storage.Log;
 
 namespace Carillon.Node;
 

@@ -1,6 +1,5 @@
 using Carillon.Protocols;
 using Carillon.Protocols.Primacy;
-using Carillon.Storage.Log;
 
 namespace Carillon.Node;
 
