@@ -8,6 +8,7 @@ seconds = float(sys.argv[2])
 entries = [[] for _ in range(16)]
 end = time.monotonic() + seconds
 done = threading.Event()
+struck = {"kills": 0, "stops": 0}
 
 
 def client(worker):
@@ -42,11 +43,13 @@ def faults():
     while not done.is_set():
         i = pick.randrange(len(cluster.urls))
         if pick.random() < 0.5:
+            struck["kills"] += 1
             cluster.kill(i)
             done.wait(pick.uniform(0.3, 2))
             cluster.start(i)
             cluster.wait_ready(i, 20)
         else:
+            struck["stops"] += 1
             cluster.stop(i)
             done.wait(pick.uniform(0.3, 4))
             cluster.go_on(i)
@@ -69,4 +72,4 @@ with open(sys.argv[3], "w") as file:
 kinds = {}
 for entry in (e for list in entries for e in list):
     kinds[entry["action"] + " " + entry["outcome"]] = kinds.get(entry["action"] + " " + entry["outcome"], 0) + 1
-print(kinds)
+print(struck, kinds)

@@ -1,9 +1,11 @@
-"""Show 3: puts by 16 clients over all servers while one after another is killed and started again. killing.py DEV-FOLDER COUNT"""
+"""Show 3: puts by 16 clients over all servers while one after another is killed and started again. killing.py DEV-FOLDER COUNT SECONDS"""
 import json, sys, threading
 from cluster import *
 
 cluster = Cluster(sys.argv[1])
 count = int(sys.argv[2])
+seconds = float(sys.argv[3])
+kills = 0
 outcomes = {}
 done = threading.Event()
 
@@ -14,23 +16,25 @@ def content(i):
 
 def client(worker):
     pick = random.Random(worker)
+    begin = time.monotonic()
     for i in range(worker, count, 16):
+        time.sleep(max(0, begin + seconds * i / count - time.monotonic()))
         urls = cluster.urls[:]
         pick.shuffle(urls)
-        outcomes[i] = write(urls, "PUT", f"/v1/buckets/files/objects/k/{i}", content(i), f"key-{i}")
+        outcomes[i] = write(urls, "PUT", f"/v1/buckets/files/objects/k/{i}", content(i), f"key-{i}", tries=1 if i % 3 == 0 else 4)
 
 
 def killer():
-    turn = 0
+    global kills
     while not done.is_set():
-        i = turn % len(cluster.urls)
-        turn += 1
+        i = kills % len(cluster.urls)
+        kills += 1
         cluster.kill(i)
         done.wait(0.7)
         cluster.start(i)
         cluster.wait_ready(i, 20)
         done.wait(0.5)
-    print(f"{turn} kills")
+    print(f"{kills} kills")
 
 
 threads = [threading.Thread(target=client, args=(w,)) for w in range(16)]
@@ -85,4 +89,4 @@ for i, outcome in outcomes.items():
         bad.append((i, outcome, answer[0]))
 cluster.end()
 print(f"{len(unknown)} unknown resolved; {len(bad)} wrong", bad[:5])
-sys.exit(1 if bad or counts["accepted"] < count // 2 else 0)
+sys.exit(1 if bad or kills < seconds / 4 or counts["accepted"] < count // 2 else 0)

@@ -4,4 +4,4 @@ source "$(dirname "$0")/lib.sh"
 export CARILLON
 dev 3
 "$CARILLON" bucket create files || fail "bucket"
-check "killing" python3 "$ROOT/tests/shows/"killing.py "$WORK/dev" "${COUNT:-2000}"
+check "killing" python3 "$ROOT/tests/shows/"killing.py "$WORK/dev" "${COUNT:-2000}" "${SECONDS_LONG:-45}"
