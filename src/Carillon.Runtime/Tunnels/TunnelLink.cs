@@ -110,7 +110,10 @@ internal sealed class TunnelLink
         finally
         {
             Fail("an error in this server");
-            await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+            // The connection may have broken under an event loop that was sending: its handler is never told on that thread, where it could
+            // not post to the loop.
+            await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
             foreach (Lane lane in _lanes)
             {
                 lane.Messages?.Release();
