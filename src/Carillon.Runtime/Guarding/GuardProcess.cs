@@ -122,11 +122,8 @@ internal sealed class GuardProcess
         {
             string[] words = line.Split(' ', 2);
             string detail = words.Length > 1 ? words[1] : "";
-            if (words[0] == "gone" || words[0] == "failed")
-            {
-                gone = true;
-                await _process.WaitForExitAsync();
-            }
+            // Nothing is left of the run then, but for the guard itself: a next run waits for its lock, nobody else for its end.
+            gone = words[0] is "gone" or "failed";
 
             if (Enum.TryParse(words[0], ignoreCase: true, out GuardSignal signal))
             {
