@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Hosts for shows: a bridge and N network namespaces c1..cN with eth0 = 10.78.0.I/24. lab.sh up N | isolate I | heal I | down. Needs root, iproute2, nftables.
+# Hosts for shows: a bridge and N network namespaces c1..cN with eth0 = 10.78.0.I/24. lab.sh up N | isolate I | heal I | split K N | join N | down. Needs root, iproute2, nftables.
 set -euo pipefail
 BRIDGE=crl0 NET=10.78.0
 case "${1:-}" in
@@ -26,6 +26,19 @@ table inet cut {
 }
 N
     ;;
+  split)
+    # 1..K on one side, the rest of N on the other; multicast is dropped by its sender's address.
+    for i in $(seq 1 "$3"); do
+      there=""
+      for j in $(seq 1 "$3"); do { [ "$i" -le "$2" ] && [ "$j" -gt "$2" ]; } || { [ "$i" -gt "$2" ] && [ "$j" -le "$2" ]; } || continue; there+="${there:+, }$NET.$j"; done
+      ip netns exec "c$i" nft -f - <<N
+table inet cut {
+  chain in { type filter hook input priority 0; ip saddr { $there } drop; }
+  chain out { type filter hook output priority 0; ip daddr { $there } drop; }
+}
+N
+    done ;;
+  join) for i in $(seq 1 "$2"); do ip netns exec "c$i" nft delete table inet cut; done ;;
   heal) ip netns exec "c$2" nft delete table inet cut ;;
   down)
     for i in $(seq 1 16); do ip netns del "c$i" 2>/dev/null || true; ip link del "cv$i" 2>/dev/null || true; done
