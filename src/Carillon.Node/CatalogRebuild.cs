@@ -22,8 +22,8 @@ internal enum RebuildStage
 
 /// <summary>
 /// How a server whose catalog or disk was lost votes again (3-vector-exchange, "Disks"): what it had decided is forgotten, so its word
-/// could undo an outcome. It may vote once a full quorum of <em>other</em> servers, the same ones all through, has given it all kept versions and
-/// outcomes, all that was open with them has been decided without it, and it has been given the outcomes of that too.
+/// could undo an outcome. It may vote once a full quorum of <em>other</em> servers, the same ones all through, has given it all kept
+/// versions and outcomes, all that was open with them has been decided without it, and it has been given the outcomes of that too.
 /// </summary>
 /// <remarks>
 /// Every quorum of the lost disk and others has at least one of those in common with it. One that is itself being rebuilt, and so does not
