@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Carillon.Client.Folders;
 using Carillon.Client.Services;
+using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Client;
@@ -163,13 +164,21 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>What is known about a version without its bytes.</summary>
     /// <exception cref="CarillonException">There is none, or no server could tell.</exception>
-    public Task<ObjectStat> StatAsync(
+    public async Task<ObjectStat> StatAsync(
         ObjectName target, string? version = null, bool local = false, CancellationToken cancellation = default)
     {
         Check(target);
         string path = Paths.Object(target) + VersionHeaders.Query(version, local);
-        return ReadCall.RunAsync(
-            _transport, HttpMethod.Head, path, (response, _) => Task.FromResult(VersionHeaders.Read(response)), cancellation);
+        try
+        {
+            return await ReadCall.RunAsync(
+                _transport, HttpMethod.Head, path, (response, _) => Task.FromResult(VersionHeaders.Read(response)), cancellation);
+        }
+        catch (CarillonException fault) when (fault.Problem is { Detail: "", Status: > 0 } problem)
+        {
+            // An answer without a body says what it is, but not of what.
+            throw new CarillonException(problem with { Detail = $"{Shown.Text(target.ToString())}: {problem.Title}" });
+        }
     }
 
     /// <summary>One page of a listing.</summary>
@@ -261,7 +270,7 @@ public sealed class CarillonClient : IDisposable
         CheckBucket(target.Bucket);
         if (ObjectName.FaultOfName(target.Name) is { } fault)
         {
-            throw new CarillonException(Failure.Usage, $"'{target.Name}': {fault}");
+            throw new CarillonException(Failure.Usage, $"'{Shown.Text(target.Name)}': {fault}");
         }
     }
 

@@ -56,7 +56,7 @@ public sealed record Problem
         "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced" => Failure.Conflict,
         "bucket-not-found" or "service-not-found" or "not-found" => Failure.NotFound,
         "needs-feed" => Failure.Failed,
-        "unreachable" or "tls" => Failure.Unreachable,
+        "unreachable" or "tls" or "no-tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,
         "integrity" => Failure.Integrity,
         "usage" => Failure.Usage,

@@ -194,8 +194,10 @@ internal sealed class Transport : IDisposable
         (string code, string detail) = fault switch
         {
             _ when guard.Stalled => ("timeout", "no answer in time"),
-            HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } =>
-                ("tls", "its certificate is not trusted: " + Innermost(fault)),
+            HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } => Innermost(fault) is var why
+                && why.Contains("certificate", StringComparison.OrdinalIgnoreCase)
+                ? ("tls", "its certificate is not trusted: " + why)
+                : ("no-tls", "it does not speak TLS, or not as this program does: " + why),
             _ when NeverSent(fault, guard) => ("unreachable", "can't be reached: " + Innermost(fault)),
             InvalidDataException => ("bad-answer", fault.Message),
             _ => ("connection-lost", "the connection was lost: " + Innermost(fault)),
@@ -230,9 +232,16 @@ internal sealed class Transport : IDisposable
         Status = status,
         Server = Server(server),
         Code = problem.Code.Length > 0 ? problem.Code : CodeOf(status),
-        Title = problem.Title.Length > 0
-            ? problem.Title
-            : string.Create(CultureInfo.InvariantCulture, $"the server answered {status} {(HttpStatusCode)status}"),
+        Title = problem.Title.Length > 0 ? problem.Title : TitleOf(problem.Code, status),
+    };
+
+    // Where a code came without words.
+    private static string TitleOf(string code, int status) => code switch
+    {
+        "not-found" => "there is no such object or version",
+        "bucket-not-found" => "there is no such bucket",
+        "read-unavailable" => "no quorum could be asked",
+        _ => string.Create(CultureInfo.InvariantCulture, $"the server answered {status} {(HttpStatusCode)status}"),
     };
 
     private static bool IsJson(string mediaType) => mediaType is "application/problem+json" or "application/json";

@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using Carillon.Gateway.Json;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;

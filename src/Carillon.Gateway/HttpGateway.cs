@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -66,9 +67,15 @@ public sealed class HttpGateway : IAsyncDisposable
         {
             await gateway._server.StartAsync(new GatewayApplication(services), cancellation);
         }
-        catch
+        catch (Exception fault)
         {
             await gateway.ReleaseAsync();
+            if (fault is SocketException or IOException { InnerException: not null })
+            {
+                var endPoint = new IPEndPoint(options.Address, options.Port);
+                throw new IOException($"can't listen for HTTP on {endPoint}: {fault.GetBaseException().Message}", fault);
+            }
+
             throw;
         }
 

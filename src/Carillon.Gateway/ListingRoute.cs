@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;

@@ -81,6 +81,38 @@ public sealed class ServerHostTests
         Assert.Equal(content, await Trio.ReadAsync(trio.Servers[0], manifest));
     }
 
+    [Theory]
+    [InlineData("tunnel", SocketType.Stream)]
+    [InlineData("datagrams", SocketType.Dgram)]
+    public async Task Server_whose_port_is_in_use_says_so_and_lets_its_folder_go(string what, SocketType type)
+    {
+        using var taken = new Socket(AddressFamily.InterNetwork, type, ProtocolType.Unspecified);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        if (type == SocketType.Stream)
+        {
+            taken.Listen();
+        }
+
+        using TemporaryDirectory directory = new();
+        int port = ((IPEndPoint)taken.LocalEndPoint!).Port;
+        var record = new ServerRecord
+        {
+            Name = NodeId.Parse("s1"), Disk = new DiskId(1), Host = "127.0.0.1", HttpPort = 0,
+            TunnelPort = what == "tunnel" ? port : 0, DatagramPort = what == "tunnel" ? 0 : port,
+        };
+        using ClusterAuthority authority = ClusterAuthority.Create("one", DateTimeOffset.UtcNow);
+        var options = new ServerHostOptions(
+            new ClusterConfiguration("one", 1, [record]), record.Name, directory.At("data"),
+            Keyring.Create(authority, record.Name, ClusterKeys.Create(), DateTimeOffset.UtcNow), IPAddress.Loopback, new NodeOptions(),
+            new EventLoopOptions());
+
+        IOException fault = await Assert.ThrowsAsync<IOException>(
+            () => Wait.For(ServerHost.StartAsync(options, NullLoggerFactory.Instance)));
+        Assert.Contains($"can't listen for {what} on 127.0.0.1:{port}", fault.Message, StringComparison.Ordinal);
+        taken.Dispose();
+        await using ServerHost second = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
+    }
+
     private sealed class Trio : IAsyncDisposable
     {
         private readonly List<ServerHost> _hosts = [];

@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Text.Json;
 using Carillon.Gateway.Json;
 using Carillon.Gateway.Objects;

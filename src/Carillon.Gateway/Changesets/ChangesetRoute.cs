@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Collections.Immutable;
 using System.IO.Pipelines;
 using Carillon.Gateway.Json;

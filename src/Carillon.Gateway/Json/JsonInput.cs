@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Text.Json;
 
 namespace Carillon.Gateway.Json;

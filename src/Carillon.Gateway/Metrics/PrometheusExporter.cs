@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Diagnostics.Metrics;
 using System.Text;
 using Microsoft.AspNetCore.Http;

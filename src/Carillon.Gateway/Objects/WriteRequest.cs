@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using Carillon.Gateway.Problems;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;

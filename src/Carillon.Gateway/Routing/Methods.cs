@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using Carillon.Gateway.Problems;
 using Microsoft.AspNetCore.Http;
 

@@ -1,3 +1,5 @@
+using Carillon.Protocols;
+
 namespace Carillon.Gateway.Routing;
 
 /// <summary>

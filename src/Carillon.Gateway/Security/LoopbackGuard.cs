@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Net;
 using Microsoft.AspNetCore.Http;
 

@@ -28,6 +28,7 @@ public sealed class EventLoop<TWork>
     private int _filled;
     private bool _waiting;
     private bool _closed;
+    private bool _started;
     private TaskCompletionSource? _room;
 
     // Owned by the loop's thread: the batch in work is _draining[_next.._taken].
@@ -61,8 +62,28 @@ public sealed class EventLoop<TWork>
     /// <summary>Items that wait.</summary>
     public int Depth => Volatile.Read(ref _filled);
 
+    /// <summary>True from <see cref="Start"/> on.</summary>
+    public bool IsStarted
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _started;
+            }
+        }
+    }
+
     /// <summary>Starts the thread; once.</summary>
-    public void Start() => _thread.Start();
+    public void Start()
+    {
+        lock (_gate)
+        {
+            _started = true;
+        }
+
+        _thread.Start();
+    }
 
     /// <summary>Queues an item, or says no: the queue is full, or the loop is stopping or has ended. Any thread.</summary>
     public bool TryPost(in TWork work)
@@ -101,13 +122,21 @@ public sealed class EventLoop<TWork>
         }
     }
 
-    /// <summary>Refuses new items, handles those that wait, and ends the loop.</summary>
+    /// <summary>Refuses new items, handles those that wait, and ends the loop; one that was never started abandons them.</summary>
     public Task StopAsync()
     {
+        bool runs;
         lock (_gate)
         {
             Close();
             Monitor.Pulse(_gate);
+            runs = _started;
+        }
+
+        if (!runs)
+        {
+            AbandonAll();
+            _completion.TrySetResult();
         }
 
         return Completion;

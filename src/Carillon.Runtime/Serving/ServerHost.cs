@@ -133,8 +133,12 @@ public sealed class ServerHost : IAsyncDisposable
             return;
         }
 
-        ServerLog.Stopping(_logger);
-        await DrainAsync();
+        if (_world.Loop.IsStarted)
+        {
+            ServerLog.Stopping(_logger);
+            await DrainAsync();
+        }
+
         await _supervisor.StopAsync();
         await _ending.CancelAsync();
         await _reporting;
@@ -167,8 +171,15 @@ public sealed class ServerHost : IAsyncDisposable
 
     private async Task StartAsync(ServerHostOptions options)
     {
-        await _tunnel.StartAsync();
-        _datagrams.Start();
+        await ListenAsync("tunnel", _tunnel.StartAsync, options);
+        await ListenAsync(
+            "datagrams",
+            () =>
+            {
+                _datagrams.Start();
+                return Task.CompletedTask;
+            },
+            options);
         _world.Loop.Start();
         _tunnel.Configure(
             options.Configuration.Version,
@@ -179,6 +190,23 @@ public sealed class ServerHost : IAsyncDisposable
         ServerLog.Up(
             _logger, options.Name.Name, _node.Self.Incarnation.Value, options.Configuration.Cluster, $"{record.Host}:{record.HttpPort}",
                 _tunnel.EndPoint.ToString());
+    }
+
+    /// <summary>Opens one of the ports.</summary>
+    /// <exception cref="IOException">The port is in use, or the address is none of this machine's.</exception>
+    private static async Task ListenAsync(string what, Func<Task> listen, ServerHostOptions options)
+    {
+        try
+        {
+            await listen();
+        }
+        catch (Exception fault) when (fault is SocketException or IOException)
+        {
+            ServerRecord record = options.Configuration.Find(options.Name)!;
+            int port = what == "tunnel" ? record.TunnelPort : record.DatagramPort;
+            throw new IOException(
+                $"can't listen for {what} on {new IPEndPoint(options.Listen, port)}: {fault.GetBaseException().Message}", fault);
+        }
     }
 
     /// <summary>Opens the catalog; one that is damaged is put aside, and made anew from the other servers while this one does not

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Carillon.Client;
+using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.CommandLine;
@@ -90,10 +91,10 @@ internal sealed class CommandContext
         ObjectName target = Prefix(text);
         if (target.Name.Length == 0)
         {
-            throw new UsageException($"'{text}': use BUCKET/NAME");
+            throw new UsageException($"'{Shown.Text(text)}': use BUCKET/NAME");
         }
 
-        return ObjectName.FaultOfName(target.Name) is { } fault ? throw new UsageException($"'{text}': {fault}") : target;
+        return ObjectName.FaultOfName(target.Name) is { } fault ? throw new UsageException($"'{Shown.Text(text)}': {fault}") : target;
     }
 
     /// <summary>Reads BUCKET or BUCKET/PREFIX; a slash at the end counts as part of the prefix.</summary>
@@ -103,7 +104,7 @@ internal sealed class CommandContext
         int slash = text.IndexOf('/');
         string bucket = slash < 0 ? text : text[..slash];
         return ObjectName.FaultOfBucket(bucket) is { } fault
-            ? throw new UsageException($"'{text}': {fault}")
+            ? throw new UsageException($"'{Shown.Text(text)}': {fault}")
             : new ObjectName(bucket, slash < 0 ? "" : text[(slash + 1)..]);
     }
 }

@@ -115,6 +115,7 @@ internal sealed record ErrorReport
         "key-rejected" => "put again under a new key",
         "unreachable" => "is a server running there? --server URL[,URL…] names others",
         "tls" => "--ca-file FILE names the authority that vouches for it",
+        "no-tls" => "is it a plain server? --server http://HOST:PORT",
         "needs-feed" => "leave that option out",
         _ => failure switch
         {

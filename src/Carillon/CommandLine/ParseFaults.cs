@@ -1,10 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 
 namespace Carillon.CommandLine;
 
 /// <summary>Tells what is wrong with a command line in one line, and what may have been meant.</summary>
-internal static class ParseFaults
+internal static partial class ParseFaults
 {
     /// <summary>The report for a command line that does not parse; null for one that does.</summary>
     public static ErrorReport? Report(ParseResult parse)
@@ -17,7 +18,7 @@ internal static class ParseFaults
         }
 
         string path = Path(parse);
-        string message = unknown is null ? parse.Errors[0].Message : "";
+        string message = unknown is null ? InOurWords(parse.Errors[0].Message) : "";
         string advice = $"see: carillon {path}{(path.Length > 0 ? " " : "")}--help";
         if (unknown is not null)
         {
@@ -37,6 +38,33 @@ internal static class ParseFaults
 
         return new ErrorReport { ExitCode = ExitCode.Usage, Message = message.TrimEnd('.'), Code = "usage", Advice = advice };
     }
+
+    /// <summary>The parser's message without the framework's names of types, and on one line.</summary>
+    internal static string InOurWords(string message)
+    {
+        if (Unparsed().Match(message) is { Success: true } unparsed)
+        {
+            string kind = unparsed.Groups["type"].Value.Contains("Int", StringComparison.Ordinal) ? "a number" : "a value that it takes";
+            return $"{unparsed.Groups["symbol"].Value} {unparsed.Groups["value"].Value}: it is not {kind}";
+        }
+
+        if (Unlisted().Match(message) is { Success: true } unlisted)
+        {
+            IEnumerable<string> known = Quoted().Matches(unlisted.Groups["known"].Value).Select(match => match.Groups["word"].Value);
+            return $"'{unlisted.Groups["value"].Value}' is none of: {string.Join(", ", known)}";
+        }
+
+        return message;
+    }
+
+    [GeneratedRegex("^Cannot parse argument '(?<value>.*)' for (option|command) '(?<symbol>.*)' as expected type '(?<type>.*)'", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Unparsed();
+
+    [GeneratedRegex("^Argument '(?<value>.*)' not recognized. Must be one of:(?<known>.*)$", RegexOptions.ExplicitCapture | RegexOptions.Singleline, 1000)]
+    private static partial Regex Unlisted();
+
+    [GeneratedRegex("'(?<word>[^']*)'", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Quoted();
 
     // The parser takes an unknown option for an argument where one is still wanted.
     private static string? UnknownOption(ParseResult parse) => parse.Tokens.Any(t => t.Type == TokenType.DoubleDash)

@@ -115,15 +115,19 @@ internal sealed class ProgressDisplay
             {
                 if (!_context.Quiet)
                 {
-                    write($"skipped {note.Path}: {note.Reason}");
+                    write(OneLine($"skipped {note.Path}: {note.Reason}"));
                 }
 
                 continue;
             }
 
-            write($"failed {note.Path}: {note.Reason}{(note.Key is null ? "" : $"; ask with: carillon submission show --key {note.Key}")}");
+            string advice = note.Key is null ? "" : $"; ask with: carillon submission show --key {note.Key}";
+            write(OneLine($"failed {note.Path}: {note.Reason}{advice}"));
         }
     }
+
+    // Names of files may hold anything but a slash.
+    private static string OneLine(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '?' : c));
 
     private string PlainLine()
     {

@@ -104,6 +104,11 @@ internal static class GetCommand
         FolderResult result = await ProgressDisplay.ShowAsync(
             context, $"get {source}", meter =>
                 client.GetFolderAsync(prefix, folder, options with { Observer = meter }, context.Cancellation));
+        if (prefix.Name.Length > 0 && result is { Files: 0, Links: 0, Directories: 0, Skipped.Length: 0, Failed.Length: 0 })
+        {
+            throw new ExitException(ExitCode.NotFound, $"there is nothing under {prefix}/");
+        }
+
         return FolderReport.Write(context, result);
     }
 

@@ -89,6 +89,8 @@ internal static class ServerComposition
     private static ILoggerFactory CreateLoggers(LoggingOptions options) => LoggerFactory.Create(logging => logging
         .SetMinimumLevel(options.Level)
         .AddFilter("Microsoft", LogLevel.Warning)
+        // What keeps a listener from starting is told once, as the reason for which the server ends.
+        .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None)
         .AddSimpleConsole(console =>
         {
             console.SingleLine = true;

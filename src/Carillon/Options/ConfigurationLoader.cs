@@ -82,9 +82,14 @@ internal sealed class ConfigurationLoader
             {
                 ReadServers(property.Value, origin);
             }
-            else if (property.Value.ValueKind == JsonValueKind.Object && prefix.Length == 0)
+            else if (property.Value.ValueKind == JsonValueKind.Object && prefix.Length == 0
+                && (OptionKeys.IsSection(name) || property.Value.EnumerateObject().Any()))
             {
                 ReadObject(property.Value, name + ".", origin);
+            }
+            else if (OptionKeys.IsSection(name))
+            {
+                _faults.Add($"{origin}: '{name}' is a section: an object with keys of its own");
             }
             else if (property.Value.ValueKind is JsonValueKind.Object or JsonValueKind.Array)
             {

@@ -40,6 +40,9 @@ internal static class OptionKeys
     /// <summary>The key of the list of servers, which is no plain value.</summary>
     public const string Servers = "cluster.servers";
 
+    /// <summary>True for the first part of some key's name.</summary>
+    public static bool IsSection(string name) => All.Any(key => key.Name.StartsWith(name + ".", StringComparison.Ordinal));
+
     /// <summary>The key of the HTTP port; where it is not given, the server's own record tells.</summary>
     public const string HttpPort = "http.port";
 

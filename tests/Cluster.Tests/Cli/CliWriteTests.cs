@@ -78,22 +78,25 @@ public sealed class CliWriteTests
     {
         while (true)
         {
-            HttpListenerContext context;
             try
             {
-                context = await server.GetContextAsync();
+                Answer(await server.GetContextAsync(), exists);
             }
             catch (Exception stopped) when (stopped is HttpListenerException or ObjectDisposedException)
             {
+                // Perhaps while the client still asked which other servers there are.
                 return;
             }
-
-            string name = context.Request.Url!.Segments[^1];
-            bool good = context.Request.HttpMethod == "DELETE" && exists(name);
-            context.Response.StatusCode = good ? 200 : 404;
-            context.Response.ContentType = good ? "application/json" : "application/problem+json";
-            context.Response.Close(Encoding.UTF8.GetBytes(good ? Deleted : """{"status":404,"code":"not-found","detail":"no"}"""), true);
         }
+    }
+
+    private static void Answer(HttpListenerContext context, Func<string, bool> exists)
+    {
+        string name = context.Request.Url!.Segments[^1];
+        bool good = context.Request.HttpMethod == "DELETE" && exists(name);
+        context.Response.StatusCode = good ? 200 : 404;
+        context.Response.ContentType = good ? "application/json" : "application/problem+json";
+        context.Response.Close(Encoding.UTF8.GetBytes(good ? Deleted : """{"status":404,"code":"not-found","detail":"no"}"""), true);
     }
 
     private static Dictionary<string, string> ServerAt(TcpListener listener) =>

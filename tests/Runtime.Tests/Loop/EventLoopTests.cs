@@ -42,6 +42,17 @@ public sealed class EventLoopTests
     }
 
     [Fact]
+    public async Task Loop_that_was_never_started_ends_at_once_and_abandons_what_waits()
+    {
+        Recorder recorder = new();
+        EventLoop<Work> loop = new(recorder, _clock, new EventLoopOptions());
+        Assert.True(loop.TryPost(new Work(0, 0)));
+        await Wait.For(loop.StopAsync());
+        Assert.Single(recorder.Abandoned);
+        Assert.False(loop.TryPost(new Work(0, 1)));
+    }
+
+    [Fact]
     public async Task Full_queue_refuses_and_a_waiting_poster_gets_in_once_there_is_room()
     {
         using ManualResetEventSlim hold = new();

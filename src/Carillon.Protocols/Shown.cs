@@ -1,9 +1,9 @@
 using System.Text;
 
-namespace Carillon.Gateway;
+namespace Carillon.Protocols;
 
 /// <summary>Text from outside as it may appear in an error: on one line, visible, and not longer than a line.</summary>
-internal static class Shown
+public static class Shown
 {
     private const int MaxLength = 80;
 
