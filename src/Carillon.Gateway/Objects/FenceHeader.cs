@@ -1,3 +1,4 @@
+using Carillon.Protocols;
 using System.Globalization;
 using Carillon.Gateway.Problems;
 using Carillon.Protocols.Primacy;
