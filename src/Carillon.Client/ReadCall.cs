@@ -58,6 +58,7 @@ internal static class ReadCall
                 }
 
                 worst = problem;
+                rotation.Answered(server, problem);
             }
             catch (Exception fault) when (Transport.IsTransportFault(fault) && !cancellation.IsCancellationRequested)
             {

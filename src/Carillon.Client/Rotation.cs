@@ -32,6 +32,17 @@ internal sealed class Rotation(Transport transport)
         return server;
     }
 
+    /// <summary>
+    /// A server answered that it takes no part, or stops: others do, and it can still tell which they are.
+    /// </summary>
+    public void Answered(int server, Problem problem)
+    {
+        if (problem.Code is "not-voting" or "not-ready" or "stopping")
+        {
+            transport.Learn(server);
+        }
+    }
+
     private int Next()
     {
         int count = transport.ServerCount;

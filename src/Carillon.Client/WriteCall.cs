@@ -45,6 +45,11 @@ internal sealed class WriteCall<T>(Transport transport, string key, AnswerReader
                 ? await DirectAttemptAsync(pool, direct, server, guard, cancellation)
                 : await AttemptAsync(server, guard, cancellation);
             progress = guard.LastProgress ?? progress;
+            if (_ledger.Problem is { } problem)
+            {
+                rotation.Answered(server, problem);
+            }
+
             if (!again)
             {
                 break;

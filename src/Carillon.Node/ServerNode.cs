@@ -289,12 +289,12 @@ public sealed partial class ServerNode : IDisposable
 
         if (Self.Disk != record.Disk)
         {
-            _notVotingBecause = $"the configuration names disk {record.Disk} for {Self.Name}, this is {Self.Disk}: remove the server and add it again";
+            _notVotingBecause = $"the configuration names disk {record.Disk} for {Self.Name}, this is {Self.Disk}: correct the configuration, or see docs/operations/lost-server.md";
         }
         else if (!Log.Health.IsWritable || _recordsUnread)
         {
             Sometimes.Reached("damaged-log-does-not-vote");
-            _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): remove the server and add it again";
+            _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): give it an empty data directory under a new disk id (docs/operations/lost-server.md)";
         }
         else if (_identity.IsRebuilding)
         {

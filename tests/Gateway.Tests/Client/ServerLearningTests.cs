@@ -72,6 +72,18 @@ public sealed class ServerLearningTests : IDisposable
     }
 
     [Fact]
+    public async Task Server_that_takes_no_part_is_asked_who_does()
+    {
+        await using FakeServer second = await FakeServer.StartAsync(FakeServer.AcceptAsync);
+        var asked = new TaskCompletionSource();
+        await using FakeServer first = await FakeServer.StartAsync(Telling(second.Address, asked, FakeServer.Problem(503, "not-voting")));
+        using CarillonClient client = FakeServer.ClientOf(true, first.Address);
+        WriteResult<PutAnswer> result = await client.PutAsync(Name, Hello);
+        Assert.Equal(Verdict.Accepted, result.Verdict);
+        Assert.Equal(second.Address, result.Server);
+    }
+
+    [Fact]
     public async Task Server_that_can_not_tell_costs_nothing_but_the_question()
     {
         await using FakeServer server = await FakeServer.StartAsync(context =>
