@@ -47,7 +47,7 @@ internal sealed class RealTrio : IAsyncDisposable
                 new NodeOptions(), new EventLoopOptions());
             ServerHost host = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
             trio._hosts.Add(host);
-            HttpGateway gateway = await HttpGateway.StartAsync(new GatewayOptions { Port = 0 }, host.Server, trio.Log);
+            HttpGateway gateway = await HttpGateway.StartAsync(new GatewayOptions { Port = 0 }, host.Server, trio.Log, host.Services);
             trio._gateways.Add(gateway);
             trio.Clients.Add(new HttpClient { BaseAddress = gateway.Address, Timeout = TimeSpan.FromSeconds(30) });
         }
