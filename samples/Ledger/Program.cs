@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Carillon.Client;
 using Carillon.Client.Services;
 using Ledger;
@@ -9,12 +10,24 @@ if (args.Length != 2)
 }
 
 using var stop = new CancellationTokenSource();
-Console.CancelKeyPress += (_, pressed) =>
-{
-    pressed.Cancel = true;
-    stop.Cancel();
-};
+using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 using var client = new CarillonClient(new CarillonClientOptions { Servers = [.. args[0].Split(',').Select(url => new Uri(url))] });
 var options = new ServiceProgramOptions { Folder = args[1], Observer = Console.WriteLine };
-await ServiceProgram.RunAsync(client, "ledger", new LedgerService(client, "ledger"), options, stop.Token);
-return 0;
+try
+{
+    await ServiceProgram.RunAsync(client, "ledger", new LedgerService(client, "ledger"), options, stop.Token);
+    return 0;
+}
+catch (CarillonException fault)
+{
+    Console.Error.WriteLine($"ledger: {fault.Message}");
+    return 1;
+}
+
+// The role is given up in good order, and the other program goes on at once.
+void Stop(PosixSignalContext signal)
+{
+    signal.Cancel = true;
+    stop.Cancel();
+}

@@ -10,6 +10,26 @@ internal sealed class KeptCheckpoint(string? folder)
 
     private string Path => System.IO.Path.Combine(folder!, "checkpoint");
 
+    /// <summary>Takes the folder for this program; nothing to take without one.</summary>
+    /// <exception cref="CarillonException">Another program has it.</exception>
+    public IDisposable? Take()
+    {
+        if (folder is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            Directory.CreateDirectory(folder);
+            return new FileStream(System.IO.Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException fault)
+        {
+            throw new CarillonException(Failure.Usage, $"{folder} can't be had, another program may use it: {fault.Message}", fault);
+        }
+    }
+
     /// <summary>What was kept, or nothing.</summary>
     public (StateNumber State, byte[] Content)? Read()
     {
@@ -35,7 +55,6 @@ internal sealed class KeptCheckpoint(string? folder)
             return;
         }
 
-        Directory.CreateDirectory(folder);
         Span<byte> header = stackalloc byte[HeaderBytes];
         BinaryPrimitives.WriteUInt64LittleEndian(header, state.Epoch);
         BinaryPrimitives.WriteUInt64LittleEndian(header[8..], state.Number);

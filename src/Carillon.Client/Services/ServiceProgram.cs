@@ -16,6 +16,7 @@ public sealed class ServiceProgram
     private readonly ServiceProgramOptions _options;
     private readonly KeptCheckpoint _kept;
     private StateNumber _state = new();
+    private string _said = "";
 
     private ServiceProgram(CarillonClient client, string name, IHighlyAvailableService service, ServiceProgramOptions options)
     {
@@ -27,7 +28,7 @@ public sealed class ServiceProgram
     }
 
     /// <summary>Provides the service until it is cancelled; then the role is given up in good order.</summary>
-    /// <exception cref="CarillonException">There is no such service, or it runs a command.</exception>
+    /// <exception cref="CarillonException">The name is none, or another program has the folder.</exception>
     public static async Task RunAsync(
         CarillonClient client, string name, IHighlyAvailableService service, ServiceProgramOptions? options = null,
         CancellationToken cancellation = default)
@@ -43,6 +44,7 @@ public sealed class ServiceProgram
 
     private async Task RunAsync(CancellationToken cancellation)
     {
+        using IDisposable? taken = _kept.Take();
         if (_kept.Read() is var (state, content))
         {
             await _service.ApplyCheckpoint(content);
@@ -58,7 +60,7 @@ public sealed class ServiceProgram
             }
             catch (Exception fault) when (Transport.IsTransportFault(fault) || fault is CarillonException)
             {
-                Say($"no session with {_transport.Server(server)}: {fault.Message}");
+                Say($"no session: {fault.Message}");
             }
 
             try
@@ -111,5 +113,13 @@ public sealed class ServiceProgram
         return content;
     }
 
-    private void Say(string what) => _options.Observer?.Invoke($"service {_name}: {what}");
+    // What goes wrong again and again in the same way is told once.
+    private void Say(string what)
+    {
+        if (_said != what)
+        {
+            _said = what;
+            _options.Observer?.Invoke($"service {_name}: {what}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ public sealed class ProviderSession
 {
     private readonly Channel<ServiceOrder> _orders = Channel.CreateBounded<ServiceOrder>(
         new BoundedChannelOptions(64) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
+    private readonly TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly SystemClock _clock;
     private readonly Action<ProviderSession, ServiceNews> _news;
     private readonly Lock _gate = new();
@@ -46,6 +47,9 @@ public sealed class ProviderSession
 
     /// <summary>Orders for the program, until the session ends.</summary>
     public ChannelReader<ServiceOrder> Orders => _orders.Reader;
+
+    /// <summary>Ends with the session.</summary>
+    public Task Over => _over.Task;
 
     /// <summary>When the program was heard last.</summary>
     internal Instant Heard
@@ -79,7 +83,7 @@ public sealed class ProviderSession
             Instant now = _clock.Now;
             _heard = now;
             Instant end = Instant.Min(_leaseEnd, _deadline);
-            if (_epoch.IsNone || end <= now || _orders.Reader.Completion.IsCompleted)
+            if (_epoch.IsNone || end <= now || _over.Task.IsCompleted)
             {
                 return default;
             }
@@ -101,7 +105,11 @@ public sealed class ProviderSession
     }
 
     /// <summary>The stream to the program has ended, however.</summary>
-    public void End() => _orders.Writer.TryComplete();
+    public void End()
+    {
+        _orders.Writer.TryComplete();
+        _over.TrySetResult();
+    }
 
     internal void Lead(Epoch epoch, Instant leaseEnd)
     {

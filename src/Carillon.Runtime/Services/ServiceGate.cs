@@ -35,7 +35,7 @@ internal sealed class ServiceGate(EntryServer server, ServiceSupervisor supervis
         if (session is not null)
         {
             _sessions[session.Id] = session;
-            _ = session.Orders.Completion.ContinueWith(
+            _ = session.Over.ContinueWith(
                 _ => _sessions.TryRemove(session.Id, out ProviderSession? _), CancellationToken.None,
                 TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         }

@@ -37,9 +37,17 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
             _session = session;
             _left = false;
             opened.TrySetResult(true);
+            _ = WakeAtEndAsync(session);
             ServiceLog.Session(Around.Logger, Name.Name, "a provider process has a session");
         });
         return opened.Task;
+    }
+
+    // What is to be done about it, the loop sees when it looks at the session again.
+    private async Task WakeAtEndAsync(ProviderSession session)
+    {
+        await session.Over;
+        Post(static () => { });
     }
 
     /// <summary>News of a session; those of one that is over count no more.</summary>
@@ -101,7 +109,7 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
         if (_session is { } session)
         {
             Instant silence = session.Heard + Around.Hosting.SessionTimeout;
-            if (now >= silence || session.Orders.Completion.IsCompleted)
+            if (now >= silence || session.Over.IsCompleted)
             {
                 Lose(session);
             }
