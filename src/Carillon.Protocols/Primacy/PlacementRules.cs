@@ -35,7 +35,9 @@ public static class PlacementRules
         }
 
         var path = new List<ServiceName> { definition.Name };
-        for (ServiceName next = definition.With; !next.IsNone; next = table.TryGetValue(next, out ServiceEntry? entry) ? entry.Definition.With : default)
+        for (ServiceName next = definition.With;
+            !next.IsNone;
+            next = table.TryGetValue(next, out ServiceEntry? entry) ? entry.Definition.With : default)
         {
             path.Add(next);
             if (next == definition.Name)
@@ -83,7 +85,8 @@ public static class PlacementRules
         return
         [
             .. allowed.OrderByDescending(n => n == preferred)
-                .ThenBy(n => table.Values.Count(e => e.Definition.With.IsNone && e.Definition.Name != root && !e.Eligible.IsEmpty && e.Eligible[0] == n)),
+                .ThenBy(n => table.Values.Count(
+                    e => e.Definition.With.IsNone && e.Definition.Name != root && !e.Eligible.IsEmpty && e.Eligible[0] == n)),
         ];
     }
 
@@ -113,7 +116,8 @@ public static class PlacementRules
                 + $"there are {definition.Providers.Length}";
         }
 
-        foreach (string argument in definition.Command.Arguments.Concat(definition.Command.Secondary).Append(definition.Command.CheckpointFile))
+        ServiceCommand command = definition.Command;
+        foreach (string argument in command.Arguments.Concat(command.Secondary).Append(command.CheckpointFile))
         {
             if (Encoding.UTF8.GetByteCount(argument) > ServiceCodec.MaxArgumentBytes || argument.Contains('\0', StringComparison.Ordinal))
             {
@@ -121,7 +125,7 @@ public static class PlacementRules
             }
         }
 
-        return definition.Command.Arguments.Length > ServiceCodec.MaxArguments || definition.Command.Secondary.Length > ServiceCodec.MaxArguments
+        return command.Arguments.Length > ServiceCodec.MaxArguments || command.Secondary.Length > ServiceCodec.MaxArguments
                 || ServiceCodec.SizeOf(definition) > ServiceCodec.MaxDefinitionBytes
             ? $"a command has at most {ServiceCodec.MaxArguments} arguments, and a definition {ServiceCodec.MaxDefinitionBytes} bytes"
             : null;

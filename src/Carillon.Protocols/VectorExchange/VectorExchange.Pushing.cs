@@ -133,8 +133,8 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// Another tag of the key is ahead somewhere ◆. It is given way to only if it is accepted, comes from a server with a lower name, or
-    /// its accepting server is down; past any other the push is repeated, since that one's server gives way. Names, and not stamps, decide: a
-    /// rival that is stamped afresh meanwhile keeps its place, so that two whose pushes cross do not both abort.
+    /// its accepting server is down; past any other the push is repeated, since that one's server gives way. Names, and not stamps, decide:
+    /// a rival that is stamped afresh meanwhile keeps its place, so that two whose pushes cross do not both abort.
     /// </summary>
     private bool MeetsRival(Attempt attempt, PushAnswer answer, Moment now)
     {

@@ -289,7 +289,8 @@ public sealed partial class VectorExchange
         return name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
     }
 
-    /// <summary>Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for ever.</summary>
+    /// <summary>Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for
+    /// ever.</summary>
     private void DropAsTooOld(Ballot ballot, Moment now)
     {
         Sometimes.Reached("tag-too-old");
