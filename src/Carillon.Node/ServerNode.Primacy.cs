@@ -116,12 +116,20 @@ public sealed partial class ServerNode
             [new Operation(OperationKind.Put, ObjectName.ServiceTable, manifest)],
             $"{ObjectName.ServiceTable.Name}/{table.Epoch}/{table.Number}/{Self}", default,
             new Fence(ServiceName.ReplicaManager, table.Epoch));
-        Submit(request, _now, outcome => then(outcome switch
+        Submit(request, _now, outcome =>
         {
-            SubmitOutcome.Accepted => TableWrite.Done,
-            SubmitOutcome.Rejected { Reason: RejectionReason.Fenced } => TableWrite.Fenced,
-            _ => TableWrite.Failed,
-        }, _now));
+            TableWrite result = outcome switch
+            {
+                SubmitOutcome.Accepted => TableWrite.Done,
+                SubmitOutcome.Rejected { Reason: RejectionReason.Fenced } => TableWrite.Fenced,
+                _ => TableWrite.Failed,
+            };
+            then(result, _now);
+            if (result == TableWrite.Fenced && Selection.ActingEpoch(ServiceName.ReplicaManager, _now.Now) == table.Epoch)
+            {
+                Selection.StepDown(ServiceName.ReplicaManager, _now);
+            }
+        });
     }
 
     /// <summary>The stores are open: what the catalog has of the table is told, and selection begins.</summary>

@@ -32,6 +32,9 @@ internal sealed record SeedOptions
     /// <summary>What goes wrong.</summary>
     public required FaultOptions Faults { get; init; }
 
+    /// <summary>True if the run has services.</summary>
+    public bool HasServices { get; init; }
+
     /// <summary>What clients do.</summary>
     public required WorkloadOptions Workload { get; init; }
 
@@ -60,6 +63,7 @@ internal sealed record SeedOptions
 
         // What was added later has a generator of its own, so that old seeds keep what they had.
         var later = new RandomSource(seed ^ 0xBE11F00D);
+        var services = new RandomSource(seed ^ 0x5E41CE);
         TimeSpan duration = TimeSpan.FromSeconds(5 * Math.Pow(24, random.Fraction()));
         WorkloadOptions workload = WorkloadOptions.Draw(random, duration);
         FaultOptions faults = FaultOptions.Draw(random, later, servers, quorum, quorum, duration);
@@ -68,9 +72,11 @@ internal sealed record SeedOptions
         var drawn = new SeedOptions
         {
             Seed = seed,
+            HasServices = services.Chance(0.5),
             World = new WorldOptions
             {
                 Servers = servers, DiskSpeed = DrawDisk(random), Network = DrawNetwork(random, faults.IsCalm),
+                ProviderFailures = !faults.IsCalm && services.Chance(0.3) ? 0.2 * services.Fraction() : 0,
                 NewerBuildPlace = seed % NewerBuildEvery == 0 ? (int)(seed / NewerBuildEvery % (ulong)servers) : -1,
             },
             Node = DrawNode(random),
@@ -93,7 +99,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(HasServices ? ", services" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -24,6 +25,7 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan PrimaryBound = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
@@ -32,6 +34,7 @@ internal sealed class SeedRun : IDisposable
     private readonly SimulatedWorld _world;
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
+    private readonly ServiceWorkload? _services;
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
@@ -43,6 +46,7 @@ internal sealed class SeedRun : IDisposable
         var random = new RandomSource(options.Seed);
         _world = new SimulatedWorld(options.World, new NodeFactory(options.Node, ConfigurationOf(options)), random.Fork(), trace);
         _workload = new Workload(_world, options.Workload, random.Fork());
+        _services = options.HasServices ? new ServiceWorkload(_world, new RandomSource(options.Seed ^ 0xF0CA1)) : null;
         _injector = new FaultInjector(_world, options.Faults, random.Fork());
         _acceptance = new AcceptanceChecker(
             _world, random.Fork(), options.QuorumSize, options.QuorumSize, () =>
@@ -109,6 +113,7 @@ internal sealed class SeedRun : IDisposable
         StartCluster();
         Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null);
         _workload.Start();
+        _services?.Start();
         _injector.Start();
         _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
         Heal();
@@ -119,6 +124,7 @@ internal sealed class SeedRun : IDisposable
             StartAll();
         }
 
+        JudgeServices();
         JudgeAnswers();
         JudgeCatalogs(Converge());
     }
@@ -152,7 +158,55 @@ internal sealed class SeedRun : IDisposable
             StartBound,
             "start",
             () => $"a healthy cluster does not take its first bucket: {created}");
+        if (_services is { } services)
+        {
+            Await(
+                () =>
+                {
+                    services.SetUp();
+                    return services.IsReady;
+                },
+                StartBound,
+                "start",
+                () => "a healthy cluster does not take its services");
+        }
     }
+
+    // E5 at leisure: on a healed cluster each service has one primary, whom all know, and the table is kept by somebody.
+    private void JudgeServices()
+    {
+        _world.Primacy.Check();
+        if (_services is null || !Quorum.IsReachedBy(Voters().Count()))
+        {
+            return;
+        }
+
+        Await(() => _services.FaultOf([.. Voters()]) is null, PrimaryBound, "E5", () => _services.FaultOf([.. Voters()])!);
+        bool isAsking = false;
+        ServiceAnswer last = default;
+        bool isDone = false;
+        Await(
+            () =>
+            {
+                if (!isAsking)
+                {
+                    isAsking = true;
+                    _services.AskForNothing(answer =>
+                    {
+                        isAsking = false;
+                        last = answer;
+                        isDone |= answer.Result == ServiceResult.Done;
+                    });
+                }
+
+                return isDone;
+            },
+            PrimaryBound,
+            "RMM-45",
+            () => $"no replica manager answers: {last}");
+    }
+
+    private Quorum Quorum => new(_options.World.Servers, _options.QuorumSize);
 
     private void Heal()
     {
@@ -160,6 +214,7 @@ internal sealed class SeedRun : IDisposable
         Buggify.Use(null);
         ScanChunks();
         _workload.Stop();
+        _services?.Stop();
         _injector.Heal();
         _world.Network.Conditions = _world.Network.Conditions.Healed();
         _workload.Connection.Healed = true;

@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -28,6 +29,10 @@ internal sealed class WireTap(
             if (protocol == Node.Protocol.VectorExchange)
             {
                 Look(from, to, payload);
+            }
+            else if (protocol == Node.Protocol.Primacy && trace is not null)
+            {
+                trace($"{from} → {to} {Describe(payload)}");
             }
         }
     }
@@ -58,6 +63,26 @@ internal sealed class WireTap(
         {
             world.Trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
         }
+    }
+
+    private static string Describe(ReadOnlySpan<byte> primacy)
+    {
+        var reader = new WireReader(primacy);
+        _ = PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type);
+        return type switch
+        {
+            PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage m) => m.ToString(),
+            PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage m) => m.ToString(),
+            PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage m) => m.ToString(),
+            PrimacyMessageType.BidAnswer when BidAnswerMessage.TryRead(ref reader, out BidAnswerMessage m) => m.ToString(),
+            PrimacyMessageType.Withdraw when WithdrawMessage.TryRead(ref reader, out WithdrawMessage m) => m.ToString(),
+            PrimacyMessageType.Holdings when HoldingsMessage.TryRead(ref reader, out HoldingsMessage m) =>
+                $"Holdings {m.Version:x} {string.Join(", ", m.Items)}",
+            PrimacyMessageType.RequestAnswer when RequestAnswerMessage.TryRead(ref reader, out RequestAnswerMessage m) => m.ToString(),
+            PrimacyMessageType.Request when RequestMessage.TryRead(ref reader, out RequestMessage m) => $"Request {m.Number} {m.Request}",
+            PrimacyMessageType.Yield when YieldMessage.TryRead(ref reader, out YieldMessage m) => m.ToString(),
+            _ => type.ToString(),
+        };
     }
 
     private static string Describe(MessageType type, ReadOnlySpan<byte> payload)

@@ -7,13 +7,15 @@ public sealed partial class SelectionMechanism
 {
     private void BidWhenDue(HostedService service, Moment now)
     {
-        if (now.Now < service.BidAt)
-        {
-            service.DueAt = service.BidAt;
-        }
-        else
+        if (now.Now >= service.BidAt)
         {
             StartBid(service, now);
+        }
+
+        if (service.Tenure is null)
+        {
+            // Not yet, or the own vote has refused at once.
+            service.DueAt = service.BidAt;
         }
     }
 
@@ -46,6 +48,14 @@ public sealed partial class SelectionMechanism
 
     private void OnBid(ServerIdentity from, BidMessage bid, Moment now)
     {
+        if (_services.TryGetValue(bid.Service, out HostedService? service) && service.Tenure is { Phase: not TenurePhase.Draining })
+        {
+            // Who bids or holds gives its bit to nobody else: a promise above its own epoch would fence its own effects here.
+            Send(from.Name, new BidAnswerMessage(
+                bid.Service, bid.Epoch, bid.Counter, BidVerdict.Leased, Voter.FenceOf(bid.Service), _self.Name, _options.BidTimeout));
+            return;
+        }
+
         BidAnswerMessage answer = Voter.Consider(from, bid, now, out ulong after);
         if (answer.Verdict == BidVerdict.Granted)
         {

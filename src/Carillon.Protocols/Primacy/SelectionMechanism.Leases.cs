@@ -81,6 +81,15 @@ public sealed partial class SelectionMechanism
             return;
         }
 
+        if (Voter.FenceOf(service.Name) > tenure.Epoch)
+        {
+            // Its effects would be refused here: it takes a greater epoch, or another node does.
+            Sometimes.Reached("primacy-fenced-at-home");
+            Demote(service, DemotionReason.LeaseEnding, default, now);
+            TickDraining(service, tenure, now);
+            return;
+        }
+
         if (now.Now >= end - lead)
         {
             bool isAlone = IsCompanion(service) && !ActsFor(service.Entry!.Definition.With, now.Now);

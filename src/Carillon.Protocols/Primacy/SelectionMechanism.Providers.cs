@@ -360,6 +360,16 @@ public sealed partial class SelectionMechanism
         Tick(service, now);
     }
 
+    /// <summary>The epoch in which this server acts for a service was found fenced: it lets it go, and a greater one is bid for.</summary>
+    public void StepDown(ServiceName name, Moment now)
+    {
+        if (_services.TryGetValue(name, out HostedService? service) && service.Tenure is { Phase: TenurePhase.Holding })
+        {
+            Demote(service, DemotionReason.LeaseEnding, default, now);
+            Tick(service, now);
+        }
+    }
+
     /// <summary>Moves a primary that acts on this very server.</summary>
     public void Yield(ServiceName service, Epoch epoch, NodeId successor, Epoch manager, Moment now) =>
         OnYield(new YieldMessage(service, epoch, successor, manager), now);

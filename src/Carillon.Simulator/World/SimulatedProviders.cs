@@ -74,7 +74,7 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
             return;
         }
 
-        if (random.Chance(world.Options.ProviderFailures))
+        if (world.ProvidersWork && random.Chance(world.Options.ProviderFailures))
         {
             acting.Over = true;
             Tell(life, Within(20), new ServiceNews.ProviderDown(acting.Service, "it crashed", IsFailure: true));
@@ -109,7 +109,7 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
     /// <summary>A fenced effect; a deposed primary that does not know it yet tries too.</summary>
     private void Write(Acting acting, int life) => world.Queue.After(Within(1500), () =>
     {
-        if (life == server.Life && (acting.IsInForce(world.Queue.Now) || random.Chance(0.5)))
+        if (life == server.Life && world.ProvidersWork && (acting.IsInForce(world.Queue.Now) || random.Chance(0.5)))
         {
             server.Input((node, now) => node.SubmitFenced(
                 PrimacyChecker.Effect(acting.Service, acting.Epoch), $"effect-{acting.Service}-{acting.Epoch}-{random.Next():x}",

@@ -44,6 +44,9 @@ internal sealed class SimulatedWorld : IDisposable
     /// <summary>Takes a line for people who follow a run; null if nobody does.</summary>
     public Action<string>? Trace { get; }
 
+    /// <summary>True while services' providers write, and may crash; at the end they only act.</summary>
+    public bool ProvidersWork { get; set; } = true;
+
     /// <summary>How often a node stopped itself.</summary>
     public int SelfStops { get; set; }
 

@@ -38,6 +38,36 @@ public sealed class PrimacyProperties
     }
 
     [Fact]
+    public void Single_server_that_was_killed_acts_again_after_its_quiet_time()
+    {
+        var lab = new PrimacyLab(1, 3);
+        lab.SetTable(lab.Entry("job"));
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Single(lab.Primaries("job"));
+        lab["s1"].Crash();
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        lab["s1"].Start();
+        lab.Run(TimeSpan.FromSeconds(1.8));
+        Assert.Single(lab.Actings, a => a.Service.Name == "job");
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal(2, lab.Actings.Count(a => a.Service.Name == "job"));
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Server_that_stopped_in_good_order_acts_again_at_once()
+    {
+        var lab = new PrimacyLab(1, 3);
+        lab.SetTable(lab.Entry("job"));
+        lab.Run(TimeSpan.FromSeconds(1));
+        lab["s1"].Stop();
+        lab["s1"].Start();
+        lab.Run(TimeSpan.FromMilliseconds(300));
+        Assert.Equal(2, lab.Actings.Count(a => a.Service.Name == "job"));
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
     public void Primary_that_has_not_failed_stays_whatever_happens_to_a_minority_of_the_others()
     {
         for (ulong seed = 1; seed <= 20; seed++)

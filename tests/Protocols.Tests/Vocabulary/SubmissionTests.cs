@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Xunit;
 
@@ -36,6 +37,25 @@ public sealed class SubmissionTests
             + "00" + "0500" + "66696c6573" + "0100" + "63" + "0500000000000000" + Digest.Of("c"u8) + "0300" + "0000" + "00000000" + "01"
             + "01000000" + Digest.Of("d"u8) + "04000000" + "05000000" + "02";
         Assert.Equal(expected, Convert.ToHexStringLower(Example.Encoded.Span));
+    }
+
+    [Fact]
+    public void Submission_with_a_fence_has_it_before_its_operations_and_keeps_it()
+    {
+        var fence = new Fence(ServiceName.Parse("job"), new Epoch(7));
+        Submission fenced = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, Operations, fence);
+        string plain = Convert.ToHexStringLower(Example.Encoded.Span);
+        int at = plain.IndexOf("03000000" + "01" + "0500" + "66696c6573", StringComparison.Ordinal);
+        Assert.Equal(
+            "02" + plain[2..at] + "0300" + "6a6f62" + "0700000000000000" + plain[at..], Convert.ToHexStringLower(fenced.Encoded.Span));
+        Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
+        Assert.Equal(fence, read.Fence);
+        Assert.Equal(fence, read.Restamp(Samples.Tag(11)).Fence);
+        Assert.Equal(Example.Fingerprint, read.Fingerprint);
+        for (int length = 0; length < fenced.Encoded.Length; length++)
+        {
+            Assert.False(Submission.TryRead(fenced.Encoded.Span[..length], out _));
+        }
     }
 
     // A key outlives the program that hashed it: a fingerprint that changed would turn retries into conflicts.
