@@ -30,9 +30,9 @@ internal sealed class WireTap(
             {
                 Look(from, to, payload);
             }
-            else if (protocol == Node.Protocol.Primacy && trace is not null)
+            else if (protocol == Node.Protocol.Primacy)
             {
-                trace($"{from} → {to} {Describe(payload)}");
+                world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
             }
         }
     }
@@ -72,7 +72,8 @@ internal sealed class WireTap(
         return type switch
         {
             PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage m) => m.ToString(),
-            PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage m) => m.ToString(),
+            PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage m) =>
+                m.ToString(),
             PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage m) => m.ToString(),
             PrimacyMessageType.BidAnswer when BidAnswerMessage.TryRead(ref reader, out BidAnswerMessage m) => m.ToString(),
             PrimacyMessageType.Withdraw when WithdrawMessage.TryRead(ref reader, out WithdrawMessage m) => m.ToString(),

@@ -145,7 +145,6 @@ public sealed partial class ReplicaManager
             return;
         }
 
-        ulong before = _changes;
         ServiceAnswer answer = request switch
         {
             ServiceRequest.Add add => Add(add.Definition, add.Replace, now),
@@ -160,7 +159,11 @@ public sealed partial class ReplicaManager
             }, now),
             _ => new ServiceAnswer(ServiceResult.Refused, "this request is not known here; this server is of an older release"),
         };
-        if (answer.Result == ServiceResult.Done && (_changes > before || _written < _changes))
+        if (Phase != ManagerPhase.Active)
+        {
+            then(new ServiceAnswer(ServiceResult.Unavailable, "the replica manager moved; ask again"));
+        }
+        else if (answer.Result == ServiceResult.Done && _written < _changes)
         {
             _unanswered.Add((_changes, answer, then));
         }

@@ -50,7 +50,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// <remarks>
 /// <code>
 /// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
-/// u8 version = 2 │ … │ fingerprint 32 │ service │ u64 epoch │ u32 count │ operations: with a fence
+/// u8 version = 2 │ the same │ service │ u64 epoch: with a fence
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -142,17 +142,16 @@ public sealed class Submission
         writer.Disk(disk);
         writer.Text(key);
         writer.Digest(fingerprint);
-        if (!fence.IsNone)
-        {
-            // Before the operations: whoever looks for a manifest counts back from the end.
-            writer.Text(fence.Service.Name);
-            writer.U64(fence.Epoch.Value);
-        }
-
         writer.U32((uint)operations.Length);
         foreach (Operation operation in operations)
         {
             operation.Write(ref writer);
+        }
+
+        if (!fence.IsNone)
+        {
+            writer.Text(fence.Service.Name);
+            writer.U64(fence.Epoch.Value);
         }
 
         Invariant.That(writer.Position == size);
@@ -178,7 +177,6 @@ public sealed class Submission
         DiskId disk = reader.Disk();
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
-        Fence fence = version == FencedVersion ? ReadFence(ref reader) : default;
         int count = reader.Count(MaxOperations, 5);
         if (version is not (FormatVersion or FencedVersion) || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
         {
@@ -195,6 +193,7 @@ public sealed class Submission
             }
         }
 
+        Fence fence = version == FencedVersion ? ReadFence(ref reader) : default;
         if (reader.Failed || reader.Remaining != 0)
         {
             return false;

@@ -61,7 +61,7 @@ internal sealed class PrimacyChecker(Func<Instant> now)
             if (other.Server != acting.Server && other.IsInForce(now()))
             {
                 throw Violation.Of("E4",
-                    $"{acting.Server.Name} acts for {acting.Service} in epoch {acting.Epoch} while {other.Server.Name} may in {other.Epoch}");
+                    $"{acting.Server.Name} acts for {acting.Service} in epoch {acting.Epoch}, {other.Server.Name} may in {other.Epoch}");
             }
         }
 

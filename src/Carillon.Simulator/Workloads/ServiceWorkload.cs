@@ -98,7 +98,8 @@ internal sealed class ServiceWorkload(SimulatedWorld world, RandomSource random)
                 (NodeId primary, Epoch epoch) = server.Node!.PrimaryOf(service);
                 if (primary != acting[0].Server.Name || epoch != acting[0].Epoch)
                 {
-                    return $"{server.Name} knows {(primary.IsNone ? "nobody" : primary.Name)} as primary of {service}, not {acting[0].Server.Name}";
+                    string known = primary.IsNone ? "nobody" : primary.Name;
+                    return $"{server.Name} knows {known} as primary of {service}, not {acting[0].Server.Name}";
                 }
             }
         }
@@ -129,8 +130,8 @@ internal sealed class ServiceWorkload(SimulatedWorld world, RandomSource random)
         Definition(Partial, default, 0, world.Servers.Take((world.Servers.Count + 1) / 2)),
     ];
 
-    private static ServiceDefinition Definition(ServiceName name, ServiceName with, int secondaries, IEnumerable<SimulatedServer> servers) =>
-        new()
+    private static ServiceDefinition Definition(
+        ServiceName name, ServiceName with, int secondaries, IEnumerable<SimulatedServer> servers) => new()
         {
             Name = name,
             Providers = [.. servers.Select(s => s.Name)],
