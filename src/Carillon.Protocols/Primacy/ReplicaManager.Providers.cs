@@ -69,6 +69,9 @@ public sealed partial class ReplicaManager
     private bool IsUp(ServiceName service, NodeId node) =>
         _host.IsConnected(node) && _providers.TryGetValue((service, node), out ProviderReport report) && report.IsUp;
 
+    private bool IsBackedOff(ServiceName service, NodeId node, Moment now) =>
+        _secondaries.TryGetValue((service, node), out SecondaryState? state) && now.Now < state.NotBefore;
+
     private ImmutableArray<NodeId> ChooseSecondaries(ServiceEntry entry, Moment now)
     {
         ServiceName name = entry.Definition.Name;
@@ -89,8 +92,7 @@ public sealed partial class ReplicaManager
                 break;
             }
 
-            bool isBackedOff = _secondaries.TryGetValue((name, node), out SecondaryState? state) && now.Now < state.NotBefore;
-            if (node != entry.Primary && !chosen.Contains(node) && IsUp(name, node) && !isBackedOff)
+            if (node != entry.Primary && !chosen.Contains(node) && IsUp(name, node) && !IsBackedOff(name, node, now))
             {
                 chosen.Add(node);
                 _secondaries[(name, node)] = new SecondaryState { ChosenAt = now.Now };
@@ -124,7 +126,8 @@ public sealed partial class ReplicaManager
             return false;
         }
 
-        bool hasOther = entry.Eligible.Any(n => n != node && n != entry.Primary && !entry.Secondaries.Contains(n) && IsUp(name, n));
+        bool hasOther = entry.Eligible.Any(n => n != node && n != entry.Primary && !entry.Secondaries.Contains(n) && IsUp(name, n)
+            && !IsBackedOff(name, n, now));
         if (hasOther)
         {
             // A promotion that failed does not disturb the primary, and is not tried again at once (RMM-60).
