@@ -73,8 +73,8 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// True for a record that follows from durable ones, here and at a quorum: nothing waits for it, so it needs no flush of its own. Lost in
-    /// a crash, it is found out again.
+    /// True for a record that follows from durable ones, here and at a quorum: nothing waits for it, so it needs no flush of its own. Lost
+    /// in a crash, it is found out again.
     /// </summary>
     public static bool FollowsFromOthers(ReadOnlySpan<byte> record) => record[0] == (byte)RecordType.Agreed;
 

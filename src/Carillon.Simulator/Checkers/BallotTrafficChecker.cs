@@ -10,7 +10,8 @@ namespace Carillon.Simulator.Checkers;
 /// round than promised, but for the one that the promise showed; a promise shows the bit of the greatest round; a round has one bit of a
 /// server; an answer to a read counts the server's own yes; and no two tags of one key have its yes at once.
 /// </summary>
-/// <remarks>Of a tag that somebody called rejected nothing is asked any more: its ballot may have been forgotten, and be begun anew.</remarks>
+/// <remarks>Of a tag that somebody called rejected nothing is asked any more: its ballot may have been forgotten, and be begun
+/// anew.</remarks>
 internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, SubmissionRegistry registry)
 {
     private readonly Dictionary<(NodeId Server, Tag Tag), Word> _words = [];

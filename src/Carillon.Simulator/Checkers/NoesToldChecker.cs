@@ -5,8 +5,8 @@ using Carillon.Simulator.World;
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// Who decided a tag *no* tells the others until each has acknowledged it. So, where all servers are up and nothing fails, none of them keeps
-/// a tag open for long that is rejected at its accepting server, though nobody asks about it and no temporary is swept.
+/// Who decided a tag *no* tells the others until each has acknowledged it. So, where all servers are up and nothing fails, none of them
+/// keeps a tag open for long that is rejected at its accepting server, though nobody asks about it and no temporary is swept.
 /// </summary>
 internal static class NoesToldChecker
 {

@@ -4,8 +4,8 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Simulator.Checkers;
 
-/// <summary>Where nothing fails, a submission costs at most n(n − 1) vector messages, and one for each time that a server asks what became of
-/// it.</summary>
+/// <summary>Where nothing fails, a submission costs at most n(n − 1) vector messages, and one for each time that a server asks what became
+/// of it.</summary>
 internal sealed class VectorTrafficChecker(int servers)
 {
     private readonly Dictionary<Tag, int> _vectors = [];

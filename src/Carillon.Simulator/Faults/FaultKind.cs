@@ -72,6 +72,7 @@ internal enum FaultKind
     /// <summary>Bytes that mean nothing come from a peer.</summary>
     Garbage,
 
-    /// <summary>A process is killed between the writing of a log batch and its flush, is back at once, and perhaps the power goes then.</summary>
+    /// <summary>A process is killed between the writing of a log batch and its flush, is back at once, and perhaps the power goes
+    /// then.</summary>
     KillBeforeFlush,
 }

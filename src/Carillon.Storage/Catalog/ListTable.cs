@@ -11,7 +11,8 @@ public readonly record struct UnreadList(long Id, ChunkId Part, Compression Comp
 
 /// <summary>
 /// The writer's statements on <c>lists</c> and <c>listed</c>: the parts of chunk lists that are chunks themselves, and what they name. A
-/// part is read once, by whoever drives the catalog, and what it named is forgotten a little at a time: a large object has millions of chunks.
+/// part is read once, by whoever drives the catalog, and what it named is forgotten a little at a time: a large object has millions of
+/// chunks.
 /// </summary>
 internal sealed class ListTable(SqliteDatabase database)
 {
