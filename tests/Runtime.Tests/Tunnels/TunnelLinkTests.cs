@@ -4,7 +4,6 @@ using System.Net;
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Runtime.Tunnels;
-using Xunit;
 
 namespace Carillon.Runtime.Tests.Tunnels;
 
