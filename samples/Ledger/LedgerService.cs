@@ -12,11 +12,15 @@ namespace Ledger;
 internal sealed record LedgerState(long Entries, long Balance);
 
 /// <summary>
-/// A ledger that books an entry twice a second, wherever it is primary. Its state is a small record: the secondaries get it as a checkpoint
-/// and go on from there; and once in a while the primary puts it into the store, fenced by its epoch.
+/// A ledger that books an entry twice a second, wherever it is primary. Its state is a small record: the secondaries get it as a
+/// checkpoint and go on from there; and once in a while the primary puts it into the store, fenced by its epoch.
 /// </summary>
-internal sealed class LedgerService(CarillonClient client, string service) : IHighlyAvailableService
+[HostedService(Name)]
+public sealed class LedgerService(CarillonClient client) : IHighlyAvailableService
 {
+    /// <summary>The service that it provides.</summary>
+    public const string Name = "ledger";
+
     private static readonly ObjectName Published = new("ledger", "state.json");
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(500);
 
@@ -29,7 +33,7 @@ internal sealed class LedgerService(CarillonClient client, string service) : IHi
     public Task BecomePrimary(Epoch epoch, CancellationToken ended)
     {
         Console.WriteLine($"primary of epoch {epoch}, from entry {_state.Entries} on");
-        _work = WorkAsync(new Fence(ServiceName.Parse(service), epoch), ended);
+        _work = WorkAsync(new Fence(ServiceName.Parse(Name), epoch), ended);
         return Task.CompletedTask;
     }
 

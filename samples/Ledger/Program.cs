@@ -16,7 +16,7 @@ using var client = new CarillonClient(new CarillonClientOptions { Servers = [.. 
 var options = new ServiceProgramOptions { Folder = args[1], Observer = Console.WriteLine };
 try
 {
-    await ServiceProgram.RunAsync(client, "ledger", new LedgerService(client, "ledger"), options, stop.Token);
+    await ServiceProgram.RunAsync(client, LedgerService.Name, new LedgerService(client), options, stop.Token);
     return 0;
 }
 catch (CarillonException fault)

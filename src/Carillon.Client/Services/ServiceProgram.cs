@@ -51,7 +51,8 @@ public sealed class ServiceProgram
             _state = state;
         }
 
-        for (int server = _transport.Preferred; !cancellation.IsCancellationRequested; server = (server + 1) % _transport.ServerCount)
+        int server = _options.FirstServerOnly ? 0 : _transport.Preferred;
+        for (; !cancellation.IsCancellationRequested; server = _options.FirstServerOnly ? 0 : (server + 1) % _transport.ServerCount)
         {
             _transport.CallBegins();
             try

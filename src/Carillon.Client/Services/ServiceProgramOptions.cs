@@ -27,6 +27,9 @@ public sealed record ServiceProgramOptions
     /// </summary>
     public Action<string> Overrun { get; init; } = Environment.FailFast;
 
+    /// <summary>Sessions with the client's first server only: for a program that belongs to one server, and dies with it.</summary>
+    public bool FirstServerOnly { get; init; }
+
     /// <summary>Told what happens, in plain words; for a log.</summary>
     public Action<string>? Observer { get; init; }
 }

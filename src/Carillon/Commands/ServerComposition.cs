@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Carillon.CommandLine;
 using Carillon.Gateway;
+using Carillon.Hosting;
 using Carillon.Node.Identity;
 using Carillon.Options;
 using Carillon.Protocols;
@@ -30,7 +31,7 @@ internal static class ServerComposition
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
             await using HttpGateway gateway = await HttpGateway.StartAsync(
                 GatewayOptionsOf(options), host.Server, loggers, host.Services, stop);
-            return await RunAsync(options, host, gateway, stop);
+            return await RunAsync(options, host, gateway, loggers, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -58,11 +59,13 @@ internal static class ServerComposition
         }
     }
 
-    private static async Task<int> RunAsync(ServerOptions options, ServerHost host, HttpGateway gateway, CancellationToken stop)
+    private static async Task<int> RunAsync(
+        ServerOptions options, ServerHost host, HttpGateway gateway, ILoggerFactory loggers, CancellationToken stop)
     {
         using var manager = ServiceManager.FromEnvironment();
         manager.Ready($"server {options.Name} of cluster {options.Cluster.Name}, HTTP at {gateway.Address}");
         Task<string> failed = host.Failed;
+        await using HostedServices hosted = HostedServices.Start(options, new Uri(AddressOf(options)), loggers);
         await WaitAsync(manager, host, failed, stop);
         if (failed.IsCompleted && !stop.IsCancellationRequested)
         {
@@ -70,6 +73,7 @@ internal static class ServerComposition
         }
 
         manager.Stopping();
+        await hosted.DisposeAsync();
         await gateway.StopAsync(CancellationToken.None);
         await host.StopAsync();
         return ExitCode.Ok;
@@ -126,16 +130,17 @@ internal static class ServerComposition
     private static ServiceOptions ServicesOf(ServerOptions options)
     {
         (string program, IReadOnlyList<string> before) = ThisProgram.Find();
-        bool secure = options.Files.HttpCertificate.Length > 0;
         return options.Services with
         {
             Guard = options.Services.Commands ? new GuardLauncher(program, before) : null,
             ServerAddress = options.Services.ServerAddress.Length > 0
-                ? options.Services.ServerAddress
-                : string.Create(
-                    CultureInfo.InvariantCulture, $"{(secure ? "https" : "http")}://{options.Record!.Host}:{options.Record.HttpPort}"),
+                ? options.Services.ServerAddress : AddressOf(options),
         };
     }
+
+    private static string AddressOf(ServerOptions options) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{(options.Files.HttpCertificate.Length > 0 ? "https" : "http")}://{options.Record!.Host}:{options.Record.HttpPort}");
 
     private static GatewayOptions GatewayOptionsOf(ServerOptions options)
     {

@@ -18,6 +18,12 @@ public sealed record FileOptions
     /// <summary>PEM file of the HTTP certificate's key.</summary>
     public string HttpKey { get; init; } = "";
 
+    /// <summary>A .NET assembly whose services (classes with a HostedService attribute) this server hosts; empty for none.</summary>
+    public string Services { get; init; } = "";
+
+    /// <summary>File with the bearer token that those services show to this server, where it asks for one.</summary>
+    public string ServicesToken { get; init; } = "";
+
     /// <summary>All faults, each in words.</summary>
     public IEnumerable<string> Validate()
     {
