@@ -65,13 +65,19 @@ internal sealed partial class HostedServices : IAsyncDisposable
     }
 
     /// <summary>The classes that are services, and their names.</summary>
-    internal static IReadOnlyList<(string Name, Type Type)> Find(Assembly assembly) =>
-    [
-        .. from type in assembly.GetExportedTypes()
-           let named = type.GetCustomAttribute<HostedServiceAttribute>()
-           where named is not null && type is { IsClass: true, IsAbstract: false } && type.IsAssignableTo(typeof(IHighlyAvailableService))
-           select (named.Name, type),
-    ];
+    internal static IReadOnlyList<(string Name, Type Type)> Find(Assembly assembly)
+    {
+        var found = new List<(string Name, Type Type)>();
+        foreach (Type type in assembly.GetExportedTypes().Where(type => type is { IsClass: true, IsAbstract: false }))
+        {
+            if (type.GetCustomAttribute<HostedServiceAttribute>() is { } named && type.IsAssignableTo(typeof(IHighlyAvailableService)))
+            {
+                found.Add((named.Name, type));
+            }
+        }
+
+        return found;
+    }
 
     // Into the program's own context: the interface that the class implements must be the one that is known here.
     private static Assembly Load(string path)
