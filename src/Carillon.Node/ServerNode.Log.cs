@@ -19,10 +19,19 @@ public sealed partial class ServerNode
     /// <summary>How long a record that nothing waits for waits for others.</summary>
     private static readonly TimeSpan LazyTime = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>A flush that took as long as this is worth waiting for: the next one gathers what comes within an eighth of it.</summary>
+    private static readonly TimeSpan SlowFlush = TimeSpan.FromMilliseconds(2);
+
+    /// <summary>Fewer submissions on their way than this are not kept waiting to share a flush.</summary>
+    private const int WorthGathering = 8;
+
     private readonly Dictionary<NodeId, IncarnationRecord> _incarnations = [];
     private readonly Queue<(ulong Position, IncarnationRecord Record)> _incarnationsOnTheirWay = new();
     private Instant _snapshotDeadline = Instant.Never;
     private Instant _flushDeadline = Instant.Never;
+    private Instant _flushBegan;
+    private Instant _gatherUntil;
+    private Instant _gatherDeadline = Instant.Never;
     private bool _flushWanted;
     private bool _snapshotWanted;
     private bool _recordsUnread;
@@ -92,8 +101,11 @@ public sealed partial class ServerNode
             _snapshotWanted = true;
         }
 
-        if ((_flushWanted || _now.Now >= _flushDeadline) && Log.TryBeginBatch(out LogBatch? batch))
+        bool gathers = _flushWanted && _now.Now < _gatherUntil;
+        _gatherDeadline = gathers ? _gatherUntil : Instant.Never;
+        if (((_flushWanted && !gathers) || _now.Now >= _flushDeadline) && Log.TryBeginBatch(out LogBatch? batch))
         {
+            _flushBegan = _now.Now;
             _world.Run(new LogWork(batch, BatchEnded));
         }
 
@@ -122,6 +134,13 @@ public sealed partial class ServerNode
             Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
             Members.SetVotes(votes: false, _now);
             return;
+        }
+
+        // Slow flushes are shared: what the one that has just ended lets go brings the next records a moment later.
+        TimeSpan took = _now.Now - _flushBegan;
+        if (took >= SlowFlush && Exchange.OpenTags >= WorthGathering)
+        {
+            _gatherUntil = _now.Now + (took / 8);
         }
 
         ulong durable = (ulong)Log.Durable.Value;
