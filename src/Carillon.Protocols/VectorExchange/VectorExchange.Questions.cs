@@ -48,8 +48,9 @@ public sealed partial class VectorExchange
     public IEnumerable<string> DescribeOpen() => _book.InOrder().Select(b => FormattableString.Invariant(
         $"{b.Tag} {b.State} {b.File}, promised {b.Promised}, own bit {b.OwnBit?.ToString() ?? "none"}, yes bits {b.YesBits:b}{(b.Contested ? ", contested" : "")}"));
 
-    /// <summary>Tags that are not decided here, in order.</summary>
-    public IEnumerable<Tag> OpenTagList() => _book.InOrder().Where(b => b.IsOpen).Select(b => b.Tag);
+    /// <summary>Tags that are not decided here, or agreed and not in the catalog yet, in order: what a comparison of catalogs does not
+    /// show.</summary>
+    public IEnumerable<Tag> OpenTagList() => _book.InOrder().Select(b => b.Tag);
 
     /// <summary>True if a submission that is not applied yet names something in the bucket.</summary>
     public bool HasOpenNames(string bucket) => _book.NamesIn(bucket);
