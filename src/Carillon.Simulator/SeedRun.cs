@@ -58,6 +58,7 @@ internal sealed class SeedRun : IDisposable
             _acceptance.OnAnswered(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
+        _world.Started = JudgeStart;
         var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
         _world.Network.Tap =
             new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
@@ -306,7 +307,11 @@ internal sealed class SeedRun : IDisposable
         _world.RunFor(NoesBound);
         if (_world.Servers.TrueForAll(server => server.State == ServerState.Running && server.Node!.Votes))
         {
-            NoesToldChecker.Check(_world.Servers.ToDictionary(server => server.Name, server => server.Node!));
+            foreach (SimulatedServer server in _world.Servers)
+            {
+                NoesToldChecker.Check(server.Name, server.Node!.OpenTags, tag =>
+                    _world.Servers.Find(acceptor => acceptor.Name == tag.Uid.Server)!.Node!.StateOf(tag));
+            }
         }
 
         foreach (SimulatedServer server in Voters())
@@ -318,6 +323,15 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    // What no fault damaged is found undamaged after every crash: a log that is called corrupt then was made so by its own server.
+    private void JudgeStart(SimulatedServer server)
+    {
+        if (!server.Node!.Votes && server.Node.NotVotingBecause.Length > 0 && !_injector.MayBeDamaged(server))
+        {
+            throw Violation.Of("start", $"{server.Name} starts, on a disk that nothing damaged, and does not vote: {server.Node.NotVotingBecause}");
+        }
+    }
+
     // C5, on disks that nothing damaged.
     private void ScanChunks()
     {
@@ -325,7 +339,7 @@ internal sealed class SeedRun : IDisposable
         {
             if (server.State == ServerState.Running && !_injector.MayBeDamaged(server))
             {
-                StoredChunksChecker.Check(server.Name, server.Node!);
+                StoredChunksChecker.Check(server.Name, server.Node!.StoredChunks, server.Node.IsChunkBad);
             }
         }
     }
@@ -430,10 +444,7 @@ internal sealed class SeedRun : IDisposable
             content.Write(ReadChunk(server, name, chunk.Id));
         }
 
-        if (Digest.Of(content.ToArray()) != manifest.Sha256)
-        {
-            throw Violation.Of("C6", $"{server.Name} serves {name}, and its bytes are not what the manifest says");
-        }
+        ContentChecker.Check(server.Name, name, manifest, content.ToArray());
     }
 
     // A damaged copy may cost a try or two.
@@ -509,14 +520,10 @@ internal sealed class SeedRun : IDisposable
         int wanted = Math.Min(Workload.Replicas, _options.World.Servers);
         int Copies(ChunkId chunk) => _world.Servers.Count(server => server.State == ServerState.Running && server.Node!.HasChunk(chunk));
         Await(
-            () => Array.TrueForAll(chunks, chunk => Copies(chunk) >= wanted),
+            () => CopiesChecker.AreEnough(chunks, Copies, wanted),
             ConvergenceBound,
             "C2",
-            () =>
-            {
-                ChunkId rare = chunks.MinBy(Copies);
-                return $"chunk {rare} has {Copies(rare)} copies; {wanted} are wanted";
-            });
+            () => CopiesChecker.Describe(chunks, Copies, wanted));
     }
 
     private void JudgeAnswers()

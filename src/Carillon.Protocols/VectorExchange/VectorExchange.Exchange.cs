@@ -41,11 +41,12 @@ public sealed partial class VectorExchange
             ballot = _book.Add(new Ballot(vector.Tag, now.Now));
         }
 
-        if (Buggify.Here("round-uncalled-for", 0.1))
+        if (Buggify.Here("round-uncalled-for", 0.25))
         {
+            // Before the bit of this round is set here, so that the value has to come from what others show.
             Contest(ballot, now);
             ballot.RoundNotBefore = now.Now;
-            Schedule(ballot, now.Now);
+            TickRound(ballot, now);
         }
 
         if (!ballot.IsOpen)

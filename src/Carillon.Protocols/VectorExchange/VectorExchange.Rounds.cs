@@ -388,7 +388,7 @@ public sealed partial class VectorExchange
             _graves[tag] = (successor, toTell);
             for (int bit = 0; bit < _configuration.Voters.Length; bit++)
             {
-                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.2))
+                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
                 {
                     TellGrave(bit, tag, successor, position);
                 }
@@ -425,7 +425,7 @@ public sealed partial class VectorExchange
     {
         foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves)
         {
-            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.2))
+            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
             {
                 TellGrave(bit, tag, successor, _host.Durable);
             }

@@ -1,6 +1,5 @@
 using Carillon.Protocols;
 using Carillon.Protocols.VectorExchange;
-using Carillon.Simulator.World;
 
 namespace Carillon.Simulator.Checkers;
 
@@ -10,17 +9,14 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 internal static class NoesToldChecker
 {
-    /// <summary>Compares what each server keeps open with what the tags' accepting servers know.</summary>
-    public static void Check(IReadOnlyDictionary<NodeId, INodeUnderTest> nodes)
+    /// <summary>Compares what a server keeps open with what the tags' accepting servers know.</summary>
+    public static void Check(NodeId server, IEnumerable<Tag> open, Func<Tag, TagState> atAcceptor)
     {
-        foreach ((NodeId server, INodeUnderTest node) in nodes.OrderBy(entry => entry.Key))
+        foreach (Tag tag in open)
         {
-            foreach (Tag tag in node.OpenTags)
+            if (atAcceptor(tag) == TagState.Rejected)
             {
-                if (nodes.TryGetValue(tag.Uid.Server, out INodeUnderTest? acceptor) && acceptor.StateOf(tag) == TagState.Rejected)
-                {
-                    throw Violation.TooSlow("noes", $"{tag} is rejected at {tag.Uid.Server}, and {server}, which holds it open, is not told");
-                }
+                throw Violation.TooSlow("noes", $"{tag} is rejected at {tag.Uid.Server}, and {server}, which holds it open, is not told");
             }
         }
     }

@@ -1,5 +1,4 @@
 using Carillon.Protocols;
-using Carillon.Simulator.World;
 
 namespace Carillon.Simulator.Checkers;
 
@@ -7,11 +6,11 @@ namespace Carillon.Simulator.Checkers;
 internal static class StoredChunksChecker
 {
     /// <summary>Reads all copies of a server.</summary>
-    public static void Check(NodeId server, INodeUnderTest node)
+    public static void Check(NodeId server, IEnumerable<ChunkId> stored, Predicate<ChunkId> isBad)
     {
-        foreach (ChunkId chunk in node.StoredChunks)
+        foreach (ChunkId chunk in stored)
         {
-            if (node.IsChunkBad(chunk))
+            if (isBad(chunk))
             {
                 throw Violation.Of("C5", $"{server} has bytes under the name {chunk} that are not that chunk, on a disk that is not damaged");
             }

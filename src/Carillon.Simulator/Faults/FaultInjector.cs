@@ -1,3 +1,4 @@
+using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
@@ -103,7 +104,7 @@ internal sealed class FaultInjector
         _disks.Disarm();
         foreach (SimulatedServer server in _world.Servers)
         {
-            server.AtNextLogWrite = null;
+            server.AtNextStep = null;
         }
 
         _clocks.Correct();
@@ -131,7 +132,7 @@ internal sealed class FaultInjector
         bool struck = kind switch
         {
             FaultKind.Kill => Crash(server, null),
-            FaultKind.KillBeforeFlush => WaitForWrite(server),
+            FaultKind.CrashAtStep => WaitForStep(server),
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
             FaultKind.PowerCutAtAnswer => WaitForAnswer(),
@@ -167,33 +168,39 @@ internal sealed class FaultInjector
         return false;
     }
 
-    // Strikes, and is counted, at the next batch of that server's log. What the new process reads back may be in the page cache only; what
-    // it says of that is put to the proof by the power that fails a moment later.
-    private bool WaitForWrite(SimulatedServer server)
+    // Strikes, and is counted, at one of the next steps of that server's storage: between the writing of a log batch and its flush, or
+    // when what is done beside the batches (segments made and removed) has become durable and the batch that goes with it perhaps not.
+    private bool WaitForStep(SimulatedServer server)
     {
-        server.AtNextLogWrite = () =>
+        bool isBesides = _random.Chance(0.4);
+        bool isKill = !isBesides && _random.Chance(0.7);
+        server.AtNextStep = (isBesides ? StorageLane.Background : StorageLane.Log, isBesides, () =>
         {
             if (_stopped || server.State == ServerState.Down)
             {
                 return;
             }
 
-            Strikes[(int)FaultKind.KillBeforeFlush]++;
-            server.Stop(powerCut: null);
+            Strikes[(int)FaultKind.CrashAtStep]++;
+            server.Stop(isKill ? null : (CrashStyle)_random.Below(4));
             StartAfter(server, _random.Below(TimeSpan.FromMilliseconds(50)));
-            if (_random.Chance(0.5))
+            if (isKill && _random.Chance(0.5))
             {
-                _world.Queue.After(TimeSpan.FromMilliseconds(50) + _random.Below(TimeSpan.FromMilliseconds(300)), () =>
-                {
-                    if (!_stopped)
-                    {
-                        Crash(server, CrashStyle.LoseAll);
-                    }
-                });
+                FailPowerSoon(server);
             }
-        };
+        });
         return false;
     }
+
+    // What a new process read back may be in the page cache only; what it says of that is put to the proof.
+    private void FailPowerSoon(SimulatedServer server) =>
+        _world.Queue.After(TimeSpan.FromMilliseconds(50) + _random.Below(TimeSpan.FromMilliseconds(300)), () =>
+        {
+            if (!_stopped)
+            {
+                Crash(server, CrashStyle.LoseAll);
+            }
+        });
 
     private bool Crash(SimulatedServer server, CrashStyle? powerCut)
     {

@@ -72,7 +72,7 @@ internal enum FaultKind
     /// <summary>Bytes that mean nothing come from a peer.</summary>
     Garbage,
 
-    /// <summary>A process is killed between the writing of a log batch and its flush, is back at once, and perhaps the power goes
-    /// then.</summary>
-    KillBeforeFlush,
+    /// <summary>A process or a machine stops between two steps of its storage: a log batch is written and not flushed, or a segment is
+    /// removed and the batch that gave it up is not flushed; it is back at once.</summary>
+    CrashAtStep,
 }

@@ -69,7 +69,8 @@ internal sealed record FaultOptions
             bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
             RandomSource source = kind > FaultKind.Garbage ? later : random;
             bool strikes = source.Chance(share);
-            double rate = Scale(source, 1, kind is FaultKind.Garbage ? 100 : 12) / duration.TotalSeconds;
+            double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep ? 40 : 12;
+            double rate = Scale(source, 1, most) / duration.TotalSeconds;
             options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
         }
 

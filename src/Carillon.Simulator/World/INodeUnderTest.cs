@@ -104,6 +104,9 @@ internal interface INodeUnderTest
     /// <summary>True if it takes part in agreement.</summary>
     bool Votes { get; }
 
+    /// <summary>Why it takes no part in agreement, or empty.</summary>
+    string NotVotingBecause { get; }
+
     /// <summary>True if a tag is open there, and its greatest own bit for it is a yes.</summary>
     bool HasYesBit(Tag tag);
 

@@ -27,6 +27,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool Votes => node.MayVote;
 
+    public string NotVotingBecause => node.NotVotingBecause;
+
     public bool HasYesBit(Tag tag) => node.Exchange.HasYesBit(tag);
 
     public TagState StateOf(Tag tag) => node.Exchange.StateOf(tag);

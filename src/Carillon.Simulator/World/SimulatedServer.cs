@@ -93,8 +93,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <summary>When its process started last.</summary>
     public Instant StartedAt { get; private set; }
 
-    /// <summary>Done once, when a batch of its log has been written and not flushed.</summary>
-    public Action? AtNextLogWrite { get; set; }
+    /// <summary>Done once, when a work of its storage has been written, or flushed; the work is not told that any more if the process ends
+    /// there.</summary>
+    public (StorageLane Lane, bool IsFlushed, Action Do)? AtNextStep { get; set; }
 
     /// <summary>True if its disk's content does not let it start.</summary>
     public bool Refused { get; private set; }
@@ -107,7 +108,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _stopReason = null;
         Action<string>? trace = _world.Trace is { } line ? what => line($"{Name} {what}") : null;
         _lanes = new StorageLanes(
-            _world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, Written, (work, failure) => Completed(life, work, failure),
+            _world.Queue, _random.Fork(), _world.Options.DiskSpeed, Disk.Faults, Stepped, (work, failure) => Completed(life, work, failure),
             trace);
         StartedAt = _world.Queue.Now;
         var start = new NodeStart(Name, Disk, Catalog, _random.Fork(), Clock.At(_world.Queue.Now));
@@ -127,6 +128,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _seal = new DatagramSeal(_node!.Self, _world.Nodes.Configuration);
         State = ServerState.Running;
         _world.Trace?.Invoke($"{Name} starts as {_node!.Self}");
+        _world.Started?.Invoke(this);
         _world.Network.Started(Place);
         AfterInputs();
         return true;
@@ -341,12 +343,12 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     private ReadOnlyMemory<byte> AsSent(ReadOnlyMemory<byte> header) => IsNewerBuild ? NewerBuild.ExtendHeader(header.Span) : header;
 
-    private void Written(StorageWork work)
+    private void Stepped(StorageWork work, bool isFlushed)
     {
-        if (work.Lane == StorageLane.Log && AtNextLogWrite is { } action)
+        if (AtNextStep is { } step && step.Lane == work.Lane && step.IsFlushed == isFlushed)
         {
-            AtNextLogWrite = null;
-            action();
+            AtNextStep = null;
+            step.Do();
         }
     }
 

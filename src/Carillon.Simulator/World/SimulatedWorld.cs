@@ -50,6 +50,9 @@ internal sealed class SimulatedWorld : IDisposable
     /// <summary>How often a node stopped itself.</summary>
     public int SelfStops { get; set; }
 
+    /// <summary>Called when a node has started, before its first input.</summary>
+    public Action<SimulatedServer>? Started { get; set; }
+
     /// <summary>Called when a node stopped itself.</summary>
     public Action<SimulatedServer>? SelfStopped { get; set; }
 

@@ -9,7 +9,7 @@ namespace Carillon.Simulator.World;
 /// crash may fall before, between and behind; a process that ends takes its waiting works with it.
 /// </summary>
 internal sealed class StorageLanes(
-    EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork> written,
+    EventQueue queue, RandomSource random, DiskSpeed speed, DiskFaults faults, Action<StorageWork, bool> stepped,
         Action<StorageWork, StorageException?> done, Action<string>? trace)
 {
     private readonly Queue<StorageWork>[] _waiting = [.. Enum.GetValues<StorageLane>().Select(_ => new Queue<StorageWork>())];
@@ -51,12 +51,17 @@ internal sealed class StorageLanes(
                 return;
             }
 
-            written(work);
+            stepped(work, false);
             TimeSpan flushing = speed.Flush + random.Below(speed.FlushJitter);
             After(flushing * faults.Slowness, () =>
             {
                 Flushes++;
-                Finish(lane, work, Try(work.Flush));
+                StorageException? failure = Try(work.Flush);
+                stepped(work, true);
+                if (!_ended)
+                {
+                    Finish(lane, work, failure);
+                }
             });
         });
     }

@@ -214,7 +214,7 @@ internal sealed class SegmentPool : IDisposable
 
     private void GiveBack(Segment segment)
     {
-        int kept = _wasRefused ? Wanted : Math.Max(Wanted, _options.MaxFreeSegments);
+        int kept = _wasRefused || Buggify.Here("log-keeps-few-segments", 0.5) ? Wanted : Math.Max(Wanted, _options.MaxFreeSegments);
         if (segment.Length == _options.SegmentBytes && _free.Count < kept)
         {
             _free.Enqueue(segment);
