@@ -22,6 +22,10 @@ done
 check "five connected" until_ok 30 all
 WRITER=$(cd "$ROOT/tests/shows" && python3 -c "from services import WRITER; print(WRITER)")
 at 3 service add writer --nodes s1,s2,s3,s4,s5 --prefer s1 -- sh -c "$WRITER" || fail "service add"
+has_primary() { [ -n "$(primary 3)" ] && ! is_primary 3 None; }
+check "there is a primary" until_ok 20 has_primary
+# The preferred one, unless another was up first.
+is_primary 3 s1 || at 3 service move writer --to s1 -q || fail "move"
 check "s1 is primary" until_ok 20 is_primary 3 s1
 sleep 2
 "$LAB" split 2 5
