@@ -36,6 +36,11 @@ internal sealed class PlainServer : IAsyncDisposable
                 await using NetworkStream stream = client.GetStream();
                 _ = await stream.ReadAsync(new byte[4096]);
                 await stream.WriteAsync(answer);
+                // What is closed with bytes unread is reset, and the answer may be lost with it.
+                client.Client.Shutdown(SocketShutdown.Send);
+                while (await stream.ReadAsync(new byte[4096]) > 0)
+                {
+                }
             }
             catch (Exception end) when (end is SocketException or ObjectDisposedException)
             {
