@@ -121,7 +121,8 @@ internal static class PutCommand
         prefix = prefix with { Name = prefix.Name.TrimEnd('/') };
         if (!Directory.Exists(path))
         {
-            throw new ExitException(ExitCode.Failed, File.Exists(path) ? $"{path} is no folder; put it without -r" : $"{path}: there is no such folder");
+            throw new ExitException(
+                ExitCode.Failed, File.Exists(path) ? $"{path} is no folder; put it without -r" : $"{path}: there is no such folder");
         }
 
         using CarillonClient client = context.CreateClient();
