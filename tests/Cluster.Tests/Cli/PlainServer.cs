@@ -42,7 +42,7 @@ internal sealed class PlainServer : IAsyncDisposable
                 {
                 }
             }
-            catch (Exception end) when (end is SocketException or ObjectDisposedException)
+            catch (Exception end) when (end is SocketException or InvalidOperationException)
             {
                 return;
             }
