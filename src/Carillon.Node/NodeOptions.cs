@@ -37,16 +37,16 @@ public sealed record NodeOptions
     public long SnapshotBytes { get; init; } = 24L << 20;
 
     /// <summary>Most submissions that one transaction of the catalog applies.</summary>
-    public int ApplyBatch { get; init; } = 1000;
+    public int ApplyBatch { get; init; } = 4000;
 
     /// <summary>
     /// How long an agreed submission waits for others before the catalog applies them together; who lists or reads locally doesn't wait.
     /// Too low: a transaction for a few rows each costs several times the processor time. Too high: more to do again after a crash.
     /// </summary>
-    public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(100);
+    public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(250);
 
     /// <summary>Bytes of agreed submissions that do not wait any longer.</summary>
-    public int ApplyBytes { get; init; } = 2 << 20;
+    public int ApplyBytes { get; init; } = 8 << 20;
 
     /// <summary>All faults of these settings, none if they are good.</summary>
     public IEnumerable<string> Validate()

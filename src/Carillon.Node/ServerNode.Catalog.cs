@@ -24,6 +24,7 @@ public sealed partial class ServerNode
     private Instant _waitingSince;
     private long _acceptedBytes;
     private bool _applyNow;
+    private bool _isAppliedForSnapshot;
     private bool _catalogBusy;
     private bool _snapshotDue;
 
@@ -95,14 +96,22 @@ public sealed partial class ServerNode
             return;
         }
 
-        if (_snapshotWanted && _snapshot is null)
+        bool isWaiting = _accepted.Count > 0 || _rejected.Count > 0;
+        if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {
+            // What is applied need not be copied forward.
+            _isAppliedForSnapshot = true;
+            BeginApply();
+        }
+        else if (_snapshotWanted && _snapshot is null)
+        {
+            _isAppliedForSnapshot = false;
             _snapshotWanted = false;
             _catalogBusy = true;
             _snapshotDue = true;
             _world.Run(new CatalogDurableWork(_catalog, CatalogIsDurable));
         }
-        else if (_accepted.Count > 0 || _rejected.Count > 0)
+        else if (isWaiting)
         {
             if (_applyNow || _accepted.Count >= _options.ApplyBatch || _rejected.Count >= _options.ApplyBatch
                 || _acceptedBytes >= _options.ApplyBytes || _now.Now >= _waitingSince + _options.ApplyDelay)

@@ -102,7 +102,8 @@ public sealed partial class ServerNode
 
     private void AnswerOpenTags(NodeId asker, ulong number)
     {
-        ImmutableArray<Tag> open = [.. Exchange.OpenTagList()];
+        // What is decided and not in the catalog yet is as good as open: a comparison of catalogs does not show it.
+        ImmutableArray<Tag> open = [.. Exchange.OpenTagList().Concat(Deciding.Keys.Order())];
         ImmutableArray<KeyValuePair<string, long>> fences = [.. Exchange.Fences(_now)];
         if (open.Length <= OpenTagsMessage.MaxTags && fences.Length <= OpenTagsMessage.MaxFences && MayVote)
         {

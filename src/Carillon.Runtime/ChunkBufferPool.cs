@@ -49,6 +49,20 @@ public sealed class ChunkBufferPool(long maxBytes)
         }
     }
 
+    /// <summary>Forgets the buffers that nobody uses.</summary>
+    public void DropFree()
+    {
+        lock (_gate)
+        {
+            foreach (Stack<byte[]> free in _free)
+            {
+                free.Clear();
+            }
+
+            _kept = 0;
+        }
+    }
+
     /// <summary>Gives a buffer back.</summary>
     internal void Return(byte[] array)
     {

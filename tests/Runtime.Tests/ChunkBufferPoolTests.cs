@@ -32,6 +32,27 @@ public sealed class ChunkBufferPoolTests
     }
 
     [Fact]
+    public void Buffers_that_nobody_uses_are_forgotten_and_only_those()
+    {
+        ChunkBufferPool pool = new(4 << 20);
+        using PooledChunk held = pool.RentAsync(1 << 20).Result;
+        WeakReference unused = UseOnce(pool);
+        pool.DropFree();
+        GC.Collect();
+        Assert.False(unused.IsAlive);
+        Assert.Equal(1 << 20, pool.BytesInUse);
+        Assert.Equal(1 << 20, held.Memory.Length);
+
+        [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+        static WeakReference UseOnce(ChunkBufferPool pool)
+        {
+            using PooledChunk chunk = pool.RentAsync(1 << 20).Result;
+            Assert.True(System.Runtime.InteropServices.MemoryMarshal.TryGetArray<byte>(chunk.Memory, out ArraySegment<byte> array));
+            return new WeakReference(array.Array);
+        }
+    }
+
+    [Fact]
     public async Task Who_gives_up_leaves_the_line_and_lets_the_next_one_pass()
     {
         ChunkBufferPool pool = new(1 << 20);

@@ -51,6 +51,7 @@ public sealed class ServerHost : IAsyncDisposable
     private readonly DatagramChannel _datagrams;
     private readonly EntryServer _server;
     private readonly ServiceSupervisor _supervisor;
+    private readonly RestingMemory _memory;
     private readonly FileDevice _device;
     private readonly FileStream _lock;
     private readonly CancellationTokenSource _ending = new();
@@ -64,6 +65,7 @@ public sealed class ServerHost : IAsyncDisposable
         _lock = LockFolder(options.DataFolder);
         var clock = new SystemClock(options.WallOffset);
         var buffers = new ChunkBufferPool(ChunkBufferBytes);
+        _memory = new RestingMemory(buffers);
         _device = new FileDevice(options.DataFolder);
         _world = new RealWorld(clock, options.Loop, buffers, _logger);
         NodeStores stores = OpenStores(options);
@@ -283,6 +285,7 @@ public sealed class ServerHost : IAsyncDisposable
         {
             do
             {
+                _memory.Look();
                 long free = FreeBytes();
                 _world.Loop.TryPost(LoopWork.Call((node, _) => node.Members.SetLoad(
                     new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0))));

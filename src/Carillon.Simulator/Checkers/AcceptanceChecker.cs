@@ -35,7 +35,9 @@ internal sealed class AcceptanceChecker(SimulatedWorld world, RandomSource rando
         foreach (SimulatedServer holder in world.Servers)
         {
             using IDurableImage image = world.Nodes.OpenDurable(holder.Name, holder.Disk.DurableCopy(), holder.Catalog);
-            holders += image.Holds(accepted.Tag) ? 1 : 0;
+
+            // A key is answered by its tag as long as it is remembered; the tag itself, superseded and trimmed, may be forgotten before.
+            holders += image.Holds(accepted.Tag) || (accepted.Replayed && image.OutcomesSince > accepted.Tag.Uid.Stamp) ? 1 : 0;
             for (int i = 0; i < chunks.Length; i++)
             {
                 copies[i] += image.Holds(chunks[i]) ? 1 : 0;

@@ -39,6 +39,17 @@ internal sealed class DurableImage : IDurableImage
 
     public bool Holds(Tag tag) => _pending.Contains(tag) || OutcomeInCatalog(tag) == TagOutcome.Accepted;
 
+    public Timestamp OutcomesSince
+    {
+        get
+        {
+            using CatalogMemory durable = _memory.DurableCopy();
+            using Catalog catalog = Catalog.Open(CatalogLocation.InMemory(durable), _options.Catalog);
+            using CatalogReader reader = catalog.OpenReader();
+            return reader.OutcomesSince;
+        }
+    }
+
     public bool KnowsOutcome(Tag tag) => _outcomes.Contains(tag) || OutcomeInCatalog(tag) != TagOutcome.Unknown;
 
     public bool HasBit(Tag tag, uint round) => _bits.TryGetValue(tag, out uint set) && set >= round;

@@ -164,6 +164,9 @@ internal interface IDurableImage : IDisposable
     /// <summary>True if the tag is known as accepted or rejected.</summary>
     bool KnowsOutcome(Tag tag);
 
+    /// <summary>Outcomes of tags with this stamp or a later one are all kept.</summary>
+    Timestamp OutcomesSince { get; }
+
     /// <summary>True if the own bit of this round, or of a later one, is there.</summary>
     bool HasBit(Tag tag, uint round);
 
