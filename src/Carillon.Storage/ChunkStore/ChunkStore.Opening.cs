@@ -84,8 +84,8 @@ public sealed partial class ChunkStore
         }
     }
 
-    // First made durable: what was just read may still be only in the cache of a process that died, and the name in its folder too. Then the
-    // footer can't vouch for what a power cut would take away.
+    // First made durable: what was just read may still be only in the cache of a process that died, and the name in its folder too.
+    // Then the footer can't vouch for what a power cut would take away.
     private void Seal(IStorageFile file, ChunkSegment segment, List<RecordHeader> records)
     {
         Sometimes.Reached("chunk-segment-sealed-at-start");
