@@ -143,6 +143,8 @@ public sealed class StorageCheckerTests : IDisposable
 
         public bool HasAnyFence => false;
 
+        public Timestamp OutcomesSince => default;
+
         public Timestamp ReservedStamps => default;
 
         public bool Holds(Tag tag) => Tags.Contains(tag);
