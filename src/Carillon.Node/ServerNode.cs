@@ -114,7 +114,8 @@ public sealed partial class ServerNode : IDisposable
     public Instant NextDeadline => Instant.Min(
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
-                Instant.Min(Instant.Min(_snapshotDeadline, Instant.Min(_flushDeadline, _gatherDeadline)), Instant.Min(_applyDeadline, _listDeadline)),
+                Instant.Min(
+                    Instant.Min(_snapshotDeadline, Instant.Min(_flushDeadline, _gatherDeadline)), Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
                     Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline))));

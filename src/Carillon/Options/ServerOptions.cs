@@ -57,7 +57,10 @@ public sealed record ServerOptions
 
         // The gateway's own checks come when its certificate and tokens are there.
         IEnumerable<string>[] parts =
-            [Cluster.Validate(), Files.Validate(), Listen.Validate(), Node.Validate(), Node.Log.Validate(), Loop.Validate(), Services.Validate()];
+            [
+                Cluster.Validate(), Files.Validate(), Listen.Validate(), Node.Validate(), Node.Log.Validate(), Loop.Validate(),
+                Services.Validate(),
+            ];
         foreach (string fault in parts.SelectMany(part => part))
         {
             yield return fault;

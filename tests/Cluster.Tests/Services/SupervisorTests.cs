@@ -173,7 +173,8 @@ public sealed class SupervisorTests
         Assert.Equal(new PrimaryPlace(SupervisorUnderTest.Node, new Epoch(8)), await asked);
         house.Supervisor.Carry(new ServiceOrder.HoldRequesters(service));
         Assert.Equal(
-            default(PrimaryPlace), await house.Supervisor.Directory.FindAsync(service, TimeSpan.FromMilliseconds(1), CancellationToken.None));
+            default(PrimaryPlace),
+            await house.Supervisor.Directory.FindAsync(service, TimeSpan.FromMilliseconds(1), CancellationToken.None));
     }
 
     [Theory]

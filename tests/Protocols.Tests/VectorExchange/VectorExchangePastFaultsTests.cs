@@ -252,8 +252,8 @@ public sealed class VectorExchangePastFaultsTests
     [Fact]
     public void Attempt_that_gave_way_takes_no_further_tag_when_nothing_comes_of_its_rival()
     {
-        // Seed 208: two rivals of one key gave way to each other; the tags were told as rejected, and then their content was accepted under a
-        // third one.
+        // Seed 208: two rivals of one key gave way to each other; the tags were told as rejected, and then their content was accepted
+        // under a third one.
         var lab = new ExchangeLab(3, 1);
         var pushed = new HashSet<Tag>();
         lab.OnSend = (_, _, message) => pushed.UnionWith(TagOfPush(message) is { } tag ? [tag] : []);
@@ -434,7 +434,8 @@ public sealed class VectorExchangePastFaultsTests
     {
         var reader = new WireReader(message.Span);
         return MessageCodec.TryReadHead(ref reader, out MessageType type) && type == MessageType.Push
-            && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record) && Submission.TryRead(record, out Submission submission)
+            && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
+            && Submission.TryRead(record, out Submission submission)
             ? submission.Tag : null;
     }
 

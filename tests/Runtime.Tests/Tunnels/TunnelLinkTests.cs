@@ -19,7 +19,8 @@ public sealed class TunnelLinkTests
         var options = new TunnelOptions
         {
             Listen = new IPEndPoint(IPAddress.Loopback, 0),
-            Kinds = ImmutableSortedDictionary<TrafficKind, TrafficOptions>.Empty.Add(TrafficKind.Agreement, new TrafficOptions { Name = "a" }),
+            Kinds = ImmutableSortedDictionary<TrafficKind, TrafficOptions>.Empty
+                .Add(TrafficKind.Agreement, new TrafficOptions { Name = "a" }),
         };
         var output = new BrokenOutput();
         var controlStream = new TunnelStream(new TunnelInput(control.Reader.AsStream()), new BrokenOutput { IsSound = true });

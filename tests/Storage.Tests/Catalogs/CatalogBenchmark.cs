@@ -88,7 +88,8 @@ public sealed class CatalogBenchmark(ITestOutputHelper output)
         };
         _stamp += 1600;
         var tag = new Tag(new Uid(new Timestamp(_stamp), NodeId.Parse("s1")), _random.Next());
-        return Samples.Submission(tag, $"{_stamp >> 16:x12}{_random.Next():x16}", Samples.Put(name, new string('x', names.EndsWith("1 KB", StringComparison.Ordinal) ? 1000 : 100)));
+        int size = names.EndsWith("1 KB", StringComparison.Ordinal) ? 1000 : 100;
+        return Samples.Submission(tag, $"{_stamp >> 16:x12}{_random.Next():x16}", Samples.Put(name, new string('x', size)));
     }
 
     private void Time(string what, int count, Action<int> action)
