@@ -115,7 +115,8 @@ public sealed partial class ServerNode : IDisposable
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
                 Instant.Min(
-                    Instant.Min(_snapshotDeadline, Instant.Min(_flushDeadline, _gatherDeadline)), Instant.Min(_applyDeadline, _listDeadline)),
+                    Instant.Min(_snapshotDeadline, Instant.Min(_flushDeadline, _gatherDeadline)),
+                    Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
                     Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline))));
