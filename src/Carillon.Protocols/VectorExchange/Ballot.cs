@@ -57,6 +57,9 @@ internal sealed class Ballot(Tag tag, Instant created)
 
     public Instant Created { get; } = created;
 
+    /// <summary>Who said that the tag is too old for it to tell.</summary>
+    public VoterSet TooOldAt { get; set; }
+
     public Submission? Submission { get; set; }
 
     public FileState File { get; set; }

@@ -317,6 +317,15 @@ public sealed partial class VectorExchange
             case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null } or { State: TagState.Accepted, Submission: null }:
                 DropAsTooOld(ballot, now);
                 break;
+            case TagState.TooOld when ballot is { IsOpen: true, Attempt: null }:
+                // Its own yes bit is older than a quorum's memory. Had the tag been accepted, index merge would bring what is kept of it.
+                ballot.TooOldAt = ballot.TooOldAt.With(from);
+                if (Quorum.IsReachedBy(ballot.TooOldAt))
+                {
+                    DropAsTooOld(ballot, now);
+                }
+
+                break;
         }
 
         AnswerInquiries(from, decided, now);

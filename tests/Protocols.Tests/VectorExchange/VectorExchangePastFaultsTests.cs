@@ -424,6 +424,29 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal(0, lab["s1"].Core.OpenTags);
     }
 
+    [Fact]
+    public void Yes_bit_that_is_older_than_a_quorums_memory_is_given_up()
+    {
+        // Seed 834: the others answered every round "too old", and the tag stayed open for ever.
+        var lab = new ExchangeLab(3, 1);
+        lab["s1"].Put("a", "x", "k");
+        while (lab.VectorMessages == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        Tag tag = lab["s1"].Core.OpenOf(new ObjectName("files", "a")).Single().Tag;
+        lab.Isolate("s1");
+        lab["s1"].Crash();
+        lab["s1"].Start();
+        foreach (NodeId other in new[] { NodeId.Parse("s2"), NodeId.Parse("s3") })
+        {
+            lab["s1"].Receive(other, MessageCodec.Encode(new Decided(tag, TagState.TooOld, default)));
+        }
+
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
