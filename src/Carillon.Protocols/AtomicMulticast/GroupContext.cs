@@ -1,0 +1,134 @@
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
+
+namespace Carillon.Protocols.AtomicMulticast;
+
+/// <summary>What the roles of one member share.</summary>
+internal sealed class GroupContext
+{
+    // What this member sent to itself, until what it rests on is durable.
+    private readonly Queue<(ulong After, IGroupMessage Message)> _toSelf = new();
+
+    public required GroupName Group { get; init; }
+
+    public required GroupSettings Settings { get; init; }
+
+    public required GroupOptions Options { get; init; }
+
+    public required IMessageStore Store { get; init; }
+
+    public required IGroupHost Host { get; init; }
+
+    public required RandomSource Random { get; init; }
+
+    public required NodeId Self { get; init; }
+
+    public required GroupRoles Roles { get; set; }
+
+    public required NumberLog Numbers { get; init; }
+
+    public required SessionTable Sessions { get; set; }
+
+    public GroupFigures Figures { get; } = new();
+
+    public int Bit => Roles.BitOf(Self);
+
+    public bool IsData => Roles.Data.Contains(Bit);
+
+    public bool IsCommit => Roles.Commit.Contains(Bit);
+
+    public bool IsCheckpoint => Roles.Checkpoint.Contains(Bit);
+
+    /// <summary>True unless this is a server that only orders: it delivers numbers without their payloads.</summary>
+    public required bool KeepsPayloads { get; init; }
+
+    /// <summary>True where an application keeps state that checkpoints carry; otherwise they carry the sessions only.</summary>
+    public required bool HasApplication { get; init; }
+
+    /// <summary>The group of accepted submissions: payloads are not sent, and no session is retired.</summary>
+    public bool IsCatalog => Group == GroupName.Catalog;
+
+    /// <summary>Who sequences, as far as was heard.</summary>
+    public NodeId Sequencer { get; private set; }
+
+    /// <summary>In which epoch.</summary>
+    public Epoch SequencerEpoch { get; private set; }
+
+    /// <summary>The newest checkpoint that is advertised.</summary>
+    public CheckpointMark Advertised { get; set; }
+
+    /// <summary>Someone acts as the sequencer of an epoch.</summary>
+    /// <returns>False: a newer one is known.</returns>
+    public bool HearSequencer(NodeId node, Epoch epoch)
+    {
+        if (epoch < SequencerEpoch)
+        {
+            return false;
+        }
+
+        Sequencer = node;
+        SequencerEpoch = epoch;
+        return true;
+    }
+
+    public void Send<T>(NodeId peer, in T message, ulong after = 0)
+        where T : IGroupMessage
+    {
+        if (peer == Self)
+        {
+            _toSelf.Enqueue((after, message));
+            return;
+        }
+
+        Figures.Datagrams++;
+        Host.Send(peer, GroupCodec.Encode(Group, message), after);
+    }
+
+    public void Multicast<T>(GroupChannel channel, in T message)
+        where T : IGroupMessage
+    {
+        Figures.Datagrams++;
+        Figures.Multicasts++;
+        Host.Multicast(channel, GroupCodec.Encode(Group, message));
+    }
+
+    /// <summary>The next message to this member itself that may be taken.</summary>
+    public bool TryTakeOwn(out IGroupMessage message)
+    {
+        if (_toSelf.TryPeek(out (ulong After, IGroupMessage Message) next) && next.After <= Host.Durable)
+        {
+            message = next.Message;
+            _toSelf.Dequeue();
+            return true;
+        }
+
+        message = null!;
+        return false;
+    }
+
+    /// <summary>True if this very content is held under its id.</summary>
+    public bool HoldsExactly(in Assignment assignment) =>
+        Store.Holds(assignment.Id, out Digest hash) && hash == assignment.Hash;
+
+    /// <summary>
+    /// A connected server of a set, other than this one: the <paramref name="turn"/>-th, counted from a place of this member's own, so that
+    /// members spread over the servers (SAM-46). None: there is none.
+    /// </summary>
+    public NodeId Pick(VoterSet among, int turn)
+    {
+        int count = 0;
+        Span<int> bits = stackalloc int[ClusterConfiguration.MaxServers];
+        for (int bit = 0; bit < Roles.Servers.Length; bit++)
+        {
+            if (among.Contains(bit) && bit != Bit && Host.IsConnected(Roles.Servers[bit]))
+            {
+                bits[count++] = bit;
+            }
+        }
+
+        return count == 0 ? default : Roles.Servers[bits[(int)(((uint)turn + Place) % (uint)count)]];
+    }
+
+    /// <summary>Drawn once.</summary>
+    public required uint Place { get; init; }
+}

@@ -1,0 +1,469 @@
+using Carillon.Protocols.Primacy;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Protocols.AtomicMulticast;
+
+/// <summary>What one server, or one client, is in a group.</summary>
+public sealed record GroupMemberSettings
+{
+    /// <summary>The group.</summary>
+    public required GroupName Group { get; init; }
+
+    /// <summary>Its settings.</summary>
+    public required GroupSettings Settings { get; init; }
+
+    /// <summary>Which servers have which role.</summary>
+    public required GroupRoles Roles { get; init; }
+
+    /// <summary>This server.</summary>
+    public required NodeId Self { get; init; }
+
+    /// <summary>False for a server that only orders: numbers are delivered without their payloads.</summary>
+    public bool KeepsPayloads { get; init; } = true;
+
+    /// <summary>True where an application keeps state that checkpoints carry.</summary>
+    public bool HasApplication { get; init; }
+}
+
+/// <summary>
+/// One member of one atomic multicast group (seed 001), with all roles that it holds: every message that is sent to the group is delivered
+/// by all members or by none, in one order, with the numbers 1, 2, 3, …. docs/protocols/atomic-multicast.md has the messages, the states and
+/// the argument.
+/// </summary>
+/// <remarks>
+/// <para>
+/// The node hands in everything that comes (<see cref="Receive"/>, <see cref="Persisted"/>, <see cref="Publish"/>, …) and calls
+/// <see cref="Flush"/> when it has handed in all that there was: batches form by that, and nothing waits when it is idle. Received frames
+/// are the member's own from then on: payloads are slices of them.
+/// </para>
+/// <para>
+/// Persist before send: records are appended first; what rests on them leaves only once they are durable, and counts here only from
+/// <see cref="Persisted"/> on. Synchronous and single-threaded; time and randomness are arguments.
+/// </para>
+/// </remarks>
+public sealed class GroupMember
+{
+    private const int MostRounds = 8;
+
+    private readonly GroupContext _context;
+    private readonly MessageFetcher _fetcher;
+    private readonly GroupSender _sender;
+    private readonly DataServer _data;
+    private readonly CommitServer _commit;
+    private readonly Sequencer _sequencer;
+    private readonly CheckpointServer _checkpoints;
+    private readonly GroupReceiver _receiver;
+    private (ulong Trimmed, ulong Checkpoint, byte[] Sessions)? _start;
+
+    /// <summary>Makes the core of one member; then the log is replayed by <see cref="Restore"/>, and <see cref="Start"/> begins. The store has
+    /// its committed messages already; uncommitted ones may come while the log is replayed.</summary>
+    public GroupMember(GroupMemberSettings settings, GroupOptions options, IMessageStore store, RandomSource random, IGroupHost host)
+    {
+        _context = new GroupContext
+        {
+            Group = settings.Group, Settings = settings.Settings, Options = options, Store = store, Host = host, Random = random,
+            Self = settings.Self, Roles = settings.Roles, Numbers = new NumberLog(options.MaxAhead),
+            Sessions = new SessionTable(LifetimeOf(settings)), KeepsPayloads = settings.KeepsPayloads,
+            HasApplication = settings.HasApplication, Place = (uint)random.Below(int.MaxValue),
+        };
+        if (!SeededBug.Is("committed-number-forgotten"))
+        {
+            _context.Numbers.Skip(store.Committed.Value);
+        }
+
+        _fetcher = new MessageFetcher(_context);
+        _sender = new GroupSender(_context);
+        _data = new DataServer(_context, _fetcher);
+        _commit = new CommitServer(_context, _fetcher);
+        _sequencer = new Sequencer(_context, _fetcher);
+        _checkpoints = new CheckpointServer(_context);
+        _receiver = new GroupReceiver(_context, _fetcher, _sender, _checkpoints);
+        _data.Held = (data, _) =>
+        {
+            _commit.Held(data.Id);
+            _sequencer.Held(data);
+        };
+    }
+
+    /// <summary>Counters for metrics.</summary>
+    public GroupFigures Figures => _context.Figures;
+
+    /// <summary>The greatest number that was delivered here.</summary>
+    public SequenceNumber Delivered => new(_receiver.Delivered);
+
+    /// <summary>The greatest number that is known here, with all below it, to be committed.</summary>
+    public SequenceNumber Committed => new(_context.Numbers.Known);
+
+    /// <summary>The greatest number that was heard of as committed.</summary>
+    public SequenceNumber Heard => new(_context.Numbers.Heard);
+
+    /// <summary>The first number whose message is kept here.</summary>
+    public SequenceNumber First => _context.Store.Trimmed.Next;
+
+    /// <summary>What this server does as sequencer.</summary>
+    public SequencerState SequencerState => _sequencer.State;
+
+    /// <summary>Who sequences, as far as was heard; none if nobody was.</summary>
+    public NodeId Sequencer => _context.Sequencer;
+
+    /// <summary>In which epoch.</summary>
+    public Epoch Epoch => _context.SequencerEpoch;
+
+    /// <summary>The newest checkpoint that is advertised.</summary>
+    public CheckpointMark Advertised => _context.Advertised;
+
+    /// <summary>Messages of this server's senders that are under way.</summary>
+    public int Sending => _sender.Count;
+
+    /// <summary>Sessions that are not retired.</summary>
+    public int Sessions => _context.Sessions.Count;
+
+    /// <summary>When <see cref="Advance"/> is to be called next.</summary>
+    public Instant NextDeadline
+    {
+        get
+        {
+            Instant due = Instant.Min(_sender.NextDeadline, _data.NextDeadline);
+            due = Instant.Min(due, Instant.Min(_sequencer.NextDeadline, _checkpoints.NextDeadline));
+            return Instant.Min(due, Instant.Min(_receiver.NextDeadline, _fetcher.NextDeadline));
+        }
+    }
+
+    /// <summary>True while this server's word on what is committed holds for a linearizable read: it sequences, all that it recovered is
+    /// committed in its own epoch, and its lease lasts. To be asked again after the answer was read ◆.</summary>
+    public bool MayAnswerReads(Instant now) => _sequencer.MayAnswerReads(now);
+
+    /// <summary>Takes one record of the groups' log that this member wrote; false for bytes that are none of its own.</summary>
+    public bool Restore(ReadOnlySpan<byte> record)
+    {
+        var reader = new WireReader(record);
+        switch ((GroupRecordType)reader.U8())
+        {
+            case GroupRecordType.Promised:
+                return _commit.RestorePromise(ref reader);
+            case GroupRecordType.Assigned:
+                return _commit.RestoreAssigned(ref reader);
+            case GroupRecordType.Trimmed:
+                ulong trimmed = reader.U64();
+                ulong checkpoint = reader.U64();
+                byte[] sessions = reader.Blob(int.MaxValue).ToArray();
+                if (reader.Failed || !SessionTable.TryRead(sessions, ulong.MaxValue, out SessionTable table) || table.Number != checkpoint)
+                {
+                    return false;
+                }
+
+                _checkpoints.NoteRecord(trimmed, checkpoint, sessions);
+                if (!SeededBug.Is("committed-number-forgotten"))
+                {
+                    _context.Numbers.Skip(checkpoint);
+                }
+
+                _start = (trimmed, checkpoint, sessions);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>
+    /// An application's state is as it was behind this number, with these sessions: deliveries begin behind it, if no record says that they
+    /// begin later. Before <see cref="Start"/>.
+    /// </summary>
+    /// <returns>False: the bytes are no table of sessions at that number.</returns>
+    public bool StartFrom(SequenceNumber number, ReadOnlyMemory<byte> sessions)
+    {
+        if (!SessionTable.TryRead(sessions.Span, ulong.MaxValue, out SessionTable table) || table.Number != number.Value)
+        {
+            return false;
+        }
+
+        if (_start is not { } start || start.Checkpoint <= number.Value)
+        {
+            _start = (_start?.Trimmed ?? 0, number.Value, sessions.ToArray());
+            _context.Numbers.Skip(number.Value);
+        }
+
+        return true;
+    }
+
+    /// <summary>The log is replayed, and the store is there: this member takes part from now on.</summary>
+    public void Start(Instant now)
+    {
+        if (_start is { } start)
+        {
+            SessionTable.TryRead(start.Sessions, Lifetime, out SessionTable table);
+            _context.Sessions = table;
+            _checkpoints.Restore(start.Checkpoint, start.Sessions);
+            if (_context.Store.Committed.Value < start.Checkpoint)
+            {
+                _context.Store.StartAfter(new SequenceNumber(start.Checkpoint));
+            }
+        }
+
+        _data.Start(now);
+        Flush(now);
+    }
+
+    /// <summary>Copies forward what is still needed, before the log is cut.</summary>
+    public void WriteSnapshot(Action<ReadOnlyMemory<byte>> append)
+    {
+        _checkpoints.WriteSnapshot(append);
+        _commit.WriteSnapshot(append);
+    }
+
+    /// <summary>
+    /// Step 1: a client's message. Unless it has come to an end already, <see cref="IGroupHost.Sent"/> tells its end.
+    /// </summary>
+    /// <param name="id">Given by its sender; the same id always ends at the same number, whichever server it is sent to.</param>
+    /// <param name="settled">All counters of the session up to this are known to the sender as committed or given up.</param>
+    /// <param name="timestamp">Logical timestamp: the greatest number that the sender knew when it sent the message first, to whichever
+    /// server. Null: it sends it for the first time now, and knows what this server knows.</param>
+    /// <param name="payload">At most <see cref="GroupSettings.MaxPayloadBytes"/>; the member's own from now on.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="number">Its number, if it has one already.</param>
+    public PublishAnswer Publish(
+        MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, Instant now, out SequenceNumber number)
+    {
+        PublishAnswer answer = _sender.Publish(id, settled, timestamp ?? _context.Sessions.Number, payload, now, out ulong known);
+        number = new SequenceNumber(known);
+        return answer;
+    }
+
+    /// <summary>Nobody waits for the message any more: this server does not send it again.</summary>
+    public void Abandon(MessageId id) => _sender.Abandon(id);
+
+    /// <summary>The store asked for a message by its own means, and holds it from now on (the catalog: the submission is agreed here,
+    /// whether it was asked for or not).</summary>
+    public void Arrived(in GroupData message, Instant now) => _data.Arrived(message, now);
+
+    /// <summary>The store has read what it was asked for.</summary>
+    public void Loaded(Instant now) => _receiver.Deliver(now);
+
+    /// <summary>Everything up to a position of the groups' log is durable.</summary>
+    public void Persisted(ulong position, Instant now)
+    {
+        _data.Persisted(position);
+        _commit.Persisted(position);
+        _checkpoints.Persisted(position);
+    }
+
+    /// <summary>Primacy says: this server has the epoch of the group's sequencer, until then.</summary>
+    public void BecomeSequencer(Epoch epoch, Instant leaseEnd, Instant now) => _sequencer.Begin(epoch, leaseEnd, now);
+
+    /// <summary>The lease lasts longer.</summary>
+    public void ExtendLease(Epoch epoch, Instant leaseEnd) => _sequencer.ExtendLease(epoch, leaseEnd);
+
+    /// <summary>Primacy says: this server does not sequence any more.</summary>
+    public void StepDown(Instant now) => _sequencer.StepDown();
+
+    /// <summary>Another version of the configuration is applied here.</summary>
+    public void SetRoles(GroupRoles roles, Instant now)
+    {
+        _context.Roles = roles;
+        _sequencer.RolesChanged(now);
+    }
+
+    /// <summary>The application's checkpoint at a number that <see cref="IGroupHost.TakeCheckpoint"/> asked for is made; told again after a
+    /// start, of the newest.</summary>
+    public void CheckpointTaken(CheckpointMark mark, Instant now) => _checkpoints.Taken(mark, now);
+
+    /// <summary>The application's state is that of a checkpoint now.</summary>
+    /// <returns>False: the bytes are no table of sessions at that number, or this member is past it.</returns>
+    public bool Install(SequenceNumber number, ReadOnlyMemory<byte> sessions, Instant now)
+    {
+        ulong before = _context.Sessions.Number;
+        if (number.Value <= before || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table) || table.Number != number.Value)
+        {
+            return false;
+        }
+
+        _context.Sessions = table;
+        _context.Numbers.Skip(number.Value);
+        if (_context.Store.Committed < number)
+        {
+            _context.Store.StartAfter(number);
+        }
+
+        _checkpoints.Installed(number.Value, sessions.ToArray());
+        _context.Host.Note(new GroupEvent.Skipped(new SequenceNumber(before + 1), number));
+        _sender.JudgeAll();
+        return true;
+    }
+
+    /// <summary>A message of a peer; <paramref name="from"/> is vouched for, what it says is not trusted to be well formed.</summary>
+    /// <returns>False: it could not be read.</returns>
+    public bool Receive(NodeId from, ReadOnlyMemory<byte> frame, Instant now)
+    {
+        var reader = new WireReader(frame.Span);
+        if (!GroupCodec.TryReadHead(ref reader, out GroupMessageType type, out GroupName group) || group != _context.Group
+            || !Read(from, type, ref reader, frame, now))
+        {
+            _context.Figures.BadMessages++;
+            return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Deadlines have come.</summary>
+    public void Advance(Instant now)
+    {
+        _sender.Advance(now);
+        _data.Advance(now);
+        _checkpoints.Advance(now);
+        Flush(now);
+    }
+
+    /// <summary>All that had come was handed in: what has gathered is sent, stored, delivered.</summary>
+    public void Flush(Instant now)
+    {
+        int rounds = 0;
+        do
+        {
+            _sender.Flush(_data, now);
+            if (_sequencer.Advance(_commit, now))
+            {
+                _data.TellAll(now);
+            }
+
+            _sequencer.Flush(_commit, now);
+            _commit.Flush();
+            _receiver.Deliver(now);
+            if (_checkpoints.Fetched is { } fetched)
+            {
+                _checkpoints.TakeFetched();
+                Install(new SequenceNumber(fetched.Number), fetched.Sessions, now);
+            }
+
+            _receiver.Advance(now);
+            _fetcher.Advance(now);
+            _data.Flush();
+        }
+        while (TakeOwn(now) && ++rounds < MostRounds);
+    }
+
+    private ulong Lifetime => _context.IsCatalog ? SessionTable.NoLifetime : _context.Settings.Lifetime;
+
+    private static ulong LifetimeOf(GroupMemberSettings settings) =>
+        settings.Group == GroupName.Catalog ? SessionTable.NoLifetime : settings.Settings.Lifetime;
+
+    // What this member sent to itself.
+    private bool TakeOwn(Instant now)
+    {
+        bool any = false;
+        while (_context.TryTakeOwn(out IGroupMessage message))
+        {
+            any = true;
+            switch (message)
+            {
+                case AckMessage ack:
+                    _sequencer.OnAck(_context.Self, ack, now);
+                    break;
+                case PrepareMessage prepare:
+                    _commit.OnPrepare(_context.Self, prepare);
+                    break;
+                case PreparedMessage prepared:
+                    _sequencer.OnPrepared(_context.Self, prepared, now);
+                    break;
+                case RequestMessage request:
+                    _sequencer.OnRequest(_context.Self, request, now);
+                    break;
+                case CheckpointReportMessage report:
+                    _sequencer.OnReport(_context.Self, report.Mark);
+                    break;
+                case SendAnswerMessage answer:
+                    _sender.Answered(answer, now);
+                    break;
+            }
+        }
+
+        return any;
+    }
+
+    private bool Read(NodeId from, GroupMessageType type, ref WireReader reader, ReadOnlyMemory<byte> frame, Instant now)
+    {
+        switch (type)
+        {
+            case GroupMessageType.Data when DataMessage.TryRead(ref reader, frame, out DataMessage data):
+                _data.Take(from, data.Run.Span, now);
+                return true;
+            case GroupMessageType.Request when RequestMessage.TryRead(ref reader, out RequestMessage request):
+                _sequencer.OnRequest(from, request, now);
+                return true;
+            case GroupMessageType.Assign when AssignMessage.TryRead(ref reader, out AssignMessage assign):
+                HearCommitted(from, assign.Epoch, assign.Committed);
+                _commit.OnAssign(from, assign, now);
+                return true;
+            case GroupMessageType.Ack when AckMessage.TryRead(ref reader, out AckMessage ack):
+                _sequencer.OnAck(from, ack, now);
+                return true;
+            case GroupMessageType.Commit when CommitMessage.TryRead(ref reader, out CommitMessage commit):
+                OnCommit(from, commit);
+                return true;
+            case GroupMessageType.Gossip when GossipMessage.TryRead(ref reader, out GossipMessage gossip):
+                HearCommitted(from, gossip.Epoch, gossip.Committed);
+                _checkpoints.Advertised(gossip.Checkpoint);
+                return true;
+            case GroupMessageType.Prepare when PrepareMessage.TryRead(ref reader, out PrepareMessage prepare):
+                _commit.OnPrepare(from, prepare);
+                return true;
+            case GroupMessageType.Prepared when PreparedMessage.TryRead(ref reader, out PreparedMessage prepared):
+                _sequencer.OnPrepared(from, prepared, now);
+                return true;
+            default:
+                return ReadRepair(from, type, ref reader, frame, now);
+        }
+    }
+
+    private bool ReadRepair(NodeId from, GroupMessageType type, ref WireReader reader, ReadOnlyMemory<byte> frame, Instant now)
+    {
+        switch (type)
+        {
+            case GroupMessageType.CommitQuery when CommitQueryMessage.TryRead(ref reader, out CommitQueryMessage query):
+                _commit.OnQuery(from, query, _data);
+                return true;
+            case GroupMessageType.CommitAnswer when CommitAnswerMessage.TryRead(ref reader, out CommitAnswerMessage answer):
+                _receiver.OnAnswer(answer, now);
+                return true;
+            case GroupMessageType.DataQuery when DataQueryMessage.TryRead(ref reader, out DataQueryMessage wanted):
+                _data.OnQuery(from, wanted);
+                return true;
+            case GroupMessageType.DataAbsent when DataAbsentMessage.TryRead(ref reader, out DataAbsentMessage absent):
+                _fetcher.Absent(absent, now);
+                _receiver.OnAbsent(absent, now);
+                return true;
+            case GroupMessageType.SendAnswer when SendAnswerMessage.TryRead(ref reader, out SendAnswerMessage word):
+                _sender.Answered(word, now);
+                return true;
+            case GroupMessageType.CheckpointReport when CheckpointReportMessage.TryRead(ref reader, out CheckpointReportMessage report):
+                _sequencer.OnReport(from, report.Mark);
+                return true;
+            case GroupMessageType.BlockQuery when BlockQueryMessage.TryRead(ref reader, out BlockQueryMessage blocks):
+                _checkpoints.OnBlockQuery(from, blocks);
+                return true;
+            case GroupMessageType.BlockAnswer when BlockAnswerMessage.TryRead(ref reader, frame, out BlockAnswerMessage block):
+                _checkpoints.OnBlock(block, now);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    // A Commit of an older epoch is valid: what is committed stays so.
+    private void OnCommit(NodeId from, in CommitMessage message)
+    {
+        ReadOnlySpan<Assignment> run = message.Run.Span;
+        for (int i = 0; i < run.Length; i++)
+        {
+            _context.Numbers.Learn(message.First + (ulong)i, run[i]);
+        }
+
+        HearCommitted(from, message.Epoch, message.First + (ulong)run.Length - 1);
+    }
+
+    private void HearCommitted(NodeId from, Epoch epoch, ulong committed)
+    {
+        _context.HearSequencer(from, epoch);
+        _context.Numbers.HearCommitted(epoch.Value, committed);
+    }
+}

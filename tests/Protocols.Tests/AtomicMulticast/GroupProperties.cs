@@ -1,0 +1,161 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
+using Xunit;
+
+namespace Carillon.Protocols.Tests.AtomicMulticast;
+
+/// <summary>Whole groups under drawn faults: F1 to F5 of the feed's invariants, for any group.</summary>
+public sealed class GroupProperties
+{
+    [Fact]
+    public void Faults_of_many_seeds_leave_one_sequence_with_all_that_was_acknowledged()
+    {
+        for (ulong seed = 1; seed <= 120; seed++)
+        {
+            Play(seed);
+        }
+    }
+
+    private static void Play(ulong seed)
+    {
+        var random = new RandomSource(seed ^ 0xBADCAFE);
+        GroupLab lab = Draw(random, seed);
+        lab.StartAll();
+        lab.ElectSomebody();
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        var sessions = new ulong[4];
+        for (int i = 0; i < 60; i++)
+        {
+            for (int messages = random.Below(6); messages > 0; messages--)
+            {
+                Publish(lab, random, sessions);
+            }
+
+            if (random.Chance(0.4))
+            {
+                Disturb(lab, random);
+            }
+
+            lab.Run(new TimeSpan(random.Below(120 * TimeSpan.TicksPerMillisecond)));
+            if (lab.Faults.Count > 0)
+            {
+                break;
+            }
+        }
+
+        Heal(lab);
+        bool isQuiet = lab.Faults.Count > 0 || lab.RunUntil(() => IsQuiet(lab), TimeSpan.FromSeconds(60));
+        lab.CheckAcknowledged();
+        Assert.True(lab.Faults.Count == 0, $"seed {seed}: {string.Join("; ", lab.Faults.Take(3))}");
+        Assert.True(isQuiet, $"seed {seed}: {Describe(lab)}");
+    }
+
+    private static GroupLab Draw(RandomSource random, ulong seed)
+    {
+        bool isApart = random.Chance(0.25);
+        int servers = isApart ? 6 : random.Chance(0.6) ? 3 : 5;
+        ImmutableArray<NodeId> names = [.. Enumerable.Range(1, servers).Select(i => NodeId.Parse($"s{i}"))];
+        GroupRoles? roles = isApart
+            ? new GroupRoles
+            {
+                Configuration = 1, Servers = names, Commit = new VoterSet(0b000111), Data = new VoterSet(0b111000),
+                Checkpoint = new VoterSet(0b110001),
+            }
+            : null;
+        return new GroupLab(seed, servers, clients: isApart ? 2 : random.Below(2), roles)
+        {
+            Delay = new TimeSpan(random.Below(8 * TimeSpan.TicksPerMillisecond) + 1),
+            FlushTime = new TimeSpan(random.Below(15 * TimeSpan.TicksPerMillisecond) + 1),
+            Loss = random.Chance(0.6) ? 0.3 * random.Fraction() : 0,
+            Doubling = random.Chance(0.5) ? 0.3 * random.Fraction() : 0,
+            HasApplication = !isApart && random.Chance(0.5),
+            Settings = new GroupSettings { RetainBytes = random.Chance(0.5) ? 64 : 1 << 20 },
+            Options = new GroupOptions
+            {
+                CheckpointEvery = random.Chance(0.6) ? 20u : 50_000u, RetainNumbers = (ulong)random.Below(10),
+                MaxRun = random.Chance(0.3) ? 4 : 512, CombinedQuery = random.Chance(0.3),
+                RecoveryPatience = TimeSpan.FromMilliseconds(500),
+            },
+        };
+    }
+
+    private static void Publish(GroupLab lab, RandomSource random, ulong[] sessions)
+    {
+        NodeId[] up = [.. lab.Members.Values.Where(m => m.IsUp).Select(m => m.Name)];
+        if (up.Length == 0)
+        {
+            return;
+        }
+
+        int session = random.Below(sessions.Length);
+        bool isAgain = sessions[session] > 0 && random.Chance(0.2);
+        ulong counter = isAgain ? 1 + (ulong)random.Below((long)sessions[session]) : ++sessions[session];
+        var id = new MessageId(new SessionId(7, (ulong)session + 1), counter);
+        ulong settled = 0;
+        while (settled + 1 < counter && lab.Ended.ContainsKey(id with { Counter = settled + 1 }) && random.Chance(0.97))
+        {
+            settled++;
+        }
+
+        lab.Publish(up[random.Below(up.Length)], id, settled, timestamp: isAgain ? 0 : null);
+    }
+
+    private static void Disturb(GroupLab lab, RandomSource random)
+    {
+        LabMember victim = lab.Members.Values.ElementAt(random.Below(lab.Members.Count));
+        switch (random.Below(9))
+        {
+            case 0 or 1 when victim.IsUp && !lab.Clients.Contains(victim.Name):
+                victim.Crash();
+                lab.At(new TimeSpan(random.Below(1500 * TimeSpan.TicksPerMillisecond)), () =>
+                {
+                    if (!victim.IsUp)
+                    {
+                        victim.Start();
+                    }
+                });
+                break;
+            case 2 when random.Chance(0.2):
+                foreach (LabMember member in lab.Members.Values.Where(m => m.IsUp))
+                {
+                    member.Crash();
+                }
+
+                lab.StartAll();
+                lab.ElectSomebody();
+                break;
+            case 3 or 4 or 5:
+                lab.ElectSomebody();
+                break;
+            case 6:
+                lab.Isolate(victim.Name);
+                break;
+            case 7:
+                lab.Cut.Add((victim.Name, lab.Members.Keys.ElementAt(random.Below(lab.Members.Count))));
+                break;
+            default:
+                lab.Cut.Clear();
+                break;
+        }
+    }
+
+    private static void Heal(GroupLab lab)
+    {
+        lab.Cut.Clear();
+        lab.Loss = Math.Min(lab.Loss, 0.1);
+        lab.StartAll();
+        lab.ElectSomebody();
+    }
+
+    private static bool IsQuiet(GroupLab lab)
+    {
+        ulong most = lab.Members.Values.Max(m => m.Core.Heard.Value);
+        return lab.Members.Values.All(m => m.Core.Delivered.Value == most && m.Core.Sending == 0)
+            && lab.Acknowledged.Values.All(n => n <= most)
+            && lab.Members.Values.Count(m => m.Core.SequencerState == SequencerState.Leading) >= 1;
+    }
+
+    private static string Describe(GroupLab lab) => string.Join("; ", lab.Members.Values.Select(m =>
+        $"{m.Name} {m.Core.SequencerState} delivered {m.Core.Delivered} known {m.Core.Committed} heard {m.Core.Heard} sending {m.Core.Sending} first {m.Core.First}"));
+}

@@ -1,0 +1,110 @@
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Protocols.Tests.AtomicMulticast;
+
+/// <summary>
+/// A store as one on a disk is: uncommitted messages are records of the member's log, committed ones become durable by themselves, a little
+/// later; what was not is lost by a crash.
+/// </summary>
+internal sealed class LabStore : IMessageStore
+{
+    private readonly LabMember _member;
+    private readonly MemoryMessageStore _inner = new(long.MaxValue);
+
+    public LabStore(LabMember member, IEnumerable<byte[]> log, LabSegments segments)
+    {
+        _member = member;
+        Segments = segments;
+        foreach (byte[] record in log.Where(r => r[0] == (byte)GroupRecordType.FirstOfStores))
+        {
+            var reader = new WireReader(record.AsSpan(1));
+            Assert(DataMessage.TryRead(ref reader, record.AsMemory(1), out DataMessage data));
+            _inner.Put(data.Run.Span);
+        }
+
+        if (segments.StartedAfter > 0)
+        {
+            _inner.StartAfter(new SequenceNumber(segments.StartedAfter));
+        }
+
+        _inner.Commit(_inner.Committed.Next, segments.Values.ToArray());
+        _inner.Trim(new SequenceNumber(segments.Trimmed));
+    }
+
+    public LabSegments Segments { get; private set; }
+
+    public SequenceNumber Committed => _inner.Committed;
+
+    public SequenceNumber CommittedDurable => new(Segments.Last);
+
+    public SequenceNumber Trimmed => _inner.Trimmed;
+
+    public long CommittedBytes => _inner.CommittedBytes;
+
+    public bool Holds(MessageId id, out Digest hash) => _inner.Holds(id, out hash);
+
+    public StoreAnswer Find(MessageId id, out GroupData message) => _inner.Find(id, out message);
+
+    public StoreAnswer Find(SequenceNumber number, out Assignment assignment, out ReadOnlyMemory<byte> payload) =>
+        _inner.Find(number, out assignment, out payload);
+
+    public bool CanPut(int bytes) => true;
+
+    public ulong Put(ReadOnlySpan<GroupData> messages)
+    {
+        _inner.Put(messages);
+        var data = new DataMessage(messages.ToArray());
+        byte[] record = new byte[1 + data.Size];
+        record[0] = (byte)GroupRecordType.FirstOfStores;
+        var writer = new WireWriter(record.AsSpan(1));
+        data.Write(ref writer);
+        return _member.Append(record);
+    }
+
+    public void Commit(SequenceNumber first, ReadOnlySpan<Assignment> run)
+    {
+        _inner.Commit(first, run);
+        _member.FlushSegmentsLater();
+    }
+
+    public void Forget(MessageId id) => _inner.Forget(id);
+
+    public void Trim(SequenceNumber upTo)
+    {
+        FlushSegments();
+        _inner.Trim(upTo);
+        Segments = Segments with { Trimmed = _inner.Trimmed.Value };
+    }
+
+    public void StartAfter(SequenceNumber checkpoint)
+    {
+        _inner.StartAfter(checkpoint);
+        Segments = new LabSegments(checkpoint.Value, [], checkpoint.Value);
+    }
+
+    public bool Want(MessageId id) => false;
+
+    public IReadOnlyList<GroupData> Uncommitted() => _inner.Uncommitted();
+
+    /// <summary>What is committed is durable by itself from now on.</summary>
+    public void FlushSegments()
+    {
+        List<Assignment> values = [.. Segments.Values];
+        for (ulong number = Segments.Last + 1; number <= _inner.Committed.Value; number++)
+        {
+            Assert(_inner.Find(new SequenceNumber(number), out Assignment value, out _) == StoreAnswer.Found);
+            values.Add(value);
+        }
+
+        Segments = Segments with { Values = values };
+    }
+
+    private static void Assert(bool condition) => Xunit.Assert.True(condition);
+}
+
+/// <summary>What a crash leaves of the committed messages.</summary>
+internal sealed record LabSegments(ulong StartedAfter, List<Assignment> Values, ulong Trimmed)
+{
+    public ulong Last => StartedAfter + (ulong)Values.Count;
+}
