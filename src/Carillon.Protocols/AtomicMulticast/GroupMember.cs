@@ -88,8 +88,8 @@ public sealed class GroupMember
     /// <summary>Counters for metrics.</summary>
     public GroupFigures Figures => _context.Figures;
 
-    /// <summary>The greatest number that was delivered here.</summary>
-    public SequenceNumber Delivered => new(_receiver.Delivered);
+    /// <summary>The greatest number that was delivered here; before <see cref="Start"/>, the one behind which deliveries will begin.</summary>
+    public SequenceNumber Delivered => new(Math.Max(_receiver.Delivered, _start?.Checkpoint ?? 0));
 
     /// <summary>The greatest number that is known here, with all below it, to be committed.</summary>
     public SequenceNumber Committed => new(_context.Numbers.Known);
