@@ -20,12 +20,12 @@ internal sealed class CheckpointServer(GroupContext context)
     private Instant _collectAt;
     private int _turn;
     private (ulong Position, ulong Number) _trim;
-    private (ulong Trimmed, ulong Checkpoint, byte[]? Sessions) _recorded;
+    private (ulong Trimmed, CheckpointMark Checkpoint, byte[]? Sessions) _recorded;
 
     public Instant NextDeadline => Instant.Min(Instant.Min(_reportAt, _fetchAt), _collectAt);
 
     /// <summary>A checkpoint that came in whole, to be put in place.</summary>
-    public (ulong Number, byte[] Sessions)? Fetched { get; private set; }
+    public (CheckpointMark Mark, byte[] Sessions)? Fetched { get; private set; }
 
     public void TakeFetched() => Fetched = null;
 
@@ -33,15 +33,14 @@ internal sealed class CheckpointServer(GroupContext context)
     public bool IsFetching => _fetch is not null || _external > context.Sessions.Number;
 
     /// <summary>The sessions that this server starts from.</summary>
-    public void Restore(ulong number, byte[] sessions)
+    public void Restore(ulong number, byte[] sessions) => _sessions[number] = sessions;
+
+    /// <summary>A record of the log, the last of its kind: its checkpoint was advertised once, or nothing would have been collected.</summary>
+    public void Restore(ulong trimmed, CheckpointMark mark, byte[] sessions)
     {
-        _sessions[number] = sessions;
-        if (!context.HasApplication)
-        {
-            // It was advertised once, or nothing would have been collected under it.
-            _own[number] = CheckpointBlocks.Mark(new SequenceNumber(number), sessions);
-            context.Advertised = _own[number];
-        }
+        _recorded = (trimmed, mark, sessions);
+        _sessions[mark.Number.Value] = sessions;
+        context.Advertised = mark;
     }
 
     /// <summary>Everything up to a number was delivered, and a checkpoint is due.</summary>
@@ -125,25 +124,33 @@ internal sealed class CheckpointServer(GroupContext context)
         _fetchAt = Instant.Min(_fetchAt, now + context.Options.QueryDelay);
         if (_fetch.Bytes is { } bytes)
         {
-            Fetched = (_fetch.Mark.Number.Value, bytes);
+            Fetched = (_fetch.Mark, bytes);
             _fetch = null;
             _fetchAt = Instant.Never;
         }
     }
 
-    /// <summary>A checkpoint is in place.</summary>
-    public void Installed(ulong number, byte[] sessions)
+    /// <summary>A checkpoint is to be put in place: first the log says so.</summary>
+    public bool Install(CheckpointMark mark, byte[] sessions, out ulong position)
     {
-        _sessions[number] = sessions;
-        if (!context.HasApplication)
+        position = AppendRecord(mark.Number.Value, mark, sessions);
+        if (position == 0)
         {
-            _own[number] = CheckpointBlocks.Mark(new SequenceNumber(number), sessions);
+            return false;
         }
 
+        _sessions[mark.Number.Value] = sessions;
+        return true;
+    }
+
+    /// <summary>It is in place.</summary>
+    public void Installed(CheckpointMark mark)
+    {
+        _own[mark.Number.Value] = mark;
+        Advertised(mark);
         _fetch = null;
         _external = 0;
         _fetchAt = Instant.Never;
-        AppendTrimmed(number, number, sessions);
     }
 
     public void Persisted(ulong position)
@@ -199,9 +206,6 @@ internal sealed class CheckpointServer(GroupContext context)
         }
     }
 
-    /// <summary>A record of the log, the last of its kind.</summary>
-    public void NoteRecord(ulong trimmed, ulong checkpoint, byte[] sessions) => _recorded = (trimmed, checkpoint, sessions);
-
     private void Report(Instant now)
     {
         _reportAt = Instant.Never;
@@ -256,7 +260,7 @@ internal sealed class CheckpointServer(GroupContext context)
 
         if (upTo > trimmed)
         {
-            AppendTrimmed(upTo, covered, sessions);
+            AppendTrimmed(upTo, context.Advertised, sessions);
         }
     }
 
@@ -276,17 +280,26 @@ internal sealed class CheckpointServer(GroupContext context)
 
     // ◆ The record that lets records up to n go says that n is committed: a server that forgot both would have a new sequencer fill numbers
     // that were committed.
-    private void AppendTrimmed(ulong trimmed, ulong checkpoint, byte[] sessions)
+    private void AppendTrimmed(ulong trimmed, CheckpointMark checkpoint, byte[] sessions)
+    {
+        ulong position = AppendRecord(trimmed, checkpoint, sessions);
+        if (position != 0)
+        {
+            _trim = (position, trimmed);
+        }
+    }
+
+    private ulong AppendRecord(ulong trimmed, CheckpointMark checkpoint, byte[] sessions)
     {
         byte[] record = GroupRecords.Trimmed(trimmed, checkpoint, sessions);
         if (!context.Host.CanAppend(record.Length))
         {
-            return;
+            return 0;
         }
 
         _recorded = (trimmed, checkpoint, sessions);
-        _trim = (context.Host.Append(record), trimmed);
         context.Figures.Records++;
+        return context.Host.Append(record);
     }
 
     private void Prune<T>(SortedDictionary<ulong, T> kept)

@@ -53,7 +53,8 @@ public sealed class GroupMember
     private readonly Sequencer _sequencer;
     private readonly CheckpointServer _checkpoints;
     private readonly GroupReceiver _receiver;
-    private (ulong Trimmed, ulong Checkpoint, byte[] Sessions)? _start;
+    private (ulong Checkpoint, byte[] Sessions)? _start;
+    private (ulong Position, CheckpointMark Mark, SessionTable Sessions)? _installing;
 
     /// <summary>Makes the core of one member; then the log is replayed by <see cref="Restore"/>, and <see cref="Start"/> begins. The store has
     /// its committed messages already; uncommitted ones may come while the log is replayed.</summary>
@@ -145,20 +146,20 @@ public sealed class GroupMember
                 return _commit.RestoreAssigned(ref reader);
             case GroupRecordType.Trimmed:
                 ulong trimmed = reader.U64();
-                ulong checkpoint = reader.U64();
+                CheckpointMark mark = reader.Mark();
                 byte[] sessions = reader.Blob(int.MaxValue).ToArray();
-                if (reader.Failed || !SessionTable.TryRead(sessions, ulong.MaxValue, out SessionTable table) || table.Number != checkpoint)
+                if (reader.Failed || !SessionTable.TryRead(sessions, ulong.MaxValue, out SessionTable table) || table.Number != mark.Number.Value)
                 {
                     return false;
                 }
 
-                _checkpoints.NoteRecord(trimmed, checkpoint, sessions);
+                _checkpoints.Restore(trimmed, mark, sessions);
                 if (!SeededBug.Is("committed-number-forgotten"))
                 {
-                    _context.Numbers.Skip(checkpoint);
+                    _context.Numbers.Skip(mark.Number.Value);
                 }
 
-                _start = (trimmed, checkpoint, sessions);
+                _start = (mark.Number.Value, sessions);
                 return true;
             default:
                 return false;
@@ -167,19 +168,23 @@ public sealed class GroupMember
 
     /// <summary>
     /// An application's state is as it was behind this number, with these sessions: deliveries begin behind it, if no record says that they
-    /// begin later. Before <see cref="Start"/>.
+    /// begin later. After the log was replayed, before <see cref="Start"/>.
     /// </summary>
-    /// <returns>False: the bytes are no table of sessions at that number.</returns>
+    /// <returns>False: deliveries begin earlier, and the application passes over those that it has. Either the bytes are no table of sessions
+    /// at that number; or the store has not got all up to it: a crash took the last of it, and what others may need is delivered to it
+    /// again.</returns>
     public bool StartFrom(SequenceNumber number, ReadOnlyMemory<byte> sessions)
     {
-        if (!SessionTable.TryRead(sessions.Span, ulong.MaxValue, out SessionTable table) || table.Number != number.Value)
+        ulong covered = Math.Max(_context.Store.Committed.Value, _context.Advertised.Number.Value);
+        if (number.Value > covered || !SessionTable.TryRead(sessions.Span, ulong.MaxValue, out SessionTable table)
+            || table.Number != number.Value)
         {
             return false;
         }
 
         if (_start is not { } start || start.Checkpoint <= number.Value)
         {
-            _start = (_start?.Trimmed ?? 0, number.Value, sessions.ToArray());
+            _start = (number.Value, sessions.ToArray());
             _context.Numbers.Skip(number.Value);
         }
 
@@ -245,6 +250,11 @@ public sealed class GroupMember
         _data.Persisted(position);
         _commit.Persisted(position);
         _checkpoints.Persisted(position);
+        if (_installing is { } installing && installing.Position <= position)
+        {
+            _installing = null;
+            Adopt(installing.Mark, installing.Sessions);
+        }
     }
 
     /// <summary>Primacy says: this server has the epoch of the group's sequencer, until then.</summary>
@@ -267,26 +277,20 @@ public sealed class GroupMember
     /// start, of the newest.</summary>
     public void CheckpointTaken(CheckpointMark mark, Instant now) => _checkpoints.Taken(mark, now);
 
-    /// <summary>The application's state is that of a checkpoint now.</summary>
-    /// <returns>False: the bytes are no table of sessions at that number, or this member is past it.</returns>
-    public bool Install(SequenceNumber number, ReadOnlyMemory<byte> sessions, Instant now)
+    /// <summary>The application's state is that of a checkpoint now, durably. Deliveries go on behind it once that is in the log
+    /// too.</summary>
+    /// <returns>False: the bytes are no table of sessions at its number, this member is past it, or the log is full.</returns>
+    public bool Install(CheckpointMark mark, ReadOnlyMemory<byte> sessions, Instant now)
     {
-        ulong before = _context.Sessions.Number;
-        if (number.Value <= before || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table) || table.Number != number.Value)
+        ulong number = mark.Number.Value;
+        if (number <= _context.Sessions.Number || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table)
+            || table.Number != number || !_checkpoints.Install(mark, sessions.ToArray(), out ulong position))
         {
             return false;
         }
 
-        _context.Sessions = table;
-        _context.Numbers.Skip(number.Value);
-        if (_context.Store.Committed < number)
-        {
-            _context.Store.StartAfter(number);
-        }
-
-        _checkpoints.Installed(number.Value, sessions.ToArray());
-        _context.Host.Note(new GroupEvent.Skipped(new SequenceNumber(before + 1), number));
-        _sender.JudgeAll();
+        _installing = (position, mark, table);
+        _receiver.IsHeld = true;
         return true;
     }
 
@@ -332,7 +336,7 @@ public sealed class GroupMember
             if (_checkpoints.Fetched is { } fetched)
             {
                 _checkpoints.TakeFetched();
-                Install(new SequenceNumber(fetched.Number), fetched.Sessions, now);
+                Install(fetched.Mark, fetched.Sessions, now);
             }
 
             _receiver.Advance(now);
@@ -346,6 +350,22 @@ public sealed class GroupMember
 
     private static ulong LifetimeOf(GroupMemberSettings settings) =>
         settings.Group == GroupName.Catalog ? SessionTable.NoLifetime : settings.Settings.Lifetime;
+
+    private void Adopt(CheckpointMark mark, SessionTable sessions)
+    {
+        ulong before = _context.Sessions.Number;
+        _receiver.IsHeld = false;
+        _context.Sessions = sessions;
+        _context.Numbers.Skip(mark.Number.Value);
+        if (_context.Store.Committed < mark.Number)
+        {
+            _context.Store.StartAfter(mark.Number);
+        }
+
+        _checkpoints.Installed(mark);
+        _context.Host.Note(new GroupEvent.Skipped(new SequenceNumber(before + 1), mark.Number));
+        _sender.JudgeAll();
+    }
 
     // What this member sent to itself.
     private bool TakeOwn(Instant now)

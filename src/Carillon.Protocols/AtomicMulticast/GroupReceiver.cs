@@ -22,18 +22,21 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
     /// <summary>The greatest number that was delivered.</summary>
     public ulong Delivered => context.Sessions.Number;
 
+    /// <summary>True while a checkpoint is being put in place: nothing is delivered until it is.</summary>
+    public bool IsHeld { get; set; }
+
     /// <summary>Delivers what can be.</summary>
     public void Deliver(Instant now)
     {
         context.Numbers.Advance();
         ReportDivergence();
-        ulong end = Math.Min(context.Numbers.Known, Delivered + AtOnce);
+        ulong end = IsHeld ? Delivered : Math.Min(context.Numbers.Known, Delivered + AtOnce);
         while (Delivered < end && Next(Delivered + 1, now))
         {
         }
 
         FlushRun();
-        _isMore = end < context.Numbers.Known && Delivered == end;
+        _isMore = !IsHeld && end < context.Numbers.Known && Delivered == end;
         if (context.Numbers.Heard > context.Numbers.Known && _askAt == Instant.Never)
         {
             _askAt = now + context.Random.Below(context.Options.QueryDelay);
@@ -90,10 +93,9 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
     /// <summary>A commit server answers; or somebody else's repair is overheard.</summary>
     public void OnAnswer(in CommitAnswerMessage answer, Instant now)
     {
+        TooOld(answer.Trimmed, answer.Checkpoint, context.Numbers.Known + 1, now);
         if (answer.Run.IsEmpty)
         {
-            TooOld(answer.Trimmed, answer.Checkpoint, context.Numbers.Known + 1, now);
-
             // "Unknown": on to another, but not round and round.
             if (_askAt != Instant.Never && _turn % Math.Max(1, context.Roles.Commit.Count) != 0)
             {

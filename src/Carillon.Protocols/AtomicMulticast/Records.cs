@@ -13,8 +13,8 @@ public enum GroupRecordType : byte
     /// <summary>A commit server's assignments: <c>u64 epoch │ u64 first │ u32 count │ assignments</c>.</summary>
     Assigned = 65,
 
-    /// <summary>What is up to a number may be deleted, and counts as committed here; with the sessions as they are behind a checkpoint's
-    /// number: <c>u64 trimmed │ u64 checkpoint │ blob sessions</c>.</summary>
+    /// <summary>What is up to a number may be deleted, and counts as committed here; with the checkpoint that covers it, and the sessions as
+    /// they are behind its number: <c>u64 trimmed │ mark │ blob sessions</c>.</summary>
     Trimmed = 66,
 
     /// <summary>The first type that belongs to message stores.</summary>
@@ -42,12 +42,12 @@ internal static class GroupRecords
         return record;
     }
 
-    public static byte[] Trimmed(ulong trimmed, ulong checkpoint, ReadOnlySpan<byte> sessions)
+    public static byte[] Trimmed(ulong trimmed, in CheckpointMark checkpoint, ReadOnlySpan<byte> sessions)
     {
-        byte[] record = new byte[1 + 8 + 8 + WireSize.Blob(sessions.Length)];
+        byte[] record = new byte[1 + 8 + CheckpointMark.EncodedSize + WireSize.Blob(sessions.Length)];
         WireWriter writer = Start(record, GroupRecordType.Trimmed);
         writer.U64(trimmed);
-        writer.U64(checkpoint);
+        writer.Mark(checkpoint);
         writer.Blob(sessions);
         return record;
     }

@@ -278,6 +278,11 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     /// <returns>True when the recovery is done just now: what is held and has no number may be numbered.</returns>
     public bool Advance(CommitServer here, Instant now)
     {
+        if (State != SequencerState.Idle && here.Promised > Epoch)
+        {
+            Depose(here.Promised);
+        }
+
         if (State == SequencerState.Recovering)
         {
             return Recover(here, now);

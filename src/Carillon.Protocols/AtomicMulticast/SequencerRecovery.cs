@@ -295,11 +295,6 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
         {
             for (ulong gap = Base + (ulong)_chosen.Count + 1; gap < number; gap++)
             {
-                if (SeededBug.Is("gap-not-filled"))
-                {
-                    break;
-                }
-
                 _chosen.Add(new HeldAssignment(gap, default, default));
             }
 

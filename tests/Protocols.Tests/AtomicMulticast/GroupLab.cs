@@ -46,6 +46,9 @@ internal sealed class GroupLab
 
     public HashSet<(NodeId From, NodeId To)> Cut { get; } = [];
 
+    /// <summary>Members that never come back.</summary>
+    public HashSet<NodeId> Dead { get; } = [];
+
     public List<string> Faults { get; } = [];
 
     public List<string>? Effects { get; set; }
@@ -78,6 +81,9 @@ internal sealed class GroupLab
     public Dictionary<MessageId, ulong> Acknowledged { get; } = [];
 
     public Dictionary<MessageId, SendVerdict> Ended { get; } = [];
+
+    /// <summary>True for a message that its sender may have settled: it may stand at a second number, where it does nothing.</summary>
+    public Func<MessageId, bool>? IsSettled { get; set; }
 
     public long Now { get; private set; }
 
@@ -115,7 +121,7 @@ internal sealed class GroupLab
 
     public void StartAll()
     {
-        foreach (LabMember member in Members.Values.Where(m => !m.IsUp))
+        foreach (LabMember member in Members.Values.Where(m => !m.IsUp && !Dead.Contains(m.Name)))
         {
             member.Start();
         }
@@ -216,6 +222,11 @@ internal sealed class GroupLab
 
         if (message.IsNoOp)
         {
+            if (!message.Id.IsNone && !Roles.Servers.IsEmpty && IsSettled is { } isSettled && !isSettled(message.Id))
+            {
+                Faults.Add($"{message.Id} stands at {message.Number} too (F3)");
+            }
+
             return;
         }
 
@@ -247,6 +258,11 @@ internal sealed class GroupLab
         if (what is GroupEvent.Diverged diverged)
         {
             Faults.Add($"{member.Name}: two messages were committed at {diverged.Number} (F1)");
+        }
+
+        if (what is GroupEvent.CheckpointsDiffer or GroupEvent.StateDiffers && Members.Values.All(m => !m.IsBroken))
+        {
+            Faults.Add($"{member.Name}: {what} (F8)");
         }
 
         if (what is GroupEvent.CannotLead or GroupEvent.Deposed && Reelects)

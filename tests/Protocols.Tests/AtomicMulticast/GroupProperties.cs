@@ -11,7 +11,7 @@ public sealed class GroupProperties
     [Fact]
     public void Faults_of_many_seeds_leave_one_sequence_with_all_that_was_acknowledged()
     {
-        for (ulong seed = 1; seed <= 120; seed++)
+        for (ulong seed = 1; seed <= 200; seed++)
         {
             Play(seed);
         }
@@ -25,6 +25,7 @@ public sealed class GroupProperties
         lab.ElectSomebody();
         lab.Run(TimeSpan.FromMilliseconds(100));
         var sessions = new ulong[4];
+        lab.IsSettled = id => lab.Ended.ContainsKey(id);
         for (int i = 0; i < 60; i++)
         {
             for (int messages = random.Below(6); messages > 0; messages--)
@@ -44,7 +45,7 @@ public sealed class GroupProperties
             }
         }
 
-        Heal(lab);
+        Heal(lab, random);
         bool isQuiet = lab.Faults.Count > 0 || lab.RunUntil(() => IsQuiet(lab), TimeSpan.FromSeconds(60));
         lab.CheckAcknowledged();
         Assert.True(lab.Faults.Count == 0, $"seed {seed}: {string.Join("; ", lab.Faults.Take(3))}");
@@ -66,7 +67,7 @@ public sealed class GroupProperties
         return new GroupLab(seed, servers, clients: isApart ? 2 : random.Below(2), roles)
         {
             Delay = new TimeSpan(random.Below(8 * TimeSpan.TicksPerMillisecond) + 1),
-            FlushTime = new TimeSpan(random.Below(15 * TimeSpan.TicksPerMillisecond) + 1),
+            FlushTime = new TimeSpan(random.Below((random.Chance(0.3) ? 80 : 15) * TimeSpan.TicksPerMillisecond) + 1),
             Loss = random.Chance(0.6) ? 0.3 * random.Fraction() : 0,
             Doubling = random.Chance(0.5) ? 0.3 * random.Fraction() : 0,
             HasApplication = !isApart && random.Chance(0.5),
@@ -104,13 +105,17 @@ public sealed class GroupProperties
     private static void Disturb(GroupLab lab, RandomSource random)
     {
         LabMember victim = lab.Members.Values.ElementAt(random.Below(lab.Members.Count));
-        switch (random.Below(9))
+        switch (random.Below(11))
         {
+            case 9 or 10:
+                lab.ElectSomebody();
+                lab.At(lab.Delay * (3 * random.Fraction()), () => CrashForAMoment(lab, victim));
+                break;
             case 0 or 1 when victim.IsUp && !lab.Clients.Contains(victim.Name):
                 victim.Crash();
                 lab.At(new TimeSpan(random.Below(1500 * TimeSpan.TicksPerMillisecond)), () =>
                 {
-                    if (!victim.IsUp)
+                    if (!victim.IsUp && !lab.Dead.Contains(victim.Name))
                     {
                         victim.Start();
                     }
@@ -140,22 +145,54 @@ public sealed class GroupProperties
         }
     }
 
-    private static void Heal(GroupLab lab)
+    private static void CrashForAMoment(GroupLab lab, LabMember victim)
+    {
+        if (victim.IsUp && !lab.Clients.Contains(victim.Name) && !lab.Dead.Contains(victim.Name))
+        {
+            victim.Crash();
+            victim.Start();
+        }
+    }
+
+    // All but, sometimes, a minority of each role come back for good.
+    private static void Heal(GroupLab lab, RandomSource random)
     {
         lab.Cut.Clear();
         lab.Loss = Math.Min(lab.Loss, 0.1);
         lab.StartAll();
+        if (random.Chance(0.5))
+        {
+            VoterSet dead = default;
+            for (int i = 0; i < 4; i++)
+            {
+                VoterSet more = dead.With(random.Below(lab.Roles.Servers.Length));
+                dead = IsMinority(more, lab.Roles.Commit) && IsMinority(more, lab.Roles.Data) && IsMinority(more, lab.Roles.Checkpoint)
+                    ? more
+                    : dead;
+            }
+
+            lab.Dead.UnionWith(lab.Roles.Servers.Where(name => dead.Contains(lab.Roles.BitOf(name))));
+            foreach (NodeId name in lab.Dead)
+            {
+                lab.Members[name].Crash();
+            }
+        }
+
         lab.ElectSomebody();
     }
 
+    private static bool IsMinority(VoterSet some, VoterSet all) => (some & all).Count <= all.Count - Quorum.Majority(all.Count);
+
     private static bool IsQuiet(GroupLab lab)
     {
-        ulong most = lab.Members.Values.Max(m => m.Core.Heard.Value);
-        return lab.Members.Values.All(m => m.Core.Delivered.Value == most && m.Core.Sending == 0)
+        LabMember[] up = [.. lab.Members.Values.Where(m => m.IsUp)];
+        ulong most = up.Max(m => m.Core.Heard.Value);
+        return up.All(m => m.Core.Delivered.Value == most && m.Core.Sending == 0)
             && lab.Acknowledged.Values.All(n => n <= most)
-            && lab.Members.Values.Count(m => m.Core.SequencerState == SequencerState.Leading) >= 1;
+            && up.Any(m => m.Core.SequencerState == SequencerState.Leading);
     }
 
     private static string Describe(GroupLab lab) => string.Join("; ", lab.Members.Values.Select(m =>
-        $"{m.Name} {m.Core.SequencerState} delivered {m.Core.Delivered} known {m.Core.Committed} heard {m.Core.Heard} sending {m.Core.Sending} first {m.Core.First}"));
+        $"{m.Name} {m.Core.SequencerState} delivered {m.Core.Delivered} known {m.Core.Committed} heard {m.Core.Heard}"
+        + $" sending {m.Core.Sending} first {m.Core.First} up {m.IsUp}"));
 }

@@ -183,10 +183,15 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
             }
         }
 
-        if (lab.HasApplication && _checkpoints.Count > 0)
+        foreach (byte[] bytes in _checkpoints.Values.Reverse())
         {
-            ApplyState(_checkpoints.Values.Last(), out ulong number, out byte[] sessions);
-            Xunit.Assert.True(Core.StartFrom(new SequenceNumber(number), sessions));
+            ApplyState(bytes, out ulong number, out byte[] sessions);
+            if (Core.StartFrom(new SequenceNumber(number), sessions))
+            {
+                break;
+            }
+
+            State = default;
         }
 
         LastDelivered = Core.Delivered.Value;
@@ -261,7 +266,7 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
             {
                 ApplyState(bytes, out _, out byte[] sessions);
                 _checkpoints[mark.Number.Value] = bytes;
-                Xunit.Assert.True(Core.Install(mark.Number, sessions, now));
+                Xunit.Assert.True(Core.Install(mark, sessions, now));
             }
         });
     }

@@ -28,7 +28,16 @@ internal sealed class LabStore : IMessageStore
             _inner.StartAfter(new SequenceNumber(segments.StartedAfter));
         }
 
-        _inner.Commit(_inner.Committed.Next, segments.Values.ToArray());
+        foreach ((Assignment value, ReadOnlyMemory<byte> payload) in segments.Values)
+        {
+            if (!value.IsNoOp && !_inner.Holds(value.Id, out _))
+            {
+                _inner.Put([new GroupData(value.Id, value.Hash, value.Settled, 0, payload)]);
+            }
+
+            _inner.Commit(_inner.Committed.Next, [value]);
+        }
+
         _inner.Trim(new SequenceNumber(segments.Trimmed));
     }
 
@@ -90,11 +99,11 @@ internal sealed class LabStore : IMessageStore
     /// <summary>What is committed is durable by itself from now on.</summary>
     public void FlushSegments()
     {
-        List<Assignment> values = [.. Segments.Values];
+        List<(Assignment, ReadOnlyMemory<byte>)> values = [.. Segments.Values];
         for (ulong number = Segments.Last + 1; number <= _inner.Committed.Value; number++)
         {
-            Assert(_inner.Find(new SequenceNumber(number), out Assignment value, out _) == StoreAnswer.Found);
-            values.Add(value);
+            Assert(_inner.Find(new SequenceNumber(number), out Assignment value, out ReadOnlyMemory<byte> payload) == StoreAnswer.Found);
+            values.Add((value, payload));
         }
 
         Segments = Segments with { Values = values };
@@ -104,7 +113,7 @@ internal sealed class LabStore : IMessageStore
 }
 
 /// <summary>What a crash leaves of the committed messages.</summary>
-internal sealed record LabSegments(ulong StartedAfter, List<Assignment> Values, ulong Trimmed)
+internal sealed record LabSegments(ulong StartedAfter, List<(Assignment Value, ReadOnlyMemory<byte> Payload)> Values, ulong Trimmed)
 {
     public ulong Last => StartedAfter + (ulong)Values.Count;
 }
