@@ -24,6 +24,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     private NodeId _ackTo;
     private ulong _ackUpTo;
     private bool _isAckDue;
+    private bool _hasForgotten;
 
     /// <summary>No assignment of a lower epoch is accepted. Never decreases; durable before anything rests on it.</summary>
     public Epoch Promised { get; private set; }
@@ -90,6 +91,14 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
+    /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆: it does not vote
+    /// until a sequencer of a greater epoch than it ever promised leads, one that recovered from a majority of the others.</summary>
+    public void Start() =>
+        _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone && !SeededBug.Is("votes-after-forgetting");
+
+    /// <summary>The sequencer of an epoch leads: it has recovered.</summary>
+    public void HearLeader(Epoch epoch) => _hasForgotten &= epoch <= Promised;
+
     /// <summary>Step 3 came.</summary>
     public void OnAssign(NodeId from, in AssignMessage message, Instant now)
     {
@@ -104,6 +113,14 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
+        HearLeader(message.Epoch);
+        if (_hasForgotten)
+        {
+            // What this epoch counts on may be forgotten here: a new one is asked for.
+            context.Send(from, new AckMessage(context.Roles.Configuration, message.Epoch.Next, 0, context.Numbers.Known, default));
+            return;
+        }
+
         Raise(message.Epoch);
         if (_ackEpoch != message.Epoch)
         {
@@ -112,16 +129,20 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         }
 
         _ackTo = from;
-        _isAckDue = true;
+        bool isNew = false;
         ReadOnlySpan<Assignment> run = message.Run.Span;
         for (int i = 0; i < run.Length; i++)
         {
             ulong number = message.First + (ulong)i;
             if (number > context.Numbers.Known && context.Numbers.Takes(number) && !context.Numbers.IsStored(number, message.Epoch.Value))
             {
+                isNew = true;
                 Take(number, run[i], from, now);
             }
         }
+
+        // What is new is acknowledged when it is durable; what came again, at once.
+        _isAckDue |= !isNew;
     }
 
     /// <summary>A message is held here from now on: what waited for it is stored.</summary>
@@ -138,7 +159,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     /// <summary>A new sequencer asks for a promise.</summary>
     public void OnPrepare(NodeId from, in PrepareMessage message)
     {
-        if (!context.IsCommit || !context.Host.MayVote || message.Configuration != context.Roles.Configuration)
+        if (!context.IsCommit || !context.Host.MayVote || _hasForgotten || message.Configuration != context.Roles.Configuration)
         {
             return;
         }
@@ -160,7 +181,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
             }
 
             Raise(message.Epoch);
-            _promisedAt = context.Host.Append(record);
+            _promisedAt = _promisedAt != 0 ? _promisedAt : context.Host.Append(record);
         }
 
         ulong after = SeededBug.Is("promise-before-flush") ? 0 : _promisedAt;
@@ -196,7 +217,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         DropKnown();
         CollectBeyond();
         var ack = new AckMessage(context.Roles.Configuration, _ackEpoch, _ackUpTo, context.Numbers.Known, _beyond.ToArray());
-        context.Send(_ackTo, ack);
+        context.Send(_ackTo, ack, context.Settings.Durability == GroupDurability.Memory ? _promisedAt : 0);
     }
 
     /// <summary>Figure 2, step 1: a receiver asks for numbers.</summary>
@@ -314,7 +335,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         {
             AppendBatch();
             Promised = epoch;
-            _promisedAt = 0;
+            _promisedAt = context.Settings.Durability == GroupDurability.Memory ? context.Host.Append(GroupRecords.Promised(epoch)) : 0;
             _waiting.Clear();
             _waitingValues.Clear();
         }

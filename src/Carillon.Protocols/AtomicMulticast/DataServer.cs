@@ -132,7 +132,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
         for (int first = 0; first < run.Length; first += context.Options.MaxRun)
         {
             int count = Math.Min(context.Options.MaxRun, run.Length - first);
-            context.Send(sequencer, new RequestMessage(context.Roles.Configuration, run.AsMemory(first, count)));
+            context.Send(sequencer, new NumberRequestMessage(context.Roles.Configuration, run.AsMemory(first, count)));
         }
     }
 

@@ -205,6 +205,7 @@ public sealed class GroupMember
             }
         }
 
+        _commit.Start();
         _data.Start(now);
         Flush(now);
     }
@@ -385,7 +386,7 @@ public sealed class GroupMember
                 case PreparedMessage prepared:
                     _sequencer.OnPrepared(_context.Self, prepared, now);
                     break;
-                case RequestMessage request:
+                case NumberRequestMessage request:
                     _sequencer.OnRequest(_context.Self, request, now);
                     break;
                 case CheckpointReportMessage report:
@@ -407,7 +408,7 @@ public sealed class GroupMember
             case GroupMessageType.Data when DataMessage.TryRead(ref reader, frame, out DataMessage data):
                 _data.Take(from, data.Run.Span, now);
                 return true;
-            case GroupMessageType.Request when RequestMessage.TryRead(ref reader, out RequestMessage request):
+            case GroupMessageType.Request when NumberRequestMessage.TryRead(ref reader, out NumberRequestMessage request):
                 _sequencer.OnRequest(from, request, now);
                 return true;
             case GroupMessageType.Assign when AssignMessage.TryRead(ref reader, out AssignMessage assign):
@@ -484,6 +485,7 @@ public sealed class GroupMember
     private void HearCommitted(NodeId from, Epoch epoch, ulong committed)
     {
         _context.HearSequencer(from, epoch);
+        _commit.HearLeader(epoch);
         _context.Numbers.HearCommitted(epoch.Value, committed);
     }
 }

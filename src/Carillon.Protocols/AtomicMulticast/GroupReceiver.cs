@@ -39,7 +39,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         _isMore = !IsHeld && end < context.Numbers.Known && Delivered == end;
         if (context.Numbers.Heard > context.Numbers.Known && _askAt == Instant.Never)
         {
-            _askAt = now + context.Random.Below(context.Options.QueryDelay);
+            _askAt = now + context.DrawQueryDelay();
         }
     }
 

@@ -44,7 +44,7 @@ internal sealed class MessageFetcher(GroupContext context)
         }
 
         bool isElsewhere = context.Store.Want(assignment.Id);
-        Instant due = isElsewhere ? Instant.Never : now + (isUrgent ? TimeSpan.Zero : context.Random.Below(context.Options.QueryDelay));
+        Instant due = isElsewhere ? Instant.Never : now + (isUrgent ? TimeSpan.Zero : context.DrawQueryDelay());
         _wants.Add(assignment.Id, new Want { Hash = assignment.Hash, Number = number, Holder = holder, Due = due });
         NextDeadline = Instant.Min(NextDeadline, due);
     }

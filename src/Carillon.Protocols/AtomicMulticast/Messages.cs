@@ -111,7 +111,7 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
 }
 
 /// <summary><c>u64 configuration │ u32 count │ (id │ digest hash │ u64 settled │ u64 timestamp)…</c></summary>
-public readonly record struct RequestMessage(ulong Configuration, ReadOnlyMemory<GroupData> Run) : IGroupMessage
+public readonly record struct NumberRequestMessage(ulong Configuration, ReadOnlyMemory<GroupData> Run) : IGroupMessage
 {
     private const int ItemSize = MessageId.Size + Digest.Size + 8 + 8;
 
@@ -132,7 +132,7 @@ public readonly record struct RequestMessage(ulong Configuration, ReadOnlyMemory
         }
     }
 
-    public static bool TryRead(ref WireReader reader, out RequestMessage message)
+    public static bool TryRead(ref WireReader reader, out NumberRequestMessage message)
     {
         ulong configuration = reader.U64();
         var run = new GroupData[reader.Count(GroupCodec.MaxItems, ItemSize)];
@@ -141,7 +141,7 @@ public readonly record struct RequestMessage(ulong Configuration, ReadOnlyMemory
             run[i] = new GroupData(reader.Message(), reader.Digest(), reader.U64(), reader.U64(), default);
         }
 
-        message = new RequestMessage(configuration, run);
+        message = new NumberRequestMessage(configuration, run);
         return !reader.Failed;
     }
 }

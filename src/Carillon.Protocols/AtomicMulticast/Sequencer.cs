@@ -136,7 +136,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     }
 
     /// <summary>Step 2 came.</summary>
-    public void OnRequest(NodeId from, in RequestMessage message, Instant now)
+    public void OnRequest(NodeId from, in NumberRequestMessage message, Instant now)
     {
         if (State != SequencerState.Leading || message.Configuration != context.Roles.Configuration)
         {

@@ -73,6 +73,9 @@ internal sealed class GroupLab
     /// <summary>A message that is lost, whatever <see cref="Loss"/> is.</summary>
     public Func<NodeId, NodeId, GroupMessageType, bool>? Drop { get; set; }
 
+    /// <summary>Sees every message that is sent.</summary>
+    public Action<ReadOnlyMemory<byte>>? Watch { get; set; }
+
     /// <summary>Datagrams by type; a multicast counts once, as on a network that has it.</summary>
     public SortedDictionary<GroupMessageType, int> Counted { get; } = [];
 
@@ -292,6 +295,7 @@ internal sealed class GroupLab
     {
         var type = (GroupMessageType)message.Span[1];
         Counted[type] = Counted.GetValueOrDefault(type) + 1;
+        Watch?.Invoke(message);
     }
 
     private void Transport(NodeId from, NodeId to, ReadOnlyMemory<byte> message)

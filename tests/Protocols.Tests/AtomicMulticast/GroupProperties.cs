@@ -17,6 +17,40 @@ public sealed class GroupProperties
         }
     }
 
+    [Fact]
+    public void Memory_only_groups_keep_all_while_one_server_at_a_time_forgets()
+    {
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            var random = new RandomSource(seed);
+            var lab = new GroupLab(seed, 3)
+            {
+                Settings = new GroupSettings { Durability = GroupDurability.Memory }, Loss = random.Chance(0.5) ? 0.1 : 0,
+                FlushTime = TimeSpan.FromMilliseconds(1 + random.Below(20)),
+            };
+            var sessions = new ulong[4];
+            lab.StartAll();
+            lab.ElectSomebody();
+            for (int i = 0; i < 20; i++)
+            {
+                Publish(lab, random, sessions);
+                Publish(lab, random, sessions);
+                lab.Run(new TimeSpan(random.Below(50 * TimeSpan.TicksPerMillisecond)));
+                if (i % 4 == 0)
+                {
+                    CrashForAMoment(lab, lab.Members.Values.ElementAt(random.Below(3)));
+                    Publish(lab, random, sessions);
+                    lab.Run(new TimeSpan(random.Below(20 * TimeSpan.TicksPerMillisecond)));
+                    lab.ElectSomebody();
+                    Assert.True(lab.RunUntil(() => IsQuiet(lab), TimeSpan.FromSeconds(30)), $"seed {seed}: {Describe(lab)}");
+                }
+            }
+
+            lab.CheckAcknowledged();
+            Assert.True(lab.Faults.Count == 0, $"seed {seed}: {string.Join("; ", lab.Faults.Take(3))}");
+        }
+    }
+
     private static void Play(ulong seed)
     {
         var random = new RandomSource(seed ^ 0xBADCAFE);

@@ -199,7 +199,14 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
         Wake();
     }
 
-    public void AfterStart(ulong number) => LastDelivered = number;
+    /// <summary>The log is copied forward, and what was before is gone; the store's records stay.</summary>
+    public void CutLog()
+    {
+        List<byte[]> kept = [.. DurableLog.Where(r => r[0] == (byte)GroupRecordType.FirstOfStores)];
+        Core.WriteSnapshot(record => kept.Add(record.ToArray()));
+        DurableLog.Clear();
+        DurableLog.AddRange(kept);
+    }
 
     /// <summary>The member dies; what was flushed stays.</summary>
     public void Crash()

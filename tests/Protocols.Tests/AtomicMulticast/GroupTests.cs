@@ -1,0 +1,278 @@
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Wire;
+using Xunit;
+
+namespace Carillon.Protocols.Tests.AtomicMulticast;
+
+/// <summary>Single rules of docs/protocols/atomic-multicast.md.</summary>
+public sealed class GroupTests
+{
+    private static readonly NodeId S1 = NodeId.Parse("s1");
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(10)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    public void Datagrams_of_a_message_are_as_many_whatever_the_number_of_receivers(int receivers)
+    {
+        var lab = new GroupLab(1, 3, receivers);
+        Lead(lab);
+        lab.Run(TimeSpan.FromMilliseconds(200));
+        lab.Counted.Clear();
+        for (ulong counter = 1; counter <= 10; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(40));
+        }
+
+        Assert.True(lab.Members.Values.All(m => m.Core.Delivered.Value == 10));
+        lab.Counted.Remove(GroupMessageType.Gossip);
+
+        // Of each message: Data, Assign and Commit once each, and an acknowledgement of each of the other two servers (SAM-35).
+        Assert.Equal(
+            "Data 10, Assign 10, Ack 20, Commit 10",
+            string.Join(", ", lab.Counted.Select(c => $"{c.Key} {c.Value}")));
+    }
+
+    [Fact]
+    public void Receivers_that_all_miss_a_commit_ask_once_or_twice_each_and_get_it()
+    {
+        var lab = new GroupLab(1, 3, 200) { Settings = new GroupSettings() };
+        Lead(lab);
+        lab.Drop = (_, to, type) => type == GroupMessageType.Commit && lab.Clients.Contains(to);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.True(lab.Members.Values.All(m => m.Core.Delivered.Value == 1));
+        Assert.True(lab.Members.Values.All(m => m.Core.Figures.NumbersQueried <= 2 && m.Core.Figures.MessagesQueried == 0));
+    }
+
+    [Fact]
+    public void Lost_data_and_lost_commit_take_two_queries_at_most_SAM_44()
+    {
+        var lab = new GroupLab(1, 3, 1);
+        Lead(lab);
+        lab.Drop = (from, to, type) => from == S1 && to == lab.Clients[0] && type is GroupMessageType.Commit or GroupMessageType.Data;
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromSeconds(1));
+        GroupMember client = lab["c1"].Core;
+        Assert.Equal(1u, client.Delivered.Value);
+        Assert.InRange(client.Figures.NumbersQueried, 1, 3);
+        Assert.InRange(client.Figures.MessagesQueried, 1, 3);
+    }
+
+    [Fact]
+    public void Repetition_keeps_the_timestamp_of_the_first_sending_SAM_58()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        var stamps = new List<ulong>();
+        lab.Watch = message =>
+        {
+            var reader = new WireReader(message.Span);
+            if (GroupCodec.TryReadHead(ref reader, out GroupMessageType type, out _) && type == GroupMessageType.Data
+                && DataMessage.TryRead(ref reader, message, out DataMessage data) && data.Run.Span[0].Id == Message(2, 1))
+            {
+                stamps.Add(data.Run.Span[0].Timestamp);
+            }
+        };
+        lab.Drop = (from, to, type) =>
+            (from.Name == "s2" && type is GroupMessageType.Data or GroupMessageType.Request) || type == GroupMessageType.DataQuery;
+        lab.Publish(NodeId.Parse("s2"), Message(2, 1), 0);
+        for (ulong counter = 1; counter <= 20; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(50));
+        }
+
+        Assert.True(stamps.Count >= 2);
+        Assert.All(stamps, stamp => Assert.Equal(0u, stamp));
+    }
+
+    [Fact]
+    public void State_machine_that_differs_is_an_alarm_and_its_checkpoint_is_not_advertised_SAM_79()
+    {
+        var lab = new GroupLab(1, 3) { HasApplication = true, Options = new GroupOptions { CheckpointEvery = 10 } };
+        Lead(lab);
+        lab["s3"].IsBroken = true;
+        lab.Drop = (from, _, type) => from.Name == "s2" && type == GroupMessageType.CheckpointReport;
+        for (ulong counter = 1; counter <= 15; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+        }
+
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Contains(lab["s1"].Events, e => e is GroupEvent.CheckpointsDiffer { Number.Value: 10 });
+        Assert.True(lab.Members.Values.All(m => m.Core.Advertised.IsNone));
+    }
+
+    [Fact]
+    public void Member_that_was_away_longer_than_messages_are_kept_goes_on_behind_a_checkpoint_SAM_80()
+    {
+        var lab = new GroupLab(1, 3)
+        {
+            Options = new GroupOptions { CheckpointEvery = 10, RetainNumbers = 0 }, Settings = new GroupSettings { RetainBytes = 1 },
+        };
+        Lead(lab);
+        lab["s3"].Crash();
+        for (ulong counter = 1; counter <= 200; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(5));
+        }
+
+        lab.Run(TimeSpan.FromSeconds(20));
+        Assert.True(lab["s1"].Core.First.Value > 10);
+        lab["s3"].Start();
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Equal(200u, lab["s3"].Core.Delivered.Value);
+        Assert.Contains(lab["s3"].Events, e => e is GroupEvent.Skipped);
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Sequencer_does_without_the_answer_of_a_dead_holder_while_a_majority_remains()
+    {
+        var lab = new GroupLab(1, 3) { Reelects = false, Options = new GroupOptions { RecoveryPatience = TimeSpan.FromMilliseconds(300) } };
+        Lead(lab);
+
+        // The message is at s1 and, by its assignment's rule, nowhere else.
+        lab.Drop = (from, _, type) => from == S1 && type is GroupMessageType.Data;
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(30));
+        lab.Elect("s2");
+        Assert.True(lab.RunUntil(() => lab["s2"].Core.SequencerState != SequencerState.Recovering, TimeSpan.FromSeconds(5)));
+        lab["s1"].Crash();
+        Assert.Equal(SequencerState.Leading, lab["s2"].Core.SequencerState);
+        lab.Publish(NodeId.Parse("s3"), Message(2, 1), 0);
+        Assert.True(lab.RunUntil(() => lab["s3"].Core.Sending == 0, TimeSpan.FromSeconds(5)));
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Deposed_sequencer_commits_nothing_more_and_a_minority_acknowledges_nothing()
+    {
+        var lab = new GroupLab(1, 5) { Reelects = false };
+        Lead(lab);
+        foreach (string a in (string[])["s1", "s2"])
+        {
+            foreach (string b in (string[])["s3", "s4", "s5"])
+            {
+                lab.Cut.Add((NodeId.Parse(a), NodeId.Parse(b)));
+            }
+        }
+
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Elect("s3");
+        lab.Publish(NodeId.Parse("s4"), Message(2, 1), 0);
+        lab.Run(TimeSpan.FromSeconds(2));
+        Assert.Equal(0u, lab["s1"].Core.Committed.Value);
+        Assert.DoesNotContain(Message(1, 1), lab.Acknowledged.Keys);
+        Assert.Equal(1u, lab.Acknowledged[Message(2, 1)]);
+        lab.Cut.Clear();
+        Assert.True(lab.RunUntil(() => lab.Acknowledged.ContainsKey(Message(1, 1)), TimeSpan.FromSeconds(5)));
+        Assert.Contains(lab["s1"].Events, e => e is GroupEvent.Deposed);
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Sender_beyond_its_window_is_refused_and_nothing_is_kept_of_it_SAM_81()
+    {
+        var lab = new GroupLab(1, 3) { Options = new GroupOptions { SessionWindow = 4, SenderWindow = 6 } };
+        lab.StartAll();
+        for (ulong counter = 1; counter <= 4; counter++)
+        {
+            Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, counter), 0));
+        }
+
+        Assert.Equal(PublishAnswer.Refused, lab.Publish(S1, Message(1, 5), 0));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(2, 1), 0));
+        Assert.Equal(PublishAnswer.Conflict, lab.Publish(S1, Message(2, 1), 0, payload: [1, 2, 3]));
+        lab.Elect("s2");
+        Assert.True(lab.RunUntil(() => lab["s1"].Core.Sending == 0, TimeSpan.FromSeconds(3)));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 5), 4));
+        Assert.Equal(PublishAnswer.Numbered, lab.Publish(S1, Message(1, 4), 0));
+    }
+
+    [Fact]
+    public void Session_table_judges_by_state_and_retires_idle_sessions_only()
+    {
+        var table = new SessionTable(10);
+        Assert.True(table.Apply(Value(1, 1, 0)));
+        Assert.False(table.Apply(Value(1, 1, 0)));
+        Assert.Equal(SessionVerdict.Numbered, table.Judge(Message(1, 1), 0, out ulong number));
+        Assert.Equal(1u, number);
+        Assert.True(table.Apply(Value(1, 3, 2)));
+        Assert.Equal(SessionVerdict.Numbered, table.Judge(Message(1, 2), 0, out number));
+        Assert.Equal(0u, number);
+        Assert.False(table.Apply(Value(1, 2, 0)));
+        for (ulong counter = 1; counter <= 11; counter++)
+        {
+            Assert.True(table.Apply(Value(2, counter, counter - 1)));
+        }
+
+        // Session 1 was idle for more than ten numbers: an old message of it can't be judged, a young one of a new session can.
+        Assert.Equal(1, table.Count);
+        Assert.Equal(SessionVerdict.Expired, table.Judge(Message(1, 3), 2, out _));
+        Assert.Equal(SessionVerdict.Fresh, table.Judge(Message(3, 1), 14, out _));
+        Assert.Equal(15u, table.Number);
+    }
+
+    [Fact]
+    public void Catalogs_sessions_never_retire()
+    {
+        var table = new SessionTable(SessionTable.NoLifetime);
+        for (ulong i = 1; i <= 2000; i++)
+        {
+            table.Apply(Value(i, 1, 0));
+        }
+
+        Assert.Equal(SessionVerdict.Numbered, table.Judge(Message(1, 1), 0, out _));
+    }
+
+    [Fact]
+    public void Quorums_are_a_majority_and_its_complement()
+    {
+        var roles = new GroupRoles
+        {
+            Configuration = 1, Servers = [S1], Commit = new VoterSet(0b11111), Data = new VoterSet(0b1111), Checkpoint = new VoterSet(0b111),
+        };
+        Assert.Equal((3, 2, 2), (roles.CommitQuorum, roles.DataQuorum, roles.CheckpointQuorum));
+        Assert.False(roles.IsShortCut);
+        Assert.True((roles with { Data = new VoterSet(0b11111) }).IsShortCut);
+    }
+
+    [Fact]
+    public void Log_that_was_cut_starts_the_same_server()
+    {
+        var lab = new GroupLab(4, 3) { Options = new GroupOptions { CheckpointEvery = 10, RetainNumbers = 2 } };
+        Lead(lab);
+        for (ulong counter = 1; counter <= 25; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+        }
+
+        lab.Run(TimeSpan.FromSeconds(3));
+        lab["s2"].CutLog();
+        lab["s2"].Crash();
+        lab["s2"].Start();
+        lab.Elect("s2");
+        lab["s3"].Crash();
+        lab.Publish(S1, Message(1, 26), 25);
+        Assert.True(lab.RunUntil(() => lab["s2"].Core.Delivered.Value == 26, TimeSpan.FromSeconds(5)));
+        Assert.Empty(lab.Faults);
+    }
+
+    private static void Lead(GroupLab lab)
+    {
+        lab.StartAll();
+        lab.Elect("s1");
+        lab.Run(TimeSpan.FromMilliseconds(50));
+        Assert.Equal(SequencerState.Leading, lab["s1"].Core.SequencerState);
+    }
+
+    private static MessageId Message(ulong session, ulong counter) => new(new SessionId(7, session), counter);
+
+    private static Assignment Value(ulong session, ulong counter, ulong settled) => new(Message(session, counter), default, settled);
+}
