@@ -143,6 +143,11 @@ internal sealed class ArchiveIndex(IStorageDevice device, string folder, int max
     {
         lock (_lock)
         {
+            if (_holes == 0)
+            {
+                return false;
+            }
+
             int from = Search(first);
             int to = Search(last);
             return from >= 0 && to >= 0 && _places.GetRange(from, to - from + 1).TrueForAll(place => place.IsHole);

@@ -137,6 +137,9 @@ public sealed partial class MessageArchive : IDisposable
     /// </summary>
     public IReadOnlyList<DamagedRange> Damage(int limit = 1000) => _index.Damage(limit);
 
+    /// <summary>True if a number that is kept can't be read.</summary>
+    public bool IsDamagedAt(SequenceNumber number) => _index.IsDamaged(number.Value, number.Value);
+
     /// <summary>
     /// The first number to keep by age and size, <see cref="First"/> if nothing is to go: for <see cref="Trim"/>, where no checkpoint says
     /// more. Space comes back in whole segments.

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Globalization;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
@@ -12,6 +13,8 @@ namespace Carillon.Storage.Tests.Groups;
 internal sealed class ArchiveUnderTest : IDisposable
 {
     public const string Folder = "groups";
+
+    private static readonly ConcurrentDictionary<ulong, CommittedMessage> Known = new();
 
     public static readonly DiskId Disk = new(7);
     public static readonly GroupName Group = GroupName.Parse("orders.eu-1");
@@ -51,7 +54,9 @@ internal sealed class ArchiveUnderTest : IDisposable
     public ulong Durable => Archive.Durable.Value;
 
     /// <summary>What stands at a number.</summary>
-    public static CommittedMessage At(ulong number)
+    public static CommittedMessage At(ulong number) => Known.GetOrAdd(number, Make);
+
+    private static CommittedMessage Make(ulong number)
     {
         var random = new RandomSource(number);
         byte[] payload = new byte[random.Below(20) == 0 ? random.Below(12_000) : random.Below(900)];

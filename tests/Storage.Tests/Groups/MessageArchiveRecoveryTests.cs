@@ -46,6 +46,7 @@ public sealed class MessageArchiveRecoveryTests
     {
         using var lengths = new ArchiveUnderTest();
         lengths.Fill(120);
+        ulong damaged = 0;
         foreach (string name in lengths.FilesOf(".messages"))
         {
             long length;
@@ -56,13 +57,15 @@ public sealed class MessageArchiveRecoveryTests
 
             for (long at = 0; at < length; at += 331)
             {
-                FlipAndRead(name, at, isTail: name == lengths.FilesOf(".messages")[^1]);
+                damaged += FlipAndRead(name, at, isTail: name == lengths.FilesOf(".messages")[^1]);
             }
         }
+
+        Assert.True(damaged > 1000);
     }
 
     // Whatever stands at a number afterwards is right, is said to be damaged, or was the end of the tail.
-    private static void FlipAndRead(string name, long at, bool isTail)
+    private static ulong FlipAndRead(string name, long at, bool isTail)
     {
         using var test = new ArchiveUnderTest();
         test.Fill(120);
@@ -95,6 +98,7 @@ public sealed class MessageArchiveRecoveryTests
         test.AssertServesAll();
         test.Fill(140);
         test.AssertServesAll();
+        return damaged;
     }
 
     [Fact]
