@@ -89,7 +89,6 @@ internal sealed class ArchiveIndex(IStorageDevice device, string folder, int max
             int at = Search(place.First);
             if (at >= 0 && _places[at] == place)
             {
-                Sometimes.Reached("archive-damage-found");
                 Register(place, -1);
                 _places[at] = BatchPlace.Hole(place.First, place.Last);
                 Register(_places[at], 1);

@@ -181,7 +181,6 @@ internal sealed class ArchiveRecovery(IStorageDevice device, string folder, Arch
         ulong durable = index.Durable;
         if (next > durable + 1)
         {
-            Sometimes.Reached("archive-hole-at-start");
             index.Append(BatchPlace.Hole(durable + 1, next - 1));
         }
     }

@@ -109,11 +109,6 @@ internal sealed class BatchWork(
 
     public override void Flush()
     {
-        if (SeededBug.Is("archive-complete-before-flush"))
-        {
-            return;
-        }
-
         place.WithFile(file, open => open.Flush());
         if (!file.IsCreated)
         {

@@ -82,7 +82,6 @@ public sealed partial class MessageArchive
 
         if (failure is not null)
         {
-            Sometimes.Reached("archive-refused");
             Health = failure.Fault == StorageFault.Failed ? ArchiveHealth.Failed : Health is ArchiveHealth.Good ? ArchiveHealth.Full : Health;
             Trouble = failure.Message;
             _refused = (_lastBegun, true);
@@ -138,7 +137,7 @@ public sealed partial class MessageArchive
         foreach (CommittedMessage message in _waiting)
         {
             long size = BatchBody.SizeOf(message);
-            bool isFull = bytes + size > _options.BatchBytes || count == _options.MaxBatchMessages || Buggify.Here("archive-short-batch", 0.1);
+            bool isFull = bytes + size > _options.BatchBytes || count == _options.MaxBatchMessages;
             if (count > 0 && isFull)
             {
                 break;
