@@ -115,6 +115,31 @@ public sealed class MessageArchiveRecoveryTests
     }
 
     [Fact]
+    public void Torn_batch_with_a_right_header_proves_that_the_rotten_one_before_it_was_durable()
+    {
+        using var test = new ArchiveUnderTest();
+        test.Fill(20, perBatch: 5);
+        test.Spoil(Assert.Single(test.FilesOf(".messages")), bytes =>
+        {
+            int[] starts = [.. Enumerable.Range(0, bytes.Length / ArchiveHeader.Block).Select(block => block * ArchiveHeader.Block)
+                .Where(at => BitConverter.ToUInt32(bytes, at) == ArchiveHeader.Magic)];
+            Assert.Equal(4, starts.Length);
+            bytes[starts[2] + 200] ^= 1;
+            bytes[starts[3] + 200] ^= 1;
+        });
+        test.Restart();
+        Assert.Equal(15UL, test.Durable);
+        var damage = new DamagedRange(new SequenceNumber(11), new SequenceNumber(15));
+        Assert.Equal([damage], test.Archive.Damage());
+        test.AssertServes(1, 10);
+        test.Fill(40);
+        test.Restart();
+        Assert.Equal(40UL, test.Durable);
+        Assert.Equal([damage], test.Archive.Damage());
+        test.AssertServes(16, 40);
+    }
+
+    [Fact]
     public void Missing_segment_is_damage_that_may_be_repaired_piece_by_piece()
     {
         using var test = new ArchiveUnderTest();
