@@ -36,7 +36,8 @@ internal enum ArchiveHeaderKind
 /// Bytes 0 to 39, and the checksum at 92, keep place and meaning in every later version.
 /// </summary>
 internal readonly record struct ArchiveHeader(
-    DiskId Disk, ulong Generation, ulong File, ulong First, long Time, uint Offset, int Count, int PayloadBytes, uint BodyChecksum, uint Mask)
+    DiskId Disk, ulong Generation, ulong File, ulong First, long Time, uint Offset, int Count, int PayloadBytes, uint BodyChecksum,
+    uint Mask)
 {
     /// <summary>Bytes of a header.</summary>
     public const int Size = 96;

@@ -63,7 +63,8 @@ internal sealed class ArchiveNames(GroupName group)
     {
         generation = first = serial = 0;
         return Owns(name) && name.EndsWith(PatchSuffix, StringComparison.Ordinal)
-            && TryParse(name.AsSpan(_prefix.Length, name.Length - _prefix.Length - PatchSuffix.Length), out generation, out first, out serial)
+            && TryParse(
+                name.AsSpan(_prefix.Length, name.Length - _prefix.Length - PatchSuffix.Length), out generation, out first, out serial)
             && name == Patch(generation, first, serial);
     }
 

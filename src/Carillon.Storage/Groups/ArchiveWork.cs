@@ -45,7 +45,8 @@ internal sealed record ArchivePlace(IStorageDevice Device, string Folder, DiskId
 
 /// <summary>One batch of messages: the next ones of a segment, or a patch.</summary>
 internal sealed class BatchWork(
-    ArchivePlace place, ulong generation, ulong first, CommittedMessage[] messages, ArchiveFile file, long time, byte[]? buffer) : ArchiveWork
+    ArchivePlace place, ulong generation, ulong first, CommittedMessage[] messages, ArchiveFile file, long time, byte[]? buffer)
+    : ArchiveWork
 {
     private ArchiveHeader _header = new(
         place.Disk, generation, file.Number, first, time, (uint)file.End, messages.Length, messages.Sum(message => message.Payload.Length),

@@ -58,8 +58,8 @@ public sealed record CommittedMessagesOptions
     }
 }
 
-/// <summary>A read of one number's batch for the loop: the owner has <see cref="Run"/> called on a thread that may block, and gives it back to
-/// <see cref="CommittedMessages.Complete(LoadWork)"/>.</summary>
+/// <summary>A read of one number's batch for the loop: the owner has <see cref="Run"/> called on a thread that may block, and gives it
+/// back to <see cref="CommittedMessages.Complete(LoadWork)"/>.</summary>
 public sealed class LoadWork
 {
     private readonly MessageArchiveReader _reader;
@@ -86,8 +86,8 @@ public sealed class LoadWork
 /// All committed messages of one group on one server: the newest in memory, the others in its archive, which is fed from the memory as it
 /// takes them. The part of a disk store of the cores that knows nothing of their log.
 /// </summary>
-/// <remarks>It belongs to the loop, but for <see cref="NewReader"/>. It is opened with the archive's content; the owner then commits again what
-/// its log has behind <see cref="Durable"/>.</remarks>
+/// <remarks>It belongs to the loop, but for <see cref="NewReader"/>. It is opened with the archive's content; the owner then commits again
+/// what its log has behind <see cref="Durable"/>.</remarks>
 public sealed class CommittedMessages : IDisposable
 {
     private readonly MessageArchive _archive;
@@ -246,8 +246,8 @@ public sealed class CommittedMessages : IDisposable
     }
 
     /// <summary>
-    /// Gives up the numbers before <paramref name="first"/>, at most one behind <see cref="Committed"/>: once all before it is archived, and
-    /// that is durable, <see cref="First"/> says so.
+    /// Gives up the numbers before <paramref name="first"/>, at most one behind <see cref="Committed"/>: once all before it is archived,
+    /// and that is durable, <see cref="First"/> says so.
     /// </summary>
     public void Trim(SequenceNumber first, ReadOnlyMemory<byte> sessions)
     {

@@ -82,7 +82,8 @@ public sealed partial class MessageArchive
 
         if (failure is not null)
         {
-            Health = failure.Fault == StorageFault.Failed ? ArchiveHealth.Failed : Health is ArchiveHealth.Good ? ArchiveHealth.Full : Health;
+            Health = failure.Fault == StorageFault.Failed ? ArchiveHealth.Failed
+                : Health is ArchiveHealth.Good ? ArchiveHealth.Full : Health;
             Trouble = failure.Message;
             _refused = (_lastBegun, true);
             return;

@@ -32,8 +32,8 @@ public enum ArchiveHealth
 /// </para>
 /// <para>
 /// <see cref="First"/> never goes back, and <see cref="Durable"/> is never below it less one ◆: the first number kept is durable, together
-/// with the state of the sessions before it, before any file is removed. The owner compares <see cref="Durable"/> after a start with what its
-/// log begins with: where a disk lost what it had flushed last, that is the one place where it can be seen.
+/// with the state of the sessions before it, before any file is removed. The owner compares <see cref="Durable"/> after a start with what
+/// its log begins with: where a disk lost what it had flushed last, that is the one place where it can be seen.
 /// </para>
 /// </remarks>
 public sealed partial class MessageArchive : IDisposable
@@ -172,8 +172,8 @@ public sealed partial class MessageArchive : IDisposable
     }
 
     /// <summary>
-    /// Drops all content, also what waits: a checkpoint was put in place, and the next message is <paramref name="first"/>, which is not below
-    /// <see cref="First"/>. In force once <see cref="First"/> says so. False: nothing can be written here any more.
+    /// Drops all content, also what waits: a checkpoint was put in place, and the next message is <paramref name="first"/>, which is not
+    /// below <see cref="First"/>. In force once <see cref="First"/> says so. False: nothing can be written here any more.
     /// </summary>
     public bool StartAt(SequenceNumber first, ReadOnlyMemory<byte> sessions)
     {
@@ -194,8 +194,8 @@ public sealed partial class MessageArchive : IDisposable
     }
 
     /// <summary>
-    /// Takes the message with the number after <see cref="Appended"/>. Its payload stays as it is until <see cref="Durable"/> has reached it.
-    /// False: too much waits, or nothing can be written here any more.
+    /// Takes the message with the number after <see cref="Appended"/>. Its payload stays as it is until <see cref="Durable"/> has reached
+    /// it. False: too much waits, or nothing can be written here any more.
     /// </summary>
     public bool TryAppend(in CommittedMessage message)
     {

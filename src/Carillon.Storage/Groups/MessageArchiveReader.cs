@@ -93,8 +93,8 @@ public sealed class MessageArchiveReader
         Memory<byte> batch = _buffer.AsMemory(0, length);
         if (!TryFill(file, place.Offset, batch.Span)
             || ArchiveHeader.Read(batch.Span, _disk, out ArchiveHeader header, out _) != ArchiveHeaderKind.Right
-            || header.File != place.File!.Number || header.Offset != place.Offset || header.First != place.First || header.Last != place.Last
-            || header.AlignedBytes != length || ArchiveScanner.Verified(batch, header) is not { } body)
+            || header.File != place.File!.Number || header.Offset != place.Offset || header.First != place.First
+            || header.Last != place.Last || header.AlignedBytes != length || ArchiveScanner.Verified(batch, header) is not { } body)
         {
             return false;
         }

@@ -4,8 +4,8 @@ using Carillon.Protocols.AtomicMulticast;
 namespace Carillon.Storage.Groups;
 
 /// <summary>
-/// The newest committed messages of a group, in memory: a ring indexed by number, bounded in messages and in bytes. Those that no archive has
-/// yet are never dropped; rather no more are taken. Any thread may read while the owner's loop adds.
+/// The newest committed messages of a group, in memory: a ring indexed by number, bounded in messages and in bytes. Those that no archive
+/// has yet are never dropped; rather no more are taken. Any thread may read while the owner's loop adds.
 /// </summary>
 public sealed class RecentMessages
 {
@@ -70,8 +70,8 @@ public sealed class RecentMessages
     }
 
     /// <summary>
-    /// Adds the message with the number after <see cref="Last"/>, and drops the oldest ones that are too many. False: too many would have to
-    /// go that are not archived.
+    /// Adds the message with the number after <see cref="Last"/>, and drops the oldest ones that are too many. False: too many would have
+    /// to go that are not archived.
     /// </summary>
     /// <param name="message">The message; its payload stays as it is.</param>
     /// <param name="archived">The last number that can be read elsewhere.</param>

@@ -9,7 +9,8 @@ using Xunit;
 
 namespace Carillon.Storage.Tests.Groups;
 
-/// <summary>An archive on a simulated disk, and the messages that tests put into it: what stands at a number depends on that alone.</summary>
+/// <summary>An archive on a simulated disk, and the messages that tests put into it: what stands at a number depends on that
+/// alone.</summary>
 internal sealed class ArchiveUnderTest : IDisposable
 {
     public const string Folder = "groups";

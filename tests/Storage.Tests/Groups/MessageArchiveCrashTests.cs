@@ -1,4 +1,3 @@
-using Carillon.Protocols;
 using Carillon.Simulator.World;
 using Carillon.Storage.Groups;
 using Xunit;
@@ -9,7 +8,7 @@ namespace Carillon.Storage.Tests.Groups;
 public sealed class MessageArchiveCrashTests
 {
     [Theory]
-    [InlineData(1, 400)]
+    [InlineData(1, 250)]
     public void Archive_cut_off_at_any_step_keeps_what_it_promised(int first, int seeds)
     {
         for (int seed = first; seed < first + seeds; seed++)

@@ -359,8 +359,10 @@ public sealed class MessageArchiveTests
     public void Options_that_cannot_be_used_are_refused()
     {
         Assert.Empty(new MessageArchiveOptions().Validate());
-        Assert.Empty(MessageArchiveOptions.For(new GroupSettings { RetainBytes = 1 << 20, RetainTime = TimeSpan.FromSeconds(1) }).Validate());
-        Assert.Empty(MessageArchiveOptions.For(new GroupSettings { RetainBytes = 1L << 50, RetainTime = TimeSpan.FromDays(9999) }).Validate());
+        var least = new GroupSettings { RetainBytes = 1 << 20, RetainTime = TimeSpan.FromSeconds(1) };
+        var most = new GroupSettings { RetainBytes = 1L << 50, RetainTime = TimeSpan.FromDays(9999) };
+        Assert.Empty(MessageArchiveOptions.For(least).Validate());
+        Assert.Empty(MessageArchiveOptions.For(most).Validate());
         var bad = new MessageArchiveOptions
         {
             SegmentBytes = 1, SegmentAge = default, BatchBytes = 1, MaxBatchMessages = 0, MaxWaitingBytes = 0, MaxWaitingMessages = -1,
