@@ -91,7 +91,7 @@ public sealed class MessageArchiveFormatTests
         Assert.Equal((10UL, 255UL), (generation, first));
         Assert.True(names.TryParsePatch(names.Patch(10, 255, 3), out generation, out first, out ulong serial));
         Assert.Equal((10UL, 255UL, 3UL), (generation, first, serial));
-        foreach (string name in (string[])["orders.eu-1_.messages", "orders.eu-1_a-1.messages", "orders.eu-1_0000000A-00000000000000ff.messages"])
+        foreach (string name in (string[])["orders.eu-1_.messages", "o_a-1.messages", "orders.eu-1_0000000A-00000000000000ff.messages"])
         {
             Assert.False(names.TryParseSegment(name, out _, out _));
         }
