@@ -12,12 +12,12 @@ internal static class BlockMask
     private const int Word = sizeof(uint);
 
     /// <summary>The least mask with which no block of the batch, behind its first, begins with the magic.</summary>
-    public static uint Choose(ReadOnlySpan<byte> batch)
+    public static uint Choose(ReadOnlySpan<byte> batch, uint magic = BatchHeader.Magic)
     {
         // Each block excludes one mask, so there is one among the first (blocks + 1).
         for (uint mask = 0; ; mask++)
         {
-            if (!HasMagic(batch, mask))
+            if (!HasMagic(batch, mask, magic))
             {
                 return mask;
             }
@@ -37,11 +37,11 @@ internal static class BlockMask
         }
     }
 
-    private static bool HasMagic(ReadOnlySpan<byte> batch, uint mask)
+    private static bool HasMagic(ReadOnlySpan<byte> batch, uint mask, uint magic)
     {
         for (int offset = BatchHeader.Block; offset + Word <= batch.Length; offset += BatchHeader.Block)
         {
-            if ((BinaryPrimitives.ReadUInt32LittleEndian(batch[offset..]) ^ mask) == BatchHeader.Magic)
+            if ((BinaryPrimitives.ReadUInt32LittleEndian(batch[offset..]) ^ mask) == magic)
             {
                 return true;
             }
