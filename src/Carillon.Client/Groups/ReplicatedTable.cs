@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Numerics;
 using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Client.Groups;
@@ -30,6 +31,8 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
     private readonly PriorityQueue<TaskCompletionSource, ulong> _waiters = new();
     private SequenceNumber _applied;
     private long _ignored;
+    private (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries)? _due;
+    private bool _isKeeping;
 
     // The loop's own.
     private Task _checkpointing = Task.CompletedTask;
@@ -280,14 +283,51 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
     private void Checkpoint(SequenceNumber number)
     {
-        if (_checkpoints is null || !_options.TakesCheckpoints || !_checkpointing.IsCompleted)
+        if (_checkpoints is null || !_options.TakesCheckpoints)
         {
-            // One at a time: while this one is on its way, others take the next, and the one behind that is compared again.
             return;
         }
 
         KeyValuePair<TKey, TValue>[] entries = _entries.ToArray();
-        _checkpointing = Task.Run(() => KeepAsync(_checkpoints, number, entries));
+        lock (_gate)
+        {
+            // One is on its way and one waits. Where they come faster than they are kept, the one whose place is divisible by more twos stays:
+            // so members of different speed still keep, and compare, the same ones.
+            if (_due is { } waiting && Twos(waiting.Number) > Twos(number))
+            {
+                return;
+            }
+
+            _due = (number, entries);
+            if (!_isKeeping)
+            {
+                _isKeeping = true;
+                _checkpointing = Task.Run(() => KeepAllAsync(_checkpoints));
+            }
+        }
+    }
+
+    private int Twos(SequenceNumber number) => BitOperations.TrailingZeroCount(number.Value / _options.CheckpointEvery);
+
+    private async Task KeepAllAsync(CheckpointStore checkpoints)
+    {
+        while (true)
+        {
+            (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries) next;
+            lock (_gate)
+            {
+                if (_due is not { } due)
+                {
+                    _isKeeping = false;
+                    return;
+                }
+
+                next = due;
+                _due = null;
+            }
+
+            await KeepAsync(checkpoints, next.Number, next.Entries);
+        }
     }
 
     private async Task KeepAsync(CheckpointStore checkpoints, SequenceNumber number, KeyValuePair<TKey, TValue>[] entries)

@@ -246,7 +246,7 @@ public sealed class AtomicGroupTests
     {
         await using ClientServer silent = await ClientServer.StartAsync(async context =>
         {
-            await context.Response.StartAsync();
+            await context.Response.Body.FlushAsync();
             await ClientServer.StallAsync(context);
         });
         await using GatewayHouse good = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
