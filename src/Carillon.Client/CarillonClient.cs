@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Carillon.Client.Folders;
+using Carillon.Client.Groups;
 using Carillon.Client.Services;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
@@ -33,6 +34,7 @@ public sealed class CarillonClient : IDisposable
 
         _transport = new Transport(options);
         Services = new ServiceCalls(_transport);
+        Groups = new GroupCalls(_transport);
     }
 
     /// <summary>How it was made.</summary>
@@ -40,6 +42,9 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>Services with exactly one primary.</summary>
     public ServiceCalls Services { get; }
+
+    /// <summary>Atomic multicast groups.</summary>
+    public GroupCalls Groups { get; }
 
     internal Transport Transport => _transport;
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Carillon.Client.Groups;
 using Carillon.Client.Services;
 
 namespace Carillon.Client;
@@ -14,6 +15,10 @@ namespace Carillon.Client;
 [JsonSerializable(typeof(ObjectPage))]
 [JsonSerializable(typeof(SubmissionStatus))]
 [JsonSerializable(typeof(ClusterStatus))]
+[JsonSerializable(typeof(GroupList))]
+[JsonSerializable(typeof(GroupInfo))]
+[JsonSerializable(typeof(NewGroup))]
+[JsonSerializable(typeof(GroupChange))]
 [JsonSerializable(typeof(ServiceList))]
 [JsonSerializable(typeof(ServiceInfo))]
 [JsonSerializable(typeof(ServiceSettings))]

@@ -33,6 +33,12 @@ public sealed record Problem
     /// <summary>UID of the version that won, for a failed precondition.</summary>
     public string? Winner { get; init; }
 
+    /// <summary>Id of the message that it is about, under which the message may be sent again.</summary>
+    public string? MessageId { get; init; }
+
+    /// <summary>The first number of a group that is still kept.</summary>
+    public ulong? First { get; init; }
+
     /// <summary>The server that said so; null for the library's own.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
     public Uri? Server { get; init; }
@@ -52,15 +58,16 @@ public sealed record Problem
     public static Failure FailureOf(int status, string code) => code switch
     {
         "no-quorum" or "push-timeout" or "clock-skew" or "resolving" or "key-rejected" or "read-unavailable" or "no-primary"
-            or "no-replica-manager" => Failure.NoQuorum,
-        "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced" => Failure.Conflict,
-        "bucket-not-found" or "service-not-found" or "not-found" => Failure.NotFound,
+            or "no-replica-manager" or "group-busy" => Failure.NoQuorum,
+        "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced"
+            or "group-exists" => Failure.Conflict,
+        "bucket-not-found" or "service-not-found" or "group-not-found" or "not-found" => Failure.NotFound,
         "needs-feed" => Failure.Failed,
         "unreachable" or "tls" or "no-tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,
         "integrity" => Failure.Integrity,
         "usage" => Failure.Usage,
-        "outcome-unknown" => Failure.OutcomeUnknown,
+        "outcome-unknown" or "message-expired" => Failure.OutcomeUnknown,
         _ => OfStatus(status),
     };
 

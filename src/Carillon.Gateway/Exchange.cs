@@ -27,6 +27,9 @@ internal sealed class Exchange
     private readonly DefaultHttpContext _http = new();
     private string _target = "";
 
+    /// <summary>What else the connection can do for this request.</summary>
+    public IFeatureCollection Features => _http.Features;
+
     /// <summary>The gateway that the request came to.</summary>
     public GatewayServices Gateway { get; private set; } = null!;
 

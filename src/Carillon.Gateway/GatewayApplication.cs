@@ -1,5 +1,6 @@
 using Carillon.Gateway.Buckets;
 using Carillon.Gateway.Changesets;
+using Carillon.Gateway.Groups;
 using Carillon.Gateway.Metrics;
 using Carillon.Gateway.Objects;
 using Carillon.Gateway.Problems;
@@ -126,6 +127,7 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
         RouteKind.Changesets => ChangesetRoute.AnswerAsync(exchange),
         RouteKind.Submission or RouteKind.SubmissionByKey or RouteKind.Explain => SubmissionRoutes.AnswerAsync(exchange),
         RouteKind.Services or RouteKind.Service or RouteKind.ServicePart => ServiceRoutes.AnswerAsync(exchange),
+        RouteKind.Groups or RouteKind.Group or RouteKind.GroupMessages => GroupRoutes.AnswerAsync(exchange),
         RouteKind.Cluster or RouteKind.Ready or RouteKind.ClusterHealth or RouteKind.Metrics => ClusterRoutes.AnswerAsync(exchange),
         _ => exchange.FailAsync(ProblemTypes.NoSuchRoute, "There is nothing at this path; docs/formats/http.md lists the paths."),
     };

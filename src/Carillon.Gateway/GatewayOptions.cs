@@ -42,6 +42,12 @@ public sealed record GatewayOptions
     /// </summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>
+    /// After how long without a message a group's subscriber is told that the connection is alive. Too short costs packets, too long lets
+    /// proxies cut idle connections off, and subscribers notice a dead server late.
+    /// </summary>
+    public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>True if every request but <c>/healthz/live</c> must bring a token.</summary>
     public bool RequiresToken => !IPAddress.IsLoopback(Address);
 
@@ -82,6 +88,11 @@ public sealed record GatewayOptions
         if (DrainTimeout < TimeSpan.Zero)
         {
             faults.Add($"http.drainTimeout: {DrainTimeout} is negative");
+        }
+
+        if (Heartbeat <= TimeSpan.Zero)
+        {
+            faults.Add($"http.heartbeat: {Heartbeat} is not longer than zero");
         }
 
         return faults.DrainToImmutable();

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using Carillon.Gateway.Metrics;
+using Carillon.Runtime.Groups;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
@@ -15,9 +16,10 @@ internal sealed class GatewayServices : IDisposable
     private readonly string _keyPrefix = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(15));
     private long _keys;
 
-    public GatewayServices(GatewayOptions options, IEntryServer server, IServiceGate? services, ILogger log)
+    public GatewayServices(GatewayOptions options, IEntryServer server, IServiceGate? services, IGroupGate? groups, ILogger log)
     {
         Services = services;
+        Groups = groups;
         Options = options;
         Server = server;
         Log = log;
@@ -32,6 +34,9 @@ internal sealed class GatewayServices : IDisposable
 
     /// <summary>Services with one primary; null for a server that takes no part in them.</summary>
     public IServiceGate? Services { get; }
+
+    /// <summary>Atomic multicast groups; null for a server that takes no part in them.</summary>
+    public IGroupGate? Groups { get; }
 
     public ILogger Log { get; }
 
@@ -49,10 +54,18 @@ internal sealed class GatewayServices : IDisposable
     /// <summary>True once a stop was asked for: this server takes no new work.</summary>
     public bool Stopping => Volatile.Read(ref _stopping);
 
+    /// <summary>Signalled once a stop was asked for: answers that would never end by themselves end now.</summary>
+    public CancellationToken Ending => _ending.Token;
+
+    private readonly CancellationTokenSource _ending = new();
     private bool _stopping;
 
     /// <summary>From now on new requests are refused.</summary>
-    public void Stop() => Volatile.Write(ref _stopping, true);
+    public void Stop()
+    {
+        Volatile.Write(ref _stopping, true);
+        _ending.Cancel();
+    }
 
     /// <summary>
     /// Makes an idempotency key for a client that gave none: 120 random bits drawn at the start and a count. It need not be secret, only
@@ -63,6 +76,7 @@ internal sealed class GatewayServices : IDisposable
     public void Dispose()
     {
         LargeChangesets.Dispose();
+        _ending.Dispose();
         Exporter.Dispose();
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Carillon.Runtime.Groups;
 using Carillon.Runtime.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.AspNetCore.Builder;
@@ -47,7 +48,7 @@ public sealed class HttpGateway : IAsyncDisposable
     /// <exception cref="IOException">The address can't be listened on (in use, not this machine's).</exception>
     public static async Task<HttpGateway> StartAsync(
         GatewayOptions options, IEntryServer server, ILoggerFactory? logs = null, IServiceGate? serviceGate = null,
-        CancellationToken cancellation = default)
+        IGroupGate? groupGate = null, CancellationToken cancellation = default)
     {
         if (options.Validate() is { IsEmpty: false } faults)
         {
@@ -56,7 +57,7 @@ public sealed class HttpGateway : IAsyncDisposable
 
         logs ??= NullLoggerFactory.Instance;
         ILogger log = logs.CreateLogger("Carillon.Gateway");
-        var services = new GatewayServices(options, server, serviceGate, log);
+        var services = new GatewayServices(options, server, serviceGate, groupGate, log);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new());
         builder.Services.AddSingleton(logs);
         builder.WebHost.UseKestrelCore()

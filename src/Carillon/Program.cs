@@ -78,6 +78,9 @@ internal static class Program
         root.Add(CopyCommand.Create(runner));
         root.Add(ChangesetCommand.Create(runner));
         root.Add(BucketCommand.Create(runner));
+        root.Add(GroupCommand.Create(runner));
+        root.Add(PublishCommand.Create(runner));
+        root.Add(SubscribeCommand.Create(runner));
         root.Add(ServiceCommand.Create(runner));
         root.Add(SubmissionCommand.Create(runner));
         root.Add(ExplainCommand.Create(runner));

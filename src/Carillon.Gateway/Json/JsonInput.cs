@@ -103,6 +103,11 @@ internal static class JsonInput
         reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out int value)
         ? value : throw new JsonInputException($"'{field}' is not a whole number, or is far too large");
 
+    /// <summary>A whole number of any size from 0 on; its bounds are its owner's to check.</summary>
+    public static ulong Count(ref Utf8JsonReader reader, string field) =>
+        reader.TokenType == JsonTokenType.Number && reader.TryGetUInt64(out ulong value)
+        ? value : throw new JsonInputException($"'{field}' is not a whole number from 0 on");
+
     /// <summary>True or false.</summary>
     public static bool Truth(ref Utf8JsonReader reader, string field) => reader.TokenType is JsonTokenType.True or JsonTokenType.False
         ? reader.GetBoolean() : throw new JsonInputException($"'{field}' is neither true nor false");

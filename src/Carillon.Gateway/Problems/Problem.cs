@@ -13,4 +13,10 @@ internal sealed record Problem(ProblemType Type, string Detail)
 
     /// <summary>The UID of the tombstone, where a name was deleted.</summary>
     public string? Tombstone { get; init; }
+
+    /// <summary>The message's id, under which it may be sent again.</summary>
+    public string? MessageId { get; init; }
+
+    /// <summary>The first number of a group that is still kept.</summary>
+    public ulong? First { get; init; }
 }

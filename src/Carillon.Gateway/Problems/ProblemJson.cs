@@ -21,6 +21,12 @@ internal static class ProblemJson
         WriteIfGiven(writer, "key", exchange.Key);
         WriteIfGiven(writer, "winner", problem.Winner);
         WriteIfGiven(writer, "tombstone", problem.Tombstone);
+        WriteIfGiven(writer, "messageId", problem.MessageId);
+        if (problem.First is { } first)
+        {
+            writer.WriteNumber("first", first);
+        }
+
         writer.WriteEndObject();
     }
 

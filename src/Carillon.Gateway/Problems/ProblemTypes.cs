@@ -26,6 +26,14 @@ internal static class ProblemTypes
     public static readonly ProblemType ServiceNotFound = new("service-not-found", 404, "There is no such service");
     public static readonly ProblemType SessionLost = new("session-lost", 410, "The session is over");
     public static readonly ProblemType ServiceRefused = new("service-refused", 409, "It can't be satisfied, and nothing was done");
+    public static readonly ProblemType BadGroupName = new("bad-group-name", 400, "The group's name breaks the rules for names");
+    public static readonly ProblemType GroupNotFound = new("group-not-found", 404, "There is no such group");
+    public static readonly ProblemType GroupExists = new("group-exists", 409, "The group exists with other settings");
+    public static readonly ProblemType GroupReserved = new("group-reserved", 403, "The group is the system's own");
+    public static readonly ProblemType FeedTooOld = new("feed-too-old", 410, "The messages from there on are no longer kept");
+    public static readonly ProblemType MessageExpired = new(
+        "message-expired", 409, "The outcome is unknown: the message's session was idle for longer than the group's lifetime");
+
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);
     public static readonly ProblemType PreconditionFailed = new("precondition-failed", 412, "A precondition does not hold");
@@ -57,6 +65,7 @@ internal static class ProblemTypes
         "outcome-unknown", 504, "The outcome is unknown: ask by submission or key, at any server", Retryable: true);
 
     public static readonly ProblemType ReadUnavailable = new("read-unavailable", 503, "It can't be read now", Retryable: true);
+    public static readonly ProblemType GroupBusy = new("group-busy", 503, "The group does not take the message now", Retryable: true);
     public static readonly ProblemType NoPrimary = new("no-primary", 503, "The service has no primary now", Retryable: true);
     public static readonly ProblemType NoReplicaManager = new(
         "no-replica-manager", 503, "No replica manager answered in time", Retryable: true);

@@ -39,6 +39,15 @@ internal enum RouteKind
     /// <summary><c>/v1/services/{name}/…</c></summary>
     ServicePart,
 
+    /// <summary><c>/v1/groups</c></summary>
+    Groups,
+
+    /// <summary><c>/v1/groups/{group}</c></summary>
+    Group,
+
+    /// <summary><c>/v1/groups/{group}/messages</c></summary>
+    GroupMessages,
+
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
 
@@ -72,7 +81,7 @@ internal readonly ref struct Route
     /// <summary>Which one.</summary>
     public RouteKind Kind { get; }
 
-    /// <summary>The bucket, or a service's name, encoded.</summary>
+    /// <summary>The bucket, or a service's or a group's name, encoded.</summary>
     public ReadOnlySpan<char> Bucket { get; }
 
     /// <summary>The object's name, a submission's id, or what is below a service, encoded.</summary>
@@ -114,6 +123,8 @@ internal readonly ref struct Route
                 return new(RouteKind.Explain, bucket, name, query);
             case "services":
                 return more ? OfService(rest, query) : new(RouteKind.Services, [], [], query);
+            case "groups":
+                return more ? OfGroup(rest, query) : new(RouteKind.Groups, [], [], query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
             default:
@@ -138,6 +149,13 @@ internal readonly ref struct Route
     {
         ReadOnlySpan<char> part = Cut(path, out ReadOnlySpan<char> service, out bool more);
         return new(more ? RouteKind.ServicePart : RouteKind.Service, service, part, query);
+    }
+
+    private static Route OfGroup(ReadOnlySpan<char> path, ReadOnlySpan<char> query)
+    {
+        ReadOnlySpan<char> part = Cut(path, out ReadOnlySpan<char> group, out bool more);
+        return !more ? new(RouteKind.Group, group, [], query)
+            : part is "messages" ? new(RouteKind.GroupMessages, group, [], query) : new(RouteKind.None, [], [], query);
     }
 
     private static RouteKind OfOperations(ReadOnlySpan<char> path) => path switch

@@ -34,11 +34,14 @@ internal sealed record ErrorReport
 
     public string? Winner { get; init; }
 
+    /// <summary>Id under which a message may be sent again.</summary>
+    public string? MessageId { get; init; }
+
     /// <summary>The report of a failed read or step.</summary>
     public static ErrorReport Of(CarillonException fault, string subject = "") => fault.Problem is { } problem
         ? Of(problem, fault.Failure, subject, null) with
         {
-            Advice = fault.Failure == Failure.NoQuorum ? ReadHint : Hint(problem, fault.Failure),
+            Advice = fault.Failure == Failure.NoQuorum && problem.Code != "group-busy" ? ReadHint : Hint(problem, fault.Failure),
         }
         : new ErrorReport
         {
@@ -99,6 +102,7 @@ internal sealed record ErrorReport
         Key = problem.Key ?? key,
         Submission = problem.Submission,
         Winner = problem.Winner,
+        MessageId = problem.MessageId,
         Advice = Hint(problem, failure),
     };
 
@@ -116,10 +120,14 @@ internal sealed record ErrorReport
         "unreachable" => "is a server running there? --server URL[,URL…] names others",
         "tls" => "--ca-file FILE names the authority that vouches for it",
         "no-tls" => "is it a plain server? --server http://HOST:PORT",
+        "group-not-found" => "make it with: carillon group create NAME",
+        "group-busy" => "nothing was sent; try again when more servers are up: carillon cluster status",
+        "message-expired" => "read the group to find out whether it is there",
         "needs-feed" => "leave that option out",
         _ => failure switch
         {
             Failure.NoQuorum => "nothing was stored; try again when more servers are up: carillon cluster status",
+            Failure.OutcomeUnknown when problem.MessageId is { } id => $"send it again under its id, it is not there twice then: --message-id {id}",
             Failure.Denied => "give a token that allows it: --token-file FILE",
             Failure.Full => "free space, or put less",
             Failure.TimedOut => "try again, with a longer --timeout or another --server",
@@ -150,6 +158,7 @@ internal sealed record ErrorReport
             WriteIfGiven(writer, "key", Key);
             WriteIfGiven(writer, "submission", Submission);
             WriteIfGiven(writer, "winner", Winner);
+            WriteIfGiven(writer, "messageId", MessageId);
             WriteIfGiven(writer, "advice", Advice);
             writer.WriteEndObject();
         }

@@ -8,7 +8,7 @@ using Carillon.CommandLine;
 
 namespace Carillon.Commands;
 
-/// <summary><c>carillon bench put|get</c>: load against a cluster, with the machine's limits beside the figures.</summary>
+/// <summary><c>carillon bench put|get|publish</c>: load against a cluster, with the machine's limits beside the figures.</summary>
 internal static class BenchCommand
 {
     // The goal for one client: flushes and tunnel round trips that lie in a row in a small put, and one request.
@@ -24,6 +24,7 @@ internal static class BenchCommand
         };
         command.Add(Kind(runner, "put", "Durable puts of new objects", puts: true));
         command.Add(Kind(runner, "get", "Gets of objects that are put first", puts: false));
+        command.Add(BenchPublishCommand.Create(runner));
         return command;
     }
 
@@ -165,6 +166,16 @@ internal static class BenchCommand
             return;
         }
 
+        WriteLimits(output, limits);
+        if (Goal(plan, limits) is { } goal)
+        {
+            output.WriteLine($"  goal for one client             p50 ≤ {Text(goal)} ms (4 flushes + 5 round trips + 1 request)");
+        }
+    }
+
+    /// <summary>What the machine can do, for people.</summary>
+    public static void WriteLimits(TextWriter output, MachineLimits limits)
+    {
         output.WriteLine();
         output.WriteLine("the machine, in the same run:");
         output.WriteLine(
@@ -173,10 +184,6 @@ internal static class BenchCommand
         output.WriteLine($"  loopback copy                   {Text(limits.LoopbackBytesPerSecond / 1e6)} MB/s");
         output.WriteLine($"  empty HTTP request              p50 {Text(limits.EmptyRequestMedianMs)} ms");
         output.WriteLine($"  tunnel round trip               {(limits.TunnelRoundTripMs is { } rtt ? Text(rtt) + " ms" : "not told")}");
-        if (Goal(plan, limits) is { } goal)
-        {
-            output.WriteLine($"  goal for one client             p50 ≤ {Text(goal)} ms (4 flushes + 5 round trips + 1 request)");
-        }
     }
 
     private static void WriteJson(Utf8JsonWriter writer, BenchPlan plan, IEnumerable<BenchLevel> levels, MachineLimits? limits)
@@ -206,17 +213,23 @@ internal static class BenchCommand
         if (limits is not null)
         {
             writer.WriteStartObject("machine");
-            writer.WriteNumber("flushP50Ms", Rounded(limits.FlushMedianMs));
-            writer.WriteNumber("flushP99Ms", Rounded(limits.FlushPercentile99Ms));
-            writer.WriteNumber("sequentialWriteBytesPerSecond", Rounded(limits.SequentialWriteBytesPerSecond));
-            writer.WriteNumber("loopbackBytesPerSecond", Rounded(limits.LoopbackBytesPerSecond));
-            writer.WriteNumber("emptyHttpP50Ms", Rounded(limits.EmptyRequestMedianMs));
-            WriteNumber(writer, "tunnelRoundTripMs", limits.TunnelRoundTripMs);
+            WriteLimits(writer, limits);
             WriteNumber(writer, "goalP50Ms", Goal(plan, limits));
             writer.WriteEndObject();
         }
 
         writer.WriteEndObject();
+    }
+
+    /// <summary>The same as fields of an object that is open.</summary>
+    public static void WriteLimits(Utf8JsonWriter writer, MachineLimits limits)
+    {
+        writer.WriteNumber("flushP50Ms", Rounded(limits.FlushMedianMs));
+        writer.WriteNumber("flushP99Ms", Rounded(limits.FlushPercentile99Ms));
+        writer.WriteNumber("sequentialWriteBytesPerSecond", Rounded(limits.SequentialWriteBytesPerSecond));
+        writer.WriteNumber("loopbackBytesPerSecond", Rounded(limits.LoopbackBytesPerSecond));
+        writer.WriteNumber("emptyHttpP50Ms", Rounded(limits.EmptyRequestMedianMs));
+        WriteNumber(writer, "tunnelRoundTripMs", limits.TunnelRoundTripMs);
     }
 
     private static void WriteNumber(Utf8JsonWriter writer, string name, double? value)
@@ -231,7 +244,9 @@ internal static class BenchCommand
         }
     }
 
-    private static double Rounded(double value) => Math.Round(value, 4);
+    /// <summary>Four places are more than any figure here has meaning.</summary>
+    public static double Rounded(double value) => Math.Round(value, 4);
 
-    private static string Text(double value) => value.ToString(Math.Abs(value) >= 100 ? "0" : "0.###", CultureInfo.InvariantCulture);
+    /// <summary>A figure for people.</summary>
+    public static string Text(double value) => value.ToString(Math.Abs(value) >= 100 ? "0" : "0.###", CultureInfo.InvariantCulture);
 }

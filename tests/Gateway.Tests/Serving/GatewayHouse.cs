@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Carillon.Runtime.Groups;
 using Carillon.Runtime.Services;
 using Xunit;
 
@@ -27,12 +28,12 @@ internal sealed class GatewayHouse : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<GatewayHouse> StartAsync(GatewayOptions? options = null, IServiceGate? services = null)
+    public static async Task<GatewayHouse> StartAsync(GatewayOptions? options = null, IServiceGate? services = null, IGroupGate? groups = null, int port = 0)
     {
         var server = new FakeServer();
         var log = new FailureLog();
         return new GatewayHouse(
-            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = 0 }, server, log, services), log);
+            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = port }, server, log, services, groups), log);
     }
 
     public async ValueTask DisposeAsync()

@@ -1,0 +1,425 @@
+using System.Buffers;
+using System.Threading.Channels;
+using Carillon.Protocols.AtomicMulticast;
+
+namespace Carillon.Client.Groups;
+
+/// <summary>
+/// Sends messages over one connection, many in flight; where it breaks, or its server can't get on, everything that has no answer goes to
+/// the next server under the same ids, until each outcome is known or its time is up.
+/// </summary>
+internal sealed class MessageSender : IAsyncDisposable
+{
+    /// <summary>Bytes that are written at once: a large write, and no long wait for the first message in it.</summary>
+    private const int WriteBytes = 128 << 10;
+
+    private const int LongestPauseMilliseconds = 1_000;
+
+    /// <summary>A server that refuses for so long without a commit between is left for another one.</summary>
+    private const int RefusedForMilliseconds = 1_000;
+
+    private readonly Transport _transport;
+    private readonly GroupName _group;
+    private readonly AtomicGroupOptions _options;
+    private readonly TimeSpan _timeout;
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _window;
+    private readonly CancellationTokenSource _end = new();
+    private readonly ArrayBufferWriter<byte> _frames = new(WriteBytes);
+
+    // Told whenever there is something to send; one word of it is enough.
+    private readonly Channel<bool> _work = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    // Not handed to the present connection. Guarded by _gate, as the sessions and what is pending.
+    private readonly Queue<Pending> _waiting = new();
+    private readonly List<Pending> _refused = [];
+
+    // All, in the order of their deadlines; those that are done leave from the front.
+    private readonly Queue<Pending> _all = new();
+    private SendConnection? _connection;
+    private bool _disposed;
+    private SenderSession? _session;
+    private long _lastSend;
+    private int _open;
+    private Task? _running;
+    private Task? _sweeping;
+    private long _lastGood;
+
+    public MessageSender(Transport transport, GroupName group, AtomicGroupOptions options)
+    {
+        _transport = transport;
+        _group = group;
+        _options = options;
+        _timeout = options.SendTimeout ?? transport.Options.Timeout;
+        _window = new SemaphoreSlim(options.Window);
+        _session = options.Session.IsNone ? null : new SenderSession(options.Session, options.FirstCounter);
+    }
+
+    /// <summary>Sends a message, and waits for its end.</summary>
+    public async Task<SentMessage> SendAsync(ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+    {
+        await _window.WaitAsync(cancellation);
+        Pending pending = Add(payload);
+        _work.Writer.TryWrite(true);
+        return cancellation.CanBeCanceled ? await pending.Task.WaitAsync(cancellation) : await pending.Task;
+    }
+
+    /// <summary>Ends it; what has no answer ends unknown.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Task[] loops;
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            _disposed = true;
+        }
+
+        await _end.CancelAsync();
+        lock (_gate)
+        {
+            loops = [_running ?? Task.CompletedTask, _sweeping ?? Task.CompletedTask];
+        }
+
+        await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        lock (_gate)
+        {
+            GiveUp(_ => true, Problem.Own("interrupted", "the sender was closed before the answer"));
+        }
+
+        _window.Dispose();
+        _end.Dispose();
+    }
+
+    private Pending Add(ReadOnlyMemory<byte> payload)
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            long now = Environment.TickCount64;
+            if (_session is null || (_options.Session.IsNone && _open == 0 && now - _lastSend > _options.SessionIdle.TotalMilliseconds))
+            {
+                _session = SenderSession.Draw();
+            }
+
+            _lastSend = now;
+            _open++;
+            Pending pending = _session.Add(payload, now + (long)_timeout.TotalMilliseconds);
+            _waiting.Enqueue(pending);
+            _all.Enqueue(pending);
+            _running ??= Task.Run(RunAsync);
+            _sweeping ??= Task.Run(SweepAsync);
+            return pending;
+        }
+    }
+
+    /// <summary>Connections one after the other, for as long as there is something to send.</summary>
+    private async Task RunAsync()
+    {
+        int pause = 25;
+        while (true)
+        {
+            await WaitForWorkAsync();
+            _transport.CallBegins();
+            var rotation = new Rotation(_transport);
+            while (await rotation.NextAsync(_end.Token) is var server && server >= 0 && HasWork())
+            {
+                if (await ConverseAsync(server) is { } problem)
+                {
+                    rotation.Answered(server, problem);
+                }
+                else
+                {
+                    // It was a good connection once: all servers may be asked again, beginning behind that one.
+                    pause = 25;
+                    _transport.Preferred = (server + 1) % _transport.ServerCount;
+                    rotation = new Rotation(_transport);
+                }
+            }
+
+            await Task.Delay(pause, _end.Token);
+            pause = Math.Min(2 * pause, LongestPauseMilliseconds);
+        }
+    }
+
+    private async Task WaitForWorkAsync()
+    {
+        while (!HasWork())
+        {
+            await _work.Reader.ReadAsync(_end.Token);
+        }
+    }
+
+    private bool HasWork()
+    {
+        lock (_gate)
+        {
+            return _open > 0;
+        }
+    }
+
+    /// <summary>One connection, to its end; null if anything was committed over it, or what was wrong with it.</summary>
+    private async Task<Problem?> ConverseAsync(int server)
+    {
+        Problem problem;
+        using var guard = new StallGuard(_transport.Options.AttemptTimeout, _end.Token);
+        SendConnection? connection = null;
+        long before = Volatile.Read(ref _lastGood);
+        try
+        {
+            connection = await SendConnection.OpenAsync(_transport, server, _group, guard.Token);
+            guard.Suspend();
+            lock (_gate)
+            {
+                _connection = connection;
+            }
+
+            _transport.Preferred = server;
+            _transport.Learn(server);
+            await RunBothWaysAsync(connection);
+            throw new IOException("the connection ended");
+        }
+        catch (CarillonException no) when (no.Problem is { } told)
+        {
+            problem = told;
+            if (told.Status is > 0 and < 500)
+            {
+                // No other server will say anything else.
+                lock (_gate)
+                {
+                    GiveUp(_ => true, told);
+                }
+            }
+        }
+        catch (Exception fault) when (Transport.IsTransportFault(fault) && !_end.IsCancellationRequested)
+        {
+            problem = _transport.ProblemOf(fault, server, guard);
+        }
+        finally
+        {
+            Recall(connection);
+            connection?.Dispose();
+        }
+
+        lock (_gate)
+        {
+            foreach (Pending pending in _waiting)
+            {
+                pending.Problem = problem;
+            }
+        }
+
+        return Volatile.Read(ref _lastGood) == before ? problem : null;
+    }
+
+    private async Task RunBothWaysAsync(SendConnection connection)
+    {
+        await using CancellationTokenRegistration end = _end.Token.UnsafeRegister(state => ((SendConnection)state!).Stop(), connection);
+        Task writing = WriteAsync(connection, connection.Stopped);
+        Task reading = ReadAsync(connection, connection.Stopped);
+        Task first = await Task.WhenAny(writing, reading);
+        await connection.StopAsync();
+        await Task.WhenAll(writing, reading).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await first;
+    }
+
+    private async Task WriteAsync(SendConnection connection, CancellationToken stop)
+    {
+        while (true)
+        {
+            // Who was answered just now sends its next message first: under load that brings many into one write.
+            await Task.Yield();
+            if (!Gather(connection))
+            {
+                await _work.Reader.ReadAsync(stop);
+                continue;
+            }
+
+            await connection.Stream.WriteAsync(_frames.WrittenMemory, stop);
+        }
+    }
+
+    /// <summary>Takes what waits, as much as is written at once.</summary>
+    private bool Gather(SendConnection connection)
+    {
+        _frames.ResetWrittenCount();
+        lock (_gate)
+        {
+            while (_frames.WrittenCount < WriteBytes && _waiting.TryDequeue(out Pending? pending))
+            {
+                if (pending.Done)
+                {
+                    continue;
+                }
+
+                pending.OpenAttempts++;
+                connection.WaitingSince = connection.Unanswered.Count == 0 ? Environment.TickCount64 : connection.WaitingSince;
+                connection.Unanswered.Enqueue(pending);
+                Span<byte> room = _frames.GetSpan(GroupStreamHeader.Size + pending.Payload.Length);
+                new GroupStreamHeader(pending.Payload.Length, pending.Session.Settled, pending.Id).CopyTo(room);
+                pending.Payload.Span.CopyTo(room[GroupStreamHeader.Size..]);
+                _frames.Advance(GroupStreamHeader.Size + pending.Payload.Length);
+            }
+        }
+
+        return _frames.WrittenCount > 0;
+    }
+
+    private async Task ReadAsync(SendConnection connection, CancellationToken stop)
+    {
+        long refusedSince = 0;
+        while (true)
+        {
+            while (connection.TryRead(out GroupAnswer answer))
+            {
+                lock (_gate)
+                {
+                    Take(connection, answer);
+                }
+
+                refusedSince = answer.Kind != GroupAnswerKind.Refused ? 0 : refusedSince == 0 ? Environment.TickCount64 : refusedSince;
+                if (refusedSince > 0 && Environment.TickCount64 - refusedSince > RefusedForMilliseconds)
+                {
+                    throw new IOException("the server refuses: " + answer.Why);
+                }
+            }
+
+            await connection.FillAsync(stop);
+        }
+    }
+
+    private void Take(SendConnection connection, in GroupAnswer answer)
+    {
+        if (answer.Kind == GroupAnswerKind.Malformed)
+        {
+            throw new InvalidDataException("the server does not understand what was sent: " + answer.Why);
+        }
+
+        if (!connection.Unanswered.TryDequeue(out Pending? pending))
+        {
+            throw new InvalidDataException("the server answers what was not sent");
+        }
+
+        connection.WaitingSince = Environment.TickCount64;
+        switch (answer.Kind)
+        {
+            case GroupAnswerKind.Committed:
+                Volatile.Write(ref _lastGood, _lastGood + 1);
+                if (!pending.Done)
+                {
+                    Finish(pending);
+                    pending.SetResult(new SentMessage(new SequenceNumber(answer.Value), pending.Id));
+                }
+
+                break;
+            case GroupAnswerKind.Refused:
+                pending.OpenAttempts--;
+                pending.Problem = new Problem { Code = "group-busy", Status = 503, Title = answer.Why, Detail = answer.Why, Retryable = true };
+                pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, LongestPauseMilliseconds);
+                _refused.Add(pending);
+                break;
+            case GroupAnswerKind.Expired:
+                _session = _session == pending.Session && _options.Session.IsNone ? null : _session;
+                Fail(pending, Problem.Own("message-expired", answer.Why));
+                break;
+            default:
+                // It can't get on: another server may.
+                connection.Unanswered.Enqueue(pending);
+                throw new IOException("the server does not know the outcome: " + answer.Why);
+        }
+    }
+
+    /// <summary>What has no answer goes to the front again, in the order of its sending.</summary>
+    private void Recall(SendConnection? connection)
+    {
+        lock (_gate)
+        {
+            _connection = null;
+            Pending[] later = [.. _waiting];
+            Pending[] again = [.. connection?.Unanswered ?? [], .. _refused];
+            _waiting.Clear();
+            _refused.Clear();
+            foreach (Pending pending in again.OrderBy(p => p.Id.Counter).Concat(later).Where(p => !p.Done))
+            {
+                _waiting.Enqueue(pending);
+            }
+        }
+    }
+
+    /// <summary>Lets those whose time is up end, those that were refused go again, and a connection without answers break.</summary>
+    private async Task SweepAsync()
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(Math.Clamp(_timeout.TotalMilliseconds / 50, 10, 100)));
+        while (await timer.WaitForNextTickAsync(_end.Token))
+        {
+            SendConnection? silent;
+            lock (_gate)
+            {
+                silent = Sweep(Environment.TickCount64);
+            }
+
+            if (silent is not null)
+            {
+                await silent.StopAsync();
+            }
+        }
+    }
+
+    private SendConnection? Sweep(long now)
+    {
+        while (_all.TryPeek(out Pending? front) && (front.Done || front.Deadline <= now))
+        {
+            Fail(_all.Dequeue(), front.Problem ?? Problem.Own("timeout", "no answer in time"));
+        }
+
+        if (_refused.Count > 0)
+        {
+            foreach (Pending pending in _refused.Where(p => p.NotBefore <= now))
+            {
+                _waiting.Enqueue(pending);
+            }
+
+            _refused.RemoveAll(p => p.NotBefore <= now);
+            _work.Writer.TryWrite(true);
+        }
+
+        return _connection is { Unanswered.Count: > 0 } connection
+            && now - connection.WaitingSince > _transport.Options.AttemptTimeout.TotalMilliseconds ? connection : null;
+    }
+
+    private void GiveUp(Predicate<Pending> which, Problem problem)
+    {
+        foreach (Pending pending in _all.Where(p => which(p)))
+        {
+            Fail(pending, pending.Problem ?? problem);
+        }
+    }
+
+    private void Fail(Pending pending, Problem problem)
+    {
+        if (pending.Done)
+        {
+            return;
+        }
+
+        Finish(pending);
+        bool unknown = pending.OpenAttempts > 0;
+        string detail = unknown ? $"outcome unknown, message {pending.Id}: {problem.Message}" : problem.Message;
+        pending.SetException(new CarillonException(problem with
+        {
+            Code = unknown && problem.Failure != Failure.OutcomeUnknown ? "outcome-unknown" : problem.Code,
+            Detail = detail, MessageId = pending.Id.ToString(),
+        }));
+    }
+
+    private void Finish(Pending pending)
+    {
+        pending.Session.End(pending);
+        _open--;
+        _window.Release();
+    }
+}
