@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>How a checkpoint's bytes are cut into blocks, each of which can be verified by itself: block 0 is the list of the digests of the

@@ -40,6 +40,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private ulong _sent;
     private ulong _announced;
     private ulong _prepares;
+    private ulong _recovered;
 
     public SequencerState State { get; private set; }
 
@@ -57,8 +58,6 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
     /// <summary>The greatest number that it committed.</summary>
     public ulong Committed => _committed;
-
-    private ulong _recovered;
 
     private ulong OpenCount => _next - 1 - _committed;
 

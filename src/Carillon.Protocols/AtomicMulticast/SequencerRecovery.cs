@@ -31,6 +31,8 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
     private ulong _progress;
     private bool _isDirty = true;
     private bool _isCollected;
+    private ulong _asked;
+    private int _missing = int.MaxValue;
 
     /// <summary>Everything up to this is committed.</summary>
     public ulong Base { get; private set; }
@@ -128,8 +130,6 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
         }
     }
 
-    private ulong _asked;
-
     private VoterSet Complete()
     {
         VoterSet complete = default;
@@ -221,8 +221,6 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 
         return false;
     }
-
-    private int _missing = int.MaxValue;
 
     private bool NamesMissing(int bit)
     {

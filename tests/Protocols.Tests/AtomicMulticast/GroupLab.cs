@@ -67,6 +67,9 @@ internal sealed class GroupLab
 
     public double Doubling { get; set; }
 
+    /// <summary>Every message takes the same time.</summary>
+    public bool IsExact { get; set; }
+
     /// <summary>Elects somebody when a sequencer gives up.</summary>
     public bool Reelects { get; set; } = true;
 
@@ -310,7 +313,7 @@ internal sealed class GroupLab
         for (int i = 0; i < copies; i++)
         {
             int life = Members[to].Life;
-            TimeSpan delay = Random.Chance(0.05 * Math.Sign(Loss)) ? Delay * (1 + (30 * Random.Fraction())) : Delay * (0.5 + Random.Fraction());
+            TimeSpan delay = IsExact ? Delay : Random.Chance(0.05 * Math.Sign(Loss)) ? Delay * (1 + (30 * Random.Fraction())) : Delay * (0.5 + Random.Fraction());
             At(delay, () =>
             {
                 if (Reaches(from, to))
