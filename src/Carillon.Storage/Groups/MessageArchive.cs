@@ -32,8 +32,8 @@ public enum ArchiveHealth
 /// </para>
 /// <para>
 /// <see cref="First"/> never goes back, and <see cref="Durable"/> is never below it less one ◆: the first number kept is durable,
-/// together with the state of the sessions before it, before any file is removed. The owner compares <see cref="Durable"/> after a start with what
-/// its log begins with: where a disk lost what it had flushed last, that is the one place where it can be seen.
+/// together with the state of the sessions before it, before any file is removed. The owner compares <see cref="Durable"/> after a start
+/// with what its log begins with: where a disk lost what it had flushed last, that is the one place where it can be seen.
 /// </para>
 /// </remarks>
 public sealed partial class MessageArchive : IDisposable
