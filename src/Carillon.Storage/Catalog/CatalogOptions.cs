@@ -17,8 +17,8 @@ public sealed record CatalogOptions
     public int KeyCount { get; init; } = 1_000_000;
 
     /// <summary>
-    /// The newest idempotency keys, by UID, that are remembered whatever their age (<c>idempotency.least</c>). Age is told by the stamps, so a
-    /// clock that jumps ahead makes all keys old at once: too few, and a retry that is under way is taken for a new submission then.
+    /// The newest idempotency keys, by UID, that are remembered whatever their age (<c>idempotency.least</c>). Age is told by the stamps,
+    /// so a clock that jumps ahead makes all keys old at once: too few, and a retry that is under way is taken for a new submission then.
     /// </summary>
     public int LeastKeys { get; init; } = 1000;
 
