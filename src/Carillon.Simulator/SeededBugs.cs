@@ -23,6 +23,7 @@ internal static class SeededBugs
         "decided-tag-forgotten",
         "disqualified-never-stands",
         "epoch-not-above-promise",
+        "epoch-of-any-incarnation",
         "epoch-promise-not-durable",
         "fence-ignored",
         "fence-raised-by-bid",
@@ -62,6 +63,7 @@ internal static class SeededBugs
         "stamps-reused-after-restart",
         "stands-without-quorum",
         "two-bits-per-key",
+        "withdrawal-frees-a-former-life",
     ];
 
     /// <summary>Switches one on; false with the reason where that can't be.</summary>
