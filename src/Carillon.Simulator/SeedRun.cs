@@ -35,6 +35,7 @@ internal sealed class SeedRun : IDisposable
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
     private readonly ServiceWorkload? _services;
+    private readonly LeaseChecker _leases;
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
@@ -58,7 +59,19 @@ internal sealed class SeedRun : IDisposable
             _acceptance.OnAnswered(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
-        _world.Started = JudgeStart;
+        _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
+        var grants = new GrantChecker(_world, _injector.MayBeDamaged);
+        _world.Primacy.Began = acting =>
+        {
+            grants.Look(acting);
+            _injector.OnGranted(acting.Node);
+        };
+        _world.Primacy.Told = _leases.Look;
+        _world.Started = server =>
+        {
+            JudgeStart(server);
+            _leases.LookAtAll();
+        };
         var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
         _world.Network.Tap =
             new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
@@ -106,7 +119,7 @@ internal sealed class SeedRun : IDisposable
             });
         }
 
-        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable());
+        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable()) { LeaseDuration = options.LeaseDuration };
     }
 
     private void Run()
@@ -116,7 +129,7 @@ internal sealed class SeedRun : IDisposable
         _workload.Start();
         _services?.Start();
         _injector.Start();
-        _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
+        _world.RunUntil(() => _workload.IsExhausted && !_options.LastsItsTime, _options.Duration, Step);
         Heal();
         Await(() => _workload.IsQuiet, ClientBound, "clients", () => "clients wait for answers that never come");
         Decide();
@@ -161,6 +174,7 @@ internal sealed class SeedRun : IDisposable
             () => $"a healthy cluster does not take its first bucket: {created}");
         if (_services is { } services)
         {
+            _leases.Start();
             Await(
                 () =>
                 {

@@ -143,6 +143,8 @@ public sealed class StorageCheckerTests : IDisposable
 
         public bool HasAnyFence => false;
 
+        public (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service) => default;
+
         public Timestamp OutcomesSince => default;
 
         public Timestamp ReservedStamps => default;

@@ -289,6 +289,11 @@ public sealed class EpochVoter
         }
     }
 
+    /// <summary>Until when this voter gives its bit to no other node than this one: what the simulator compares with the lease that the
+    /// node believes to have.</summary>
+    public Instant KeptFor(ServiceName service, NodeId node) => Instant.Max(
+        _quietUntil, _votes.TryGetValue(service, out Vote? vote) && vote.Holder == node ? vote.LeaseEnd : default);
+
     /// <summary>Who has a lease here that is not over, or none; for status.</summary>
     internal NodeId HolderOf(ServiceName service, Moment now) =>
         _votes.TryGetValue(service, out Vote? vote) && vote.LeaseEnd > now.Now ? vote.Holder : default;
