@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
-using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -25,7 +24,6 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
-    private static readonly TimeSpan PrimaryBound = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
@@ -187,38 +185,13 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    // E5 at leisure: on a healed cluster each service has one primary, whom all know, and the table is kept by somebody.
     private void JudgeServices()
     {
         _world.Primacy.Check();
-        if (_services is null || !Quorum.IsReachedBy(Voters().Count()))
+        if (_services is not null && Quorum.IsReachedBy(Voters().Count()))
         {
-            return;
+            new ServiceJudge(_world, _services, _options).Judge(() => [.. Voters()], !_world.Servers.Exists(_injector.MayBeDamaged));
         }
-
-        Await(() => _services.FaultOf([.. Voters()]) is null, PrimaryBound, "E5", () => _services.FaultOf([.. Voters()])!);
-        bool isAsking = false;
-        ServiceAnswer last = default;
-        bool isDone = false;
-        Await(
-            () =>
-            {
-                if (!isAsking)
-                {
-                    isAsking = true;
-                    _services.AskForNothing(answer =>
-                    {
-                        isAsking = false;
-                        last = answer;
-                        isDone |= answer.Result == ServiceResult.Done;
-                    });
-                }
-
-                return isDone;
-            },
-            PrimaryBound,
-            "RMM-45",
-            () => $"no replica manager answers: {last}");
     }
 
     private Quorum Quorum => new(_options.World.Servers, _options.QuorumSize);

@@ -13,7 +13,9 @@ namespace Carillon.Simulator.Workloads;
 /// </summary>
 internal sealed class ServiceWorkload(SimulatedWorld world, RandomSource random)
 {
-    private static readonly ServiceName Job = ServiceName.Parse("job");
+    /// <summary>The service that all servers provide.</summary>
+    public static readonly ServiceName Job = ServiceName.Parse("job");
+
     private static readonly ServiceName Companion = ServiceName.Parse("companion");
     private static readonly ServiceName Partial = ServiceName.Parse("partial");
     private static readonly ServiceName Passing = ServiceName.Parse("passing");
