@@ -15,7 +15,8 @@ internal sealed record CommandLine
           --seeds N             seeds to run
           --first M             the first of them; 1 unless given
           --services            every run has services, under faults that strike at leases
-          --bug NAME            switches a deliberate bug on, and ends at the first seed that finds it (a build with -p:SeededBugs=true)
+          --bug NAME            switches a deliberate bug on, and ends at the first seed that finds it (a build with -p:SeededBugs=true);
+                                those of primacy are looked for with --services
           --trace               prints all that happens
           --jobs J              processes to run them in; 1 unless given
           --check-history FILE  says whether a recorded history (JSON lines) is linearizable
