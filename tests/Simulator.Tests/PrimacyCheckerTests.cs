@@ -3,6 +3,7 @@ using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Checkers;
+using Carillon.Simulator.Workloads;
 using Carillon.Simulator.World;
 using Xunit;
 
@@ -121,6 +122,15 @@ public sealed class PrimacyCheckerTests
         // 1.8 s at a clock that is 5 % slow, and 1.9 s at one that is 5 % fast.
         HandMade.Breaks("E4", () => LeaseChecker.Check("s1", left, [Seconds(1.9), Seconds(1.9), Seconds(2)], Quorum));
         HandMade.Breaks("E4", () => LeaseChecker.Check("s1", left, [Seconds(2), Seconds(-1), Seconds(-50)], Quorum));
+    }
+
+    [Fact]
+    public void Dead_primary_that_is_replaced_too_late_or_never_is_found_E5()
+    {
+        Acting former = Acting(HandMade.S1, epoch: 3, end: 10);
+        ServiceJudge.CheckFailover(former, TimeSpan.FromSeconds(2.9), TimeSpan.FromSeconds(3));
+        HandMade.Breaks("E5", () => ServiceJudge.CheckFailover(former, TimeSpan.FromSeconds(3.1), TimeSpan.FromSeconds(3)));
+        HandMade.Breaks("E5", () => ServiceJudge.CheckFailover(former, null, TimeSpan.FromSeconds(3)));
     }
 
     [Fact]

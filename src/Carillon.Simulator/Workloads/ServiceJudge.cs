@@ -71,13 +71,24 @@ internal sealed class ServiceJudge(SimulatedWorld world, ServiceWorkload service
         Acting former = world.Primacy.Primaries(ServiceWorkload.Job).Single();
         SimulatedServer server = world.Servers.Find(s => s.Name == former.Node)!;
         server.Stop(options.Seed % 2 == 0 ? CrashStyle.LoseAll : null);
+        Instant died = world.Queue.Now;
         TimeSpan bound = FailoverBound();
-        if (!world.RunUntil(() => world.Primacy.Primaries(ServiceWorkload.Job).Any(a => a.Epoch > former.Epoch), bound, FineStep))
+        bool isReplaced = world.RunUntil(
+            () => world.Primacy.Primaries(ServiceWorkload.Job).Any(a => a.Epoch > former.Epoch), bound + FineStep, FineStep);
+        CheckFailover(former, isReplaced ? world.Queue.Now - died : null, bound);
+        server.Start();
+    }
+
+    /// <summary>The rule itself.</summary>
+    /// <param name="former">Who died.</param>
+    /// <param name="took">After how long another acted; null if none did within the bound.</param>
+    /// <param name="bound">How long it may take.</param>
+    public static void CheckFailover(Acting former, TimeSpan? took, TimeSpan bound)
+    {
+        if (took is null || took > bound + FineStep)
         {
             throw Violation.TooSlow("E5", $"{former} is dead for {bound.TotalSeconds:F3} s, and nobody acts in its place");
         }
-
-        server.Start();
     }
 
     // heartbeat.timeout + lease + 200 ms, and what the simulated network and disks take by themselves: a round trip for each provider
