@@ -43,7 +43,8 @@ internal sealed class GrantChecker(SimulatedWorld world, Func<SimulatedServer, b
             || (known.Epoch == acting.Epoch && known.Node == acting.Node && known.Incarnation == acting.Life));
         if (count < quorum)
         {
-            string known = string.Join(", ", all.Select(p => p is { } promise ? $"{promise.Epoch} to {promise.Node}#{promise.Incarnation}" : "?"));
+            string known = string.Join(
+                ", ", all.Select(p => p is { } promise ? $"{promise.Epoch} to {promise.Node}#{promise.Incarnation}" : "?"));
             throw Violation.Of("E3", $"{acting} acts, and the epochs promised on the voters' disks are {known}");
         }
     }

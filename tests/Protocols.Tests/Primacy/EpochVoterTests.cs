@@ -71,7 +71,8 @@ public sealed class EpochVoterTests
     private BidVerdict Bid(string node, ulong life, ulong epoch, int at) =>
         _voter.Consider(Identity(node, life), new BidMessage(Job, new Epoch(epoch), 1, Duration, 1), At(at), out _).Verdict;
 
-    private void Withdraw(string node, ulong life, ulong epoch, int at) => _voter.Withdraw(Identity(node, life), Job, new Epoch(epoch), At(at));
+    private void Withdraw(string node, ulong life, ulong epoch, int at) =>
+        _voter.Withdraw(Identity(node, life), Job, new Epoch(epoch), At(at));
 
     private sealed class VoterHost : IPrimacyHost
     {

@@ -306,7 +306,8 @@ internal sealed class LeaseExplorer(int voters, LeaseRules rules, bool isLate = 
 
     private string? FaultOf(State state) =>
         state.IsBroken ? $"an epoch was used again, or a smaller one after it: {state}"
-        : state.Phase[0] == Phase.Acting && state.Phase[1] == Phase.Acting ? $"both act, in epochs {state.Tenure[0]} and {state.Tenure[1]}: {state}"
+        : state.Phase[0] == Phase.Acting && state.Phase[1] == Phase.Acting
+            ? $"both act, in epochs {state.Tenure[0]} and {state.Tenure[1]}: {state}"
         : null;
 
     private enum Phase : byte

@@ -6,7 +6,8 @@ using Xunit;
 
 namespace Carillon.Protocols.Tests.Primacy;
 
-/// <summary>Plays the scenarios of Transcripts/Primacy on a <see cref="PrimacyLab"/>: every branch of seed 002's figures 4, 6 and 7.</summary>
+/// <summary>Plays the scenarios of Transcripts/Primacy on a <see cref="PrimacyLab"/>: every branch of seed 002's figures 4, 6 and
+/// 7.</summary>
 public sealed class PrimacyTranscripts
 {
     private static readonly ServiceName Job = ServiceName.Parse("job");
