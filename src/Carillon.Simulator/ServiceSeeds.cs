@@ -1,7 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.Primacy;
 using Carillon.Simulator.Faults;
-using Carillon.Simulator.Workloads;
 
 namespace Carillon.Simulator;
 

@@ -1,4 +1,3 @@
-using Carillon.Protocols;
 using Carillon.Simulator.World;
 
 namespace Carillon.Simulator.Checkers;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using Carillon.Protocols;
 using Carillon.Runtime.Guarding;
 using Xunit;
 
