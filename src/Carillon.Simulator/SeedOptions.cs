@@ -47,6 +47,17 @@ internal sealed record SeedOptions
     /// <summary>Servers that must agree.</summary>
     public int QuorumSize => Quorum.Majority(World.Servers);
 
+    /// <summary>How long a voter's lease lasts.</summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>True: the safety phase lasts its whole time, whatever the clients do.</summary>
+    public bool LastsItsTime { get; init; }
+
+    /// <summary>Draws all options.</summary>
+    /// <param name="seed">The seed.</param>
+    /// <param name="withServices">True: the run has services in any case, and faults that strike at leases.</param>
+    public static SeedOptions Draw(ulong seed, bool withServices) => withServices ? ServiceSeeds.Harden(Draw(seed)) : Draw(seed);
+
     /// <summary>Draws all options.</summary>
     public static SeedOptions Draw(ulong seed)
     {
@@ -99,7 +110,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(HasServices ? ", services" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(HasServices ? $", services, leases of {LeaseDuration.TotalSeconds:F2} s" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
-using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -25,7 +24,6 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
-    private static readonly TimeSpan PrimaryBound = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
@@ -35,6 +33,7 @@ internal sealed class SeedRun : IDisposable
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
     private readonly ServiceWorkload? _services;
+    private readonly LeaseChecker _leases;
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
@@ -58,7 +57,19 @@ internal sealed class SeedRun : IDisposable
             _acceptance.OnAnswered(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
-        _world.Started = JudgeStart;
+        _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
+        var grants = new GrantChecker(_world, _injector.MayBeDamaged);
+        _world.Primacy.Began = acting =>
+        {
+            grants.Look(acting);
+            _injector.OnGranted(acting.Node);
+        };
+        _world.Primacy.Told = _leases.Look;
+        _world.Started = server =>
+        {
+            JudgeStart(server);
+            _leases.LookAtAll();
+        };
         var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
         _world.Network.Tap =
             new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
@@ -106,7 +117,7 @@ internal sealed class SeedRun : IDisposable
             });
         }
 
-        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable());
+        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable()) { LeaseDuration = options.LeaseDuration };
     }
 
     private void Run()
@@ -116,7 +127,7 @@ internal sealed class SeedRun : IDisposable
         _workload.Start();
         _services?.Start();
         _injector.Start();
-        _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
+        _world.RunUntil(() => _workload.IsExhausted && !_options.LastsItsTime, _options.Duration, Step);
         Heal();
         Await(() => _workload.IsQuiet, ClientBound, "clients", () => "clients wait for answers that never come");
         Decide();
@@ -161,6 +172,7 @@ internal sealed class SeedRun : IDisposable
             () => $"a healthy cluster does not take its first bucket: {created}");
         if (_services is { } services)
         {
+            _leases.Start();
             Await(
                 () =>
                 {
@@ -173,38 +185,13 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    // E5 at leisure: on a healed cluster each service has one primary, whom all know, and the table is kept by somebody.
     private void JudgeServices()
     {
         _world.Primacy.Check();
-        if (_services is null || !Quorum.IsReachedBy(Voters().Count()))
+        if (_services is not null && Quorum.IsReachedBy(Voters().Count()))
         {
-            return;
+            new ServiceJudge(_world, _services, _options).Judge(() => [.. Voters()], !_world.Servers.Exists(_injector.MayBeDamaged));
         }
-
-        Await(() => _services.FaultOf([.. Voters()]) is null, PrimaryBound, "E5", () => _services.FaultOf([.. Voters()])!);
-        bool isAsking = false;
-        ServiceAnswer last = default;
-        bool isDone = false;
-        Await(
-            () =>
-            {
-                if (!isAsking)
-                {
-                    isAsking = true;
-                    _services.AskForNothing(answer =>
-                    {
-                        isAsking = false;
-                        last = answer;
-                        isDone |= answer.Result == ServiceResult.Done;
-                    });
-                }
-
-                return isDone;
-            },
-            PrimaryBound,
-            "RMM-45",
-            () => $"no replica manager answers: {last}");
     }
 
     private Quorum Quorum => new(_options.World.Servers, _options.QuorumSize);

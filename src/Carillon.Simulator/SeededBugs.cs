@@ -23,6 +23,7 @@ internal static class SeededBugs
         "decided-tag-forgotten",
         "disqualified-never-stands",
         "epoch-not-above-promise",
+        "epoch-of-any-incarnation",
         "epoch-promise-not-durable",
         "fence-ignored",
         "fence-raised-by-bid",
@@ -62,7 +63,32 @@ internal static class SeededBugs
         "stamps-reused-after-restart",
         "stands-without-quorum",
         "two-bits-per-key",
+        "withdrawal-frees-a-former-life",
     ];
+
+    /// <summary>Those of primacy: they are looked for in seeds that have services (<see cref="ServiceSeeds"/>).</summary>
+    public static IReadOnlySet<string> OfPrimacy { get; } = new HashSet<string>(StringComparer.Ordinal)
+    {
+        "disqualified-never-stands",
+        "epoch-not-above-promise",
+        "epoch-of-any-incarnation",
+        "epoch-promise-not-durable",
+        "fence-ignored",
+        "fence-raised-by-bid",
+        "grant-of-another-epoch-counts",
+        "grant-without-lease",
+        "grants-after-restart",
+        "lease-from-the-answer",
+        "no-allowance",
+        "no-withdrawal",
+        "own-bit-unchecked",
+        "own-renewal-unchecked",
+        "primary-exists-if-connected",
+        "rank-not-frozen",
+        "renewal-inferred-from-an-echo",
+        "stands-without-quorum",
+        "withdrawal-frees-a-former-life",
+    };
 
     /// <summary>Switches one on; false with the reason where that can't be.</summary>
     public static bool TrySwitchOn(string name, out string reason)

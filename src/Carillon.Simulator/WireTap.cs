@@ -14,6 +14,9 @@ internal sealed class WireTap(
     SimulatedWorld world, SubmissionRegistry registry, VectorTrafficChecker traffic, BallotTrafficChecker ballots,
         PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
 {
+    private readonly SelectionTrafficChecker _selection = new();
+    private readonly FenceChecker _fences = new();
+
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
@@ -33,6 +36,8 @@ internal sealed class WireTap(
             else if (protocol == Node.Protocol.Primacy)
             {
                 world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
+                SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
+                _selection.OnMessage(sender.Identity, sender.HadQuorum, payload);
             }
         }
     }
@@ -57,11 +62,23 @@ internal sealed class WireTap(
             && Submission.TryRead(record, out Submission submission))
         {
             registry.Add(submission);
+            _fences.Pushed(to, submission.Tag, submission.Fence);
             world.Trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
         }
         else
         {
+            NoteHeld(from, type, payload);
             world.Trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
+        }
+    }
+
+    private void NoteHeld(NodeId from, MessageType type, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        _ = MessageCodec.TryReadHead(ref reader, out _);
+        if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer) && answer.Verdict == PushVerdict.Held)
+        {
+            _fences.Held(from, answer.Tag);
         }
     }
 

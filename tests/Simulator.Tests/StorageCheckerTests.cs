@@ -1,6 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Checkers;
@@ -142,6 +143,8 @@ public sealed class StorageCheckerTests : IDisposable
         public Dictionary<Tag, uint> Promises { get; } = [];
 
         public bool HasAnyFence => false;
+
+        public (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service) => default;
 
         public Timestamp OutcomesSince => default;
 

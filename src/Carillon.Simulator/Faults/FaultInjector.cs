@@ -51,7 +51,61 @@ internal sealed class FaultInjector
             }
         }
 
+        if (_options.DriftsFromTheStart)
+        {
+            _clocks.DriftAll();
+        }
+
         LookAfter();
+    }
+
+    /// <summary>A node has just begun to act in an epoch: most of what can go wrong with leases goes wrong now.</summary>
+    public void OnGranted(NodeId primary)
+    {
+        if (_stopped || _options.RateOf(FaultKind.AtGrant) == 0 || !_random.Chance(0.3))
+        {
+            return;
+        }
+
+        SimulatedServer server = _random.Chance(0.7)
+            ? _world.Servers.Find(s => s.Name == primary)!
+            : _world.Servers[_random.Below(_world.Servers.Count)];
+        _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.5) ? 1 : 50)), () =>
+        {
+            if (!_stopped && StrikeAtGrant(server))
+            {
+                Strikes[(int)FaultKind.AtGrant]++;
+                _world.Trace?.Invoke($"fault {FaultKind.AtGrant} {server.Name}");
+            }
+        });
+    }
+
+    private bool StrikeAtGrant(SimulatedServer server) => _random.Below(4) switch
+    {
+        0 => Crash(server, null),
+        1 => Crash(server, (CrashStyle)_random.Below(4)),
+        2 => Pause(server),
+        _ => _network.CutOff(server.Place, _random.Chance(0.5), Keep(_options.PartitionMost, TimeSpan.Zero)),
+    };
+
+    // Two groups that hear each other only through one server, and that one forgets what it has in memory.
+    private bool KillBridge(SimulatedServer server)
+    {
+        if (server.State == ServerState.Down || _world.Servers.Count < 3)
+        {
+            return false;
+        }
+
+        _network.Bridge(server.Place, Keep(_options.PartitionMost, TimeSpan.FromSeconds(2)));
+        _world.Queue.After(TimeSpan.FromSeconds(0.5) + _random.Below(_options.PartitionMost / 2), () =>
+        {
+            if (!_stopped && server.State != ServerState.Down)
+            {
+                server.Stop(powerCut: null);
+                StartAfter(server, _random.Below(TimeSpan.FromMilliseconds(300)));
+            }
+        });
+        return true;
     }
 
     /// <summary>A server has just answered a submission; what it said must be true even if the power fails now.</summary>
@@ -151,6 +205,8 @@ internal sealed class FaultInjector
             FaultKind.ClockJump => _clocks.Jump(server),
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),
+            FaultKind.BridgeKill => KillBridge(server),
+            FaultKind.AtGrant => false,
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
         };
         if (struck)

@@ -10,7 +10,7 @@ namespace Carillon.Simulator.Faults;
 /// </summary>
 internal sealed record FaultOptions
 {
-    private readonly double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
+    private double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
 
     /// <summary>No faults at all.</summary>
     public static FaultOptions None { get; } = new();
@@ -30,6 +30,9 @@ internal sealed record FaultOptions
 
     /// <summary>True: a minority stays down while the healed quorum must get on.</summary>
     public bool HealsQuorumFirst { get; init; }
+
+    /// <summary>True: every server's clocks run up to 5 % too fast or too slow from the start, most of them by all of it.</summary>
+    public bool DriftsFromTheStart { get; init; }
 
     /// <summary>True if nothing goes wrong.</summary>
     public bool IsCalm => Array.TrueForAll(_rates, rate => rate == 0);
@@ -64,7 +67,7 @@ internal sealed record FaultOptions
             HealsQuorumFirst = servers > quorum && random.Chance(0.4),
         };
         double share = 0.15 + (0.45 * random.Fraction());
-        foreach (FaultKind kind in Enum.GetValues<FaultKind>())
+        foreach (FaultKind kind in Enum.GetValues<FaultKind>().Where(kind => kind < FaultKind.AtGrant))
         {
             bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
             RandomSource source = kind > FaultKind.Garbage ? later : random;
@@ -75,6 +78,19 @@ internal sealed record FaultOptions
         }
 
         return options;
+    }
+
+    /// <summary>The same, and some kinds strike this often at least.</summary>
+    public FaultOptions WithAtLeast(params ReadOnlySpan<(FaultKind Kind, double Rate)> rates)
+    {
+        FaultOptions changed = this with { };
+        changed._rates = [.. _rates];
+        foreach ((FaultKind kind, double rate) in rates)
+        {
+            changed._rates[(int)kind] = Math.Max(changed._rates[(int)kind], rate);
+        }
+
+        return changed;
     }
 
     /// <inheritdoc/>
@@ -96,6 +112,7 @@ internal sealed record FaultOptions
 
         text.Append(CultureInfo.InvariantCulture, $"down ≤ {DownMost.TotalSeconds:F1} s, pauses ≤ {PauseMost.TotalSeconds:F1} s, ");
         text.Append(CultureInfo.InvariantCulture, $"partitions ≤ {PartitionMost.TotalSeconds:F1} s, damageable disks {DamageableDisks}");
+        text.Append(DriftsFromTheStart ? ", clocks drift from the start" : "");
         return text.Append(HealsQuorumFirst ? ", heals a quorum first" : "").ToString();
     }
 

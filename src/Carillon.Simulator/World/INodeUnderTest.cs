@@ -60,6 +60,12 @@ internal interface INodeUnderTest
     /// <summary>Who is primary of a service, as far as it knows.</summary>
     (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service);
 
+    /// <summary>True if it has two-way contact with a quorum.</summary>
+    bool HasQuorum { get; }
+
+    /// <summary>Until when, by its monotonic clock, its voter gives its bit for a service to no other node than this one.</summary>
+    Instant KeptFor(ServiceName service, NodeId node);
+
     void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done);
 
     void Read(ObjectName name, Moment now, Action<ReadOutcome> done);
@@ -175,6 +181,9 @@ internal interface IDurableImage : IDisposable
 
     /// <summary>True if some key is fenced.</summary>
     bool HasAnyFence { get; }
+
+    /// <summary>The greatest epoch of a service that is promised there, and to which life of which node; default if none is.</summary>
+    (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service);
 
     /// <summary>Stamps up to this one are reserved.</summary>
     Timestamp ReservedStamps { get; }

@@ -83,6 +83,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service) => node.PrimaryOf(service);
 
+    public bool HasQuorum => node.Members.HasQuorum;
+
+    public Instant KeptFor(ServiceName service, NodeId holder) => node.Selection.Voter.KeptFor(service, holder);
+
     public void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done) =>
         node.BeginUpload(now, (tag, reason) =>
         {
