@@ -26,8 +26,9 @@ public sealed partial class VectorExchange
 
     private bool OnVector(int from, Vector vector, Moment now)
     {
-        if (vector.Configuration != _configuration.Version)
+        if (vector.Configuration != _configuration.Version || Buggify.Here("vector-missed", 0.25))
         {
+            // As if it was lost: as long as its sender's tag is open it comes again.
             return true;
         }
 
@@ -456,7 +457,7 @@ public sealed partial class VectorExchange
         }
 
         ballot.Resends++;
-        if (ballot.Resends >= 2 && IsOwn(ballot.Tag))
+        if (ballot.Resends >= 2 && IsOwn(ballot.Tag) && !SeededBug.Is("no-round-after-resends"))
         {
             ballot.Contested = true;
         }
