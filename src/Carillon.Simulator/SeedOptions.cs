@@ -64,11 +64,17 @@ internal sealed record SeedOptions
         // What was added later has a generator of its own, so that old seeds keep what they had.
         var later = new RandomSource(seed ^ 0xBE11F00D);
         var services = new RandomSource(seed ^ 0x5E41CE);
+        var newest = new RandomSource(seed ^ 0xA11CE5);
         TimeSpan duration = TimeSpan.FromSeconds(5 * Math.Pow(24, random.Fraction()));
         WorkloadOptions workload = WorkloadOptions.Draw(random, duration);
-        FaultOptions faults = FaultOptions.Draw(random, later, servers, quorum, quorum, duration);
+        FaultOptions faults = FaultOptions.Draw(random, later, newest, servers, quorum, quorum, duration);
         bool temporariesStay = later.Chance(0.3);
         bool repeatsOften = later.Chance(0.3) && !faults.IsCalm;
+
+        // A hasty client is at the next server, under the same key, while the one before is still at it.
+        bool isHasty = newest.Chance(0.3) && !faults.IsCalm;
+        var haste = TimeSpan.FromSeconds(0.05 * Math.Pow(20, newest.Fraction()));
+        repeatsOften |= isHasty;
         var drawn = new SeedOptions
         {
             Seed = seed,
@@ -90,7 +96,11 @@ internal sealed record SeedOptions
             Node = temporariesStay
                 ? drawn.Node with { Exchange = drawn.Node.Exchange with { TemporaryTtl = TimeSpan.FromHours(1) } }
                 : drawn.Node,
-            Workload = repeatsOften ? drawn.Workload with { RepeatShare = 0.3 } : drawn.Workload,
+            Workload = drawn.Workload with
+            {
+                RepeatShare = repeatsOften ? 0.3 : drawn.Workload.RepeatShare,
+                RequestTimeout = isHasty ? haste : drawn.Workload.RequestTimeout,
+            },
         };
     }
 
@@ -173,8 +183,8 @@ internal sealed record SeedOptions
             {
                 PutTimeout = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),
                 RepairInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
-                CollectInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
-                CollectGrace = TimeSpan.FromSeconds(30 * random.Fraction()),
+                CollectInterval = TimeSpan.FromSeconds(0.3 * Math.Pow(30, random.Fraction())),
+                CollectGrace = TimeSpan.FromSeconds(0.05 * Math.Pow(600, random.Fraction())),
                 IntentLease = TimeSpan.FromSeconds(2 + (28 * random.Fraction())),
                 ScrubPeriod = TimeSpan.FromSeconds(10 * Math.Pow(60, random.Fraction())),
             },

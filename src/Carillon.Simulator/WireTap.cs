@@ -12,8 +12,16 @@ namespace Carillon.Simulator;
 /// <summary>Looks into what servers send each other: for the checkers that judge messages, and for people who follow a trace.</summary>
 internal sealed class WireTap(
     SimulatedWorld world, SubmissionRegistry registry, VectorTrafficChecker traffic, BallotTrafficChecker ballots,
-        PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
+        StalePushChecker pushes, PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
 {
+    private readonly HashSet<Tag> _begun = [];
+
+    /// <summary>Called when an accepting server sends the first vector of a tag.</summary>
+    public Action<NodeId>? ExchangeBegun { get; set; }
+
+    /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
+    public Action<Tag>? RoundSeen { get; set; }
+
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
@@ -51,17 +59,42 @@ internal sealed class WireTap(
         if (!mayBeDamaged(sender))
         {
             ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false);
+            pushes.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.StateOf(tag) ?? TagState.Unknown);
         }
+
+        TellOfRareMoments(from, type, payload);
 
         if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
             && Submission.TryRead(record, out Submission submission))
         {
             registry.Add(submission);
+            pushes.OnPush(to, submission, world.Queue.Now);
             world.Trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
         }
         else
         {
             world.Trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
+        }
+    }
+
+    private void TellOfRareMoments(NodeId from, MessageType type, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        _ = MessageCodec.TryReadHead(ref reader, out _);
+        if (type == MessageType.Vector && Vector.TryRead(ref reader, out Vector vector))
+        {
+            if (vector.Round > 0)
+            {
+                RoundSeen?.Invoke(vector.Tag);
+            }
+            else if (vector.Tag.Uid.Server == from && _begun.Add(vector.Tag))
+            {
+                ExchangeBegun?.Invoke(from);
+            }
+        }
+        else if (type == MessageType.Promise && Promise.TryRead(ref reader, out Promise promise) && promise.HasBit)
+        {
+            RoundSeen?.Invoke(promise.Tag);
         }
     }
 

@@ -75,4 +75,7 @@ internal enum FaultKind
     /// <summary>A process or a machine stops between two steps of its storage: a log batch is written and not flushed, or a segment is
     /// removed and the batch that gave it up is not flushed; it is back at once.</summary>
     CrashAtStep,
+
+    /// <summary>A server is cut off at the instant at which it sends the first vector of a submission, for a short while.</summary>
+    CutOffAtVector,
 }

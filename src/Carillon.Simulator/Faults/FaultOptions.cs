@@ -10,6 +10,9 @@ namespace Carillon.Simulator.Faults;
 /// </summary>
 internal sealed record FaultOptions
 {
+    // Where disks may be damaged at all, which is in few runs, rot is likely.
+    private const double LeastShareOfRot = 0.6;
+
     private readonly double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
 
     /// <summary>No faults at all.</summary>
@@ -43,12 +46,13 @@ internal sealed record FaultOptions
     /// </summary>
     /// <param name="random">Draws all that was there when the oldest seeds that failed were run.</param>
     /// <param name="later">Draws the kinds that came later, so that those seeds keep what they had.</param>
+    /// <param name="newest">Draws the kinds that came last.</param>
     /// <param name="servers">Servers of the cluster.</param>
     /// <param name="quorum">How many must agree.</param>
     /// <param name="minimum">How many must have a chunk.</param>
     /// <param name="duration">The safety phase.</param>
     public static FaultOptions Draw(
-        RandomSource random, RandomSource later, int servers, int quorum, int minimum, TimeSpan duration)
+        RandomSource random, RandomSource later, RandomSource newest, int servers, int quorum, int minimum, TimeSpan duration)
     {
         if (random.Chance(0.1))
         {
@@ -67,9 +71,9 @@ internal sealed record FaultOptions
         foreach (FaultKind kind in Enum.GetValues<FaultKind>())
         {
             bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
-            RandomSource source = kind > FaultKind.Garbage ? later : random;
-            bool strikes = source.Chance(share);
-            double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep ? 40 : 12;
+            RandomSource source = kind > FaultKind.CrashAtStep ? newest : kind > FaultKind.Garbage ? later : random;
+            bool strikes = source.Chance(kind is FaultKind.Rot ? Math.Max(share, LeastShareOfRot) : share);
+            double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep or FaultKind.CutOffAtVector ? 40 : 12;
             double rate = Scale(source, 1, most) / duration.TotalSeconds;
             options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
         }

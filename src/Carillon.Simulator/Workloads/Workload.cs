@@ -20,9 +20,17 @@ internal sealed class Workload
     /// <summary>Versions that the common bucket keeps of a name.</summary>
     public const int VersionsKept = 5;
 
+    // Glances of the onlooker in a run, and how many of the moments that are worth one get it.
+    private const int MostGlances = 40;
+    private const double GlanceShare = 0.3;
+
+    private static readonly TimeSpan GlanceDelayMost = TimeSpan.FromMilliseconds(30);
+
     private readonly SimulatedWorld _world;
     private readonly RandomSource _random;
     private readonly List<SimulatedClient> _clients = [];
+    private readonly SimulatedClient _onlooker;
+    private int _glances;
     private int _turns;
     private int _underWay;
     private int _keys;
@@ -39,6 +47,8 @@ internal sealed class Workload
         {
             _clients.Add(new SimulatedClient(world, this, FormattableString.Invariant($"c{i + 1}"), random.Fork()));
         }
+
+        _onlooker = new SimulatedClient(world, this, "onlooker", random.Fork());
     }
 
     public WorkloadOptions Options { get; }
@@ -111,6 +121,22 @@ internal sealed class Workload
         var again = new WriteRecord(Evidence.Writes.Count + 1, $"{record.Client}-again", record.Key, record.Operations, _world.Queue.Now);
         Evidence.Writes.Add(again);
         Write(again, random, static () => { });
+    }
+
+    /// <summary>Something rare happens to a submission: a client reads its name just then, now and then.</summary>
+    public void Glance(Tag tag)
+    {
+        if (_stopped || _glances >= MostGlances || Evidence.Submissions.FirstNameOf(tag) is not { Bucket: Bucket } name
+            || !_random.Chance(GlanceShare))
+        {
+            return;
+        }
+
+        _glances++;
+        _underWay++;
+        int place = _random.Below(_world.Servers.Count);
+        _world.Queue.After(
+            _random.Below(GlanceDelayMost), () => _onlooker.Get(name, _world.Queue.Now, place, 1, () => _underWay--));
     }
 
     /// <summary>Puts one new content through a given server, in the quiet at the end.</summary>
