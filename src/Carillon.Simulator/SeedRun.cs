@@ -68,6 +68,8 @@ internal sealed class SeedRun : IDisposable
         _world.Started = JudgeStart;
         _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
         _world.Removed = JudgeLogImage;
+        _injector.CutOff = _workload.ReadElsewhere;
+        _injector.Rejoined = _workload.RepeatElsewhere;
         ClusterConfiguration configuration = _world.Nodes.Configuration;
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
         var tap = new WireTap(

@@ -17,7 +17,7 @@ internal sealed class WireTap(
     private readonly HashSet<Tag> _begun = [];
 
     /// <summary>Called when an accepting server sends the first vector of a tag.</summary>
-    public Action<NodeId>? ExchangeBegun { get; set; }
+    public Action<NodeId, Tag>? ExchangeBegun { get; set; }
 
     /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
     public Action<Tag>? RoundSeen { get; set; }
@@ -89,7 +89,7 @@ internal sealed class WireTap(
             }
             else if (vector.Tag.Uid.Server == from && _begun.Add(vector.Tag))
             {
-                ExchangeBegun?.Invoke(from);
+                ExchangeBegun?.Invoke(from, vector.Tag);
             }
         }
         else if (type == MessageType.Promise && Promise.TryRead(ref reader, out Promise promise) && promise.HasBit)

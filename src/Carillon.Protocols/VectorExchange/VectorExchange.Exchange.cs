@@ -187,7 +187,7 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        if (Buggify.Here("bit-put-off"))
+        if (Buggify.Here("bit-put-off", 0.3))
         {
             ballot.WantedRound = round;
             Schedule(ballot, now.Now + _options.RetryInterval);

@@ -268,7 +268,7 @@ public sealed partial class VectorExchange
         }
 
         // Whoever asks asks again.
-        if (reply && !Buggify.Here("outcome-not-told", 0.4))
+        if (reply && !Buggify.Here("outcome-not-told", 0.8))
         {
             Sometimes.Reached("outcome-answered-from-memory");
             Send(from, new Decided(tag, outcome.State, outcome.Successor));
@@ -400,7 +400,7 @@ public sealed partial class VectorExchange
             _graves[tag] = (successor, toTell);
             for (int bit = 0; bit < _configuration.Voters.Length; bit++)
             {
-                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
+                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.9))
                 {
                     TellGrave(bit, tag, successor, position);
                 }
@@ -437,7 +437,7 @@ public sealed partial class VectorExchange
     {
         foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves)
         {
-            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
+            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.9))
             {
                 TellGrave(bit, tag, successor, _host.Durable);
             }

@@ -39,6 +39,10 @@ internal sealed class SubmissionRegistry
     public ObjectName? FirstNameOf(Tag tag) =>
         _submissions.TryGetValue(tag, out (string Key, Tag Replaces, ObjectName First) found) ? found.First : null;
 
+    /// <summary>The key of a submission, or null if it was never seen.</summary>
+    public string? KeyOf(Tag tag) =>
+        _submissions.TryGetValue(tag, out (string Key, Tag Replaces, ObjectName First) found) ? found.Key : null;
+
     /// <summary>The other tags of a tag's key.</summary>
     public IEnumerable<Tag> RivalsOf(Tag tag) =>
         _submissions.TryGetValue(tag, out (string Key, Tag Replaces, ObjectName First) found) ? _byKey[found.Key].Where(other => other != tag) : [];

@@ -34,6 +34,12 @@ internal sealed class FaultInjector
         _clocks = new ClockFaults(world, random.Fork());
     }
 
+    /// <summary>Called when a server was cut off at the first vector of a submission.</summary>
+    public Action<int, Tag>? CutOff { get; set; }
+
+    /// <summary>Called when that is over.</summary>
+    public Action<int, Tag>? Rejoined { get; set; }
+
     /// <summary>How often each kind struck.</summary>
     public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
 
@@ -73,7 +79,7 @@ internal sealed class FaultInjector
     }
 
     /// <summary>A server begins the exchange of a submission: what it alone has decided so far is best hidden from the others now.</summary>
-    public void OnExchangeBegun(NodeId name)
+    public void OnExchangeBegun(NodeId name, Tag tag)
     {
         if (_cutsAtVector > 0 && _world.Servers.Count > 1 && _random.Chance(0.5))
         {
@@ -81,7 +87,13 @@ internal sealed class FaultInjector
             SimulatedServer server = _world.Servers.Find(one => one.Name == name)!;
             Strikes[(int)FaultKind.CutOffAtVector]++;
             _world.Trace?.Invoke($"fault {FaultKind.CutOffAtVector} {name}");
-            _network.CutOff(server.Place, Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1)));
+            Action<Action> keep = Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1));
+            _network.CutOff(server.Place, undo => keep(() =>
+            {
+                undo();
+                Rejoined?.Invoke(server.Place, tag);
+            }));
+            CutOff?.Invoke(server.Place, tag);
         }
     }
 
@@ -254,7 +266,7 @@ internal sealed class FaultInjector
             return false;
         }
 
-        if (_random.Chance(0.5))
+        if (_random.Chance(0.7))
         {
             _world.Queue.After(_random.Below(TimeSpan.FromSeconds(5)), () =>
             {

@@ -10,8 +10,8 @@ namespace Carillon.Simulator.Faults;
 /// </summary>
 internal sealed record FaultOptions
 {
-    // Where disks may be damaged at all, which is in few runs, rot is likely.
-    private const double LeastShareOfRot = 0.6;
+    // Rot, as disks may be damaged in few runs only, and what needs several rare things besides.
+    private const double LeastShareOfAimed = 0.5;
 
     private readonly double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
 
@@ -72,9 +72,9 @@ internal sealed record FaultOptions
         {
             bool damages = kind is FaultKind.Rot or FaultKind.MisdirectedWrite;
             RandomSource source = kind > FaultKind.CrashAtStep ? newest : kind > FaultKind.Garbage ? later : random;
-            bool strikes = source.Chance(kind is FaultKind.Rot ? Math.Max(share, LeastShareOfRot) : share);
-            double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep or FaultKind.CutOffAtVector ? 40 : 12;
-            double rate = Scale(source, 1, most) / duration.TotalSeconds;
+            bool strikes = source.Chance(kind is FaultKind.Rot or FaultKind.CutOffAtVector ? Math.Max(share, LeastShareOfAimed) : share);
+            double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep ? 40 : kind is FaultKind.CutOffAtVector ? 24 : 12;
+            double rate = Scale(source, kind is FaultKind.CutOffAtVector ? 4 : 1, most) / duration.TotalSeconds;
             options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
         }
 

@@ -74,10 +74,17 @@ internal sealed class NetworkFaults(SimulatedWorld world, RandomSource random)
             world.Network.Cut(other, place);
         }
 
+        bool losesAll = random.Chance(0.5);
         keep(() =>
         {
             foreach (int other in others)
             {
+                if (losesAll)
+                {
+                    // What the tunnel held meanwhile never comes.
+                    world.Network.Reset(place, other);
+                }
+
                 world.Network.Heal(place, other);
                 world.Network.Heal(other, place);
             }

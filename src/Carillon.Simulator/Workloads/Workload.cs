@@ -25,6 +25,7 @@ internal sealed class Workload
     private const double GlanceShare = 0.3;
 
     private static readonly TimeSpan GlanceDelayMost = TimeSpan.FromMilliseconds(30);
+    private static readonly TimeSpan RepeatDelayMost = TimeSpan.FromMilliseconds(600);
 
     private readonly SimulatedWorld _world;
     private readonly RandomSource _random;
@@ -116,11 +117,13 @@ internal sealed class Workload
     }
 
     /// <summary>Runs a write a second time, under the same key, beside the first.</summary>
-    public void Repeat(WriteRecord record, RandomSource random)
+    public void Repeat(WriteRecord record, RandomSource random) => Repeat(record, random, random.Below(_world.Servers.Count));
+
+    private void Repeat(WriteRecord record, RandomSource random, int place)
     {
         var again = new WriteRecord(Evidence.Writes.Count + 1, $"{record.Client}-again", record.Key, record.Operations, _world.Queue.Now);
         Evidence.Writes.Add(again);
-        Write(again, random, static () => { });
+        Write(again, random, place, static () => { });
     }
 
     /// <summary>Something rare happens to a submission: a client reads its name just then, now and then.</summary>
@@ -133,10 +136,32 @@ internal sealed class Workload
         }
 
         _glances++;
-        _underWay++;
-        int place = _random.Below(_world.Servers.Count);
-        _world.Queue.After(
-            _random.Below(GlanceDelayMost), () => _onlooker.Get(name, _world.Queue.Now, place, 1, () => _underWay--));
+        Look(name, _random.Below(_world.Servers.Count));
+    }
+
+    /// <summary>A server is cut off with a submission of its own: somebody reads the name elsewhere, so that the others decide without
+    /// it.</summary>
+    public void ReadElsewhere(int place, Tag tag)
+    {
+        if (!_stopped && Evidence.Submissions.FirstNameOf(tag) is { Bucket: Bucket } name)
+        {
+            Look(name, OtherThan(place));
+        }
+    }
+
+    /// <summary>It is back, and its user runs the same command again at another server.</summary>
+    public void RepeatElsewhere(int place, Tag tag)
+    {
+        if (_stopped || Evidence.Submissions.KeyOf(tag) is not { } key)
+        {
+            return;
+        }
+
+        if (Evidence.Writes.FindLast(write => write.Key == key) is { } record && record.Verdict != LibraryVerdict.Accepted)
+        {
+            int other = OtherThan(place);
+            _world.Queue.After(_random.Below(RepeatDelayMost), () => Repeat(record, _random, other));
+        }
     }
 
     /// <summary>Puts one new content through a given server, in the quiet at the end.</summary>
@@ -150,6 +175,15 @@ internal sealed class Workload
     /// <summary>Reads a name through a given server, in the quiet at the end.</summary>
     public void GetQuietly(ObjectName name, int place, Action done) =>
         _clients[0].Get(name, _world.Queue.Now, place, 1, done);
+
+    private void Look(ObjectName name, int place)
+    {
+        _underWay++;
+        _world.Queue.After(
+            _random.Below(GlanceDelayMost), () => _onlooker.Get(name, _world.Queue.Now, place, 1, () => _underWay--));
+    }
+
+    private int OtherThan(int place) => (place + 1 + _random.Below(_world.Servers.Count - 1)) % _world.Servers.Count;
 
     private static ObjectName NameOf(int number) => new(Bucket, FormattableString.Invariant($"name-{number:D3}"));
 }
