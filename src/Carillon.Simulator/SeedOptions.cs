@@ -44,6 +44,9 @@ internal sealed record SeedOptions
     /// <summary>True if rare branches are taken on purpose (<see cref="Buggify"/>).</summary>
     public bool Buggifies { get; init; }
 
+    /// <summary>True if nearly all of the rare branches are.</summary>
+    public bool IsCrowded { get; init; }
+
     /// <summary>Servers that must agree.</summary>
     public int QuorumSize => Quorum.Majority(World.Servers);
 
@@ -75,6 +78,7 @@ internal sealed record SeedOptions
         bool isHasty = newest.Chance(0.3) && !faults.IsCalm;
         var haste = TimeSpan.FromSeconds(0.05 * Math.Pow(20, newest.Fraction()));
         repeatsOften |= isHasty;
+        bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
             Seed = seed,
@@ -86,9 +90,10 @@ internal sealed record SeedOptions
                 NewerBuildPlace = seed % NewerBuildEvery == 0 ? (int)(seed / NewerBuildEvery % (ulong)servers) : -1,
             },
             Node = DrawNode(random),
-            Faults = faults,
+            Faults = isCrowded ? faults.WithRate(FaultKind.CutOffAtVector, 20 / duration.TotalSeconds) : faults,
             Workload = faults.IsCalm ? workload with { LostRequests = 0, UploadRestMost = default } : workload,
-            Buggifies = !faults.IsCalm && random.Chance(0.6),
+            Buggifies = (!faults.IsCalm && random.Chance(0.6)) || isCrowded,
+            IsCrowded = isCrowded,
             Duration = duration,
         };
         return drawn with
@@ -109,7 +114,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(HasServices ? ", services" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(IsCrowded ? ", crowded" : Buggifies ? ", buggified" : "")}{(HasServices ? ", services" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),

@@ -126,7 +126,7 @@ internal sealed class SeedRun : IDisposable
     private void Run()
     {
         StartCluster();
-        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null);
+        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null, _options.IsCrowded);
         _workload.Start();
         _services?.Start();
         _injector.Start();

@@ -13,7 +13,7 @@ internal sealed record FaultOptions
     // Rot, as disks may be damaged in few runs only, and what needs several rare things besides.
     private const double LeastShareOfAimed = 0.5;
 
-    private readonly double[] _rates = new double[Enum.GetValues<FaultKind>().Length];
+    private double[] Rates { get; init; } = new double[Enum.GetValues<FaultKind>().Length];
 
     /// <summary>No faults at all.</summary>
     public static FaultOptions None { get; } = new();
@@ -35,10 +35,18 @@ internal sealed record FaultOptions
     public bool HealsQuorumFirst { get; init; }
 
     /// <summary>True if nothing goes wrong.</summary>
-    public bool IsCalm => Array.TrueForAll(_rates, rate => rate == 0);
+    public bool IsCalm => Array.TrueForAll(Rates, rate => rate == 0);
 
     /// <summary>A kind's rate.</summary>
-    public double RateOf(FaultKind kind) => _rates[(int)kind];
+    public double RateOf(FaultKind kind) => Rates[(int)kind];
+
+    /// <summary>The same with another rate of a kind.</summary>
+    public FaultOptions WithRate(FaultKind kind, double rate)
+    {
+        var changed = this with { Rates = [.. Rates] };
+        changed.Rates[(int)kind] = rate;
+        return changed;
+    }
 
     /// <summary>
     /// Draws which kinds strike and how often. One run in ten is calm; of the others each has some kinds, so that faults meet in many
@@ -75,7 +83,7 @@ internal sealed record FaultOptions
             bool strikes = source.Chance(kind is FaultKind.Rot or FaultKind.CutOffAtVector ? Math.Max(share, LeastShareOfAimed) : share);
             double most = kind is FaultKind.Garbage ? 100 : kind is FaultKind.CrashAtStep ? 40 : kind is FaultKind.CutOffAtVector ? 24 : 12;
             double rate = Scale(source, kind is FaultKind.CutOffAtVector ? 4 : 1, most) / duration.TotalSeconds;
-            options._rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
+            options.Rates[(int)kind] = strikes && !(damages && options.DamageableDisks == 0) ? rate : 0;
         }
 
         return options;

@@ -159,8 +159,11 @@ internal sealed class Workload
 
         if (Evidence.Writes.FindLast(write => write.Key == key) is { } record && record.Verdict != LibraryVerdict.Accepted)
         {
-            int other = OtherThan(place);
-            _world.Queue.After(_random.Below(RepeatDelayMost), () => Repeat(record, _random, other));
+            for (int i = 1; i <= 2; i++)
+            {
+                int other = OtherThan(place);
+                _world.Queue.After(_random.Below(RepeatDelayMost * i), () => Repeat(record, _random, other));
+            }
         }
     }
 
