@@ -69,12 +69,11 @@ internal sealed class SeedRun : IDisposable
         _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
         _world.Removed = JudgeLogImage;
         _injector.CutOff = _workload.ReadElsewhere;
-        _injector.Rejoined = _workload.RepeatElsewhere;
         ClusterConfiguration configuration = _world.Nodes.Configuration;
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
         var tap = new WireTap(
             _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
-                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance };
+                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt };
         _world.Network.Tap = tap.Look;
     }
 

@@ -22,6 +22,9 @@ internal sealed class WireTap(
     /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
     public Action<Tag>? RoundSeen { get; set; }
 
+    /// <summary>Called when a server passes on its yes for a tag to one that knows it as rejected: the first has not been told yet.</summary>
+    public Action<Tag, int>? YesOfRejected { get; set; }
+
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
@@ -62,7 +65,7 @@ internal sealed class WireTap(
             pushes.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.StateOf(tag) ?? TagState.Unknown);
         }
 
-        TellOfRareMoments(from, type, payload);
+        TellOfRareMoments(from, to, type, payload);
 
         if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
             && Submission.TryRead(record, out Submission submission))
@@ -77,7 +80,7 @@ internal sealed class WireTap(
         }
     }
 
-    private void TellOfRareMoments(NodeId from, MessageType type, ReadOnlySpan<byte> payload)
+    private void TellOfRareMoments(NodeId from, NodeId to, MessageType type, ReadOnlySpan<byte> payload)
     {
         var reader = new WireReader(payload);
         _ = MessageCodec.TryReadHead(ref reader, out _);
@@ -90,6 +93,12 @@ internal sealed class WireTap(
             else if (vector.Tag.Uid.Server == from && _begun.Add(vector.Tag))
             {
                 ExchangeBegun?.Invoke(from, vector.Tag);
+            }
+
+            SimulatedServer receiver = world.Servers.Find(server => server.Name == to)!;
+            if (vector is { Again: true, Value: true } && receiver.Node?.StateOf(vector.Tag) == TagState.Rejected)
+            {
+                YesOfRejected?.Invoke(vector.Tag, receiver.Place);
             }
         }
         else if (type == MessageType.Promise && Promise.TryRead(ref reader, out Promise promise) && promise.HasBit)

@@ -37,9 +37,6 @@ internal sealed class FaultInjector
     /// <summary>Called when a server was cut off at the first vector of a submission.</summary>
     public Action<int, Tag>? CutOff { get; set; }
 
-    /// <summary>Called when that is over.</summary>
-    public Action<int, Tag>? Rejoined { get; set; }
-
     /// <summary>How often each kind struck.</summary>
     public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
 
@@ -87,12 +84,7 @@ internal sealed class FaultInjector
             SimulatedServer server = _world.Servers.Find(one => one.Name == name)!;
             Strikes[(int)FaultKind.CutOffAtVector]++;
             _world.Trace?.Invoke($"fault {FaultKind.CutOffAtVector} {name}");
-            Action<Action> keep = Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1));
-            _network.CutOff(server.Place, undo => keep(() =>
-            {
-                undo();
-                Rejoined?.Invoke(server.Place, tag);
-            }));
+            _network.CutOff(server.Place, Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1)));
             CutOff?.Invoke(server.Place, tag);
         }
     }

@@ -20,18 +20,18 @@ internal sealed class Workload
     /// <summary>Versions that the common bucket keeps of a name.</summary>
     public const int VersionsKept = 5;
 
-    // Glances of the onlooker in a run, and how many of the moments that are worth one get it.
+    // Glances of the onlooker in a run (and writes that are repeated at a rare moment), and how many of the moments that are worth one get it.
     private const int MostGlances = 40;
     private const double GlanceShare = 0.3;
 
     private static readonly TimeSpan GlanceDelayMost = TimeSpan.FromMilliseconds(30);
-    private static readonly TimeSpan RepeatDelayMost = TimeSpan.FromMilliseconds(600);
 
     private readonly SimulatedWorld _world;
     private readonly RandomSource _random;
     private readonly List<SimulatedClient> _clients = [];
     private readonly SimulatedClient _onlooker;
     private int _glances;
+    private int _repeats;
     private int _turns;
     private int _underWay;
     private int _keys;
@@ -149,21 +149,16 @@ internal sealed class Workload
         }
     }
 
-    /// <summary>It is back, and its user runs the same command again at another server.</summary>
-    public void RepeatElsewhere(int place, Tag tag)
+    /// <summary>A submission was rejected, and a server that set its yes for it does not know: its user runs the same command again,
+    /// at a server that does.</summary>
+    public void RepeatAt(Tag tag, int place)
     {
-        if (_stopped || Evidence.Submissions.KeyOf(tag) is not { } key)
+        if (!_stopped && _repeats < MostGlances && Evidence.Submissions.KeyOf(tag) is { } key
+            && !Evidence.Writes.Exists(write => write.Key == key && write.Verdict == LibraryVerdict.Accepted)
+            && Evidence.Writes.Find(write => write.Key == key) is { } record)
         {
-            return;
-        }
-
-        if (Evidence.Writes.FindLast(write => write.Key == key) is { } record && record.Verdict != LibraryVerdict.Accepted)
-        {
-            for (int i = 1; i <= 2; i++)
-            {
-                int other = OtherThan(place);
-                _world.Queue.After(_random.Below(RepeatDelayMost * i), () => Repeat(record, _random, other));
-            }
+            _repeats++;
+            _world.Queue.After(default, () => Repeat(record, _random, place));
         }
     }
 
