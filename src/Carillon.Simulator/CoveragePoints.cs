@@ -96,6 +96,7 @@ internal static class CoveragePoints
         "merge-sends-one-record",
         "no-bit-missed",
         "no-told-late",
+        "outcome-not-told",
         "probe-fails",
         "push-refused",
         "push-timeout-short",
@@ -106,6 +107,7 @@ internal static class CoveragePoints
         "snapshot-early",
         "stamps-used-up",
         "temporary-swept-early",
+        "vector-missed",
         "vector-repeated-early",
     ];
 

@@ -26,6 +26,10 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
+
+    // Opening an image is slow.
+    private const int MostLogImages = 30;
+
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
 
     private readonly SeedOptions _options;
@@ -37,6 +41,8 @@ internal sealed class SeedRun : IDisposable
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
+    private readonly LogChecker _log = new();
+    private int _logImages;
     private bool _hasNoVerdict;
 
     public SeedRun(SeedOptions options, Action<string>? trace)
@@ -52,6 +58,7 @@ internal sealed class SeedRun : IDisposable
                 _world.Servers.Count(server => _injector.MayBeDamaged(server)));
         _traffic = new VectorTrafficChecker(options.World.Servers);
         _durability = new PersistBeforeSendChecker(_world, random.Fork(), _injector.MayBeDamaged);
+        _workload.Evidence.Rested = JudgeUpload;
         _workload.Evidence.Answered = (server, write, outcome) =>
         {
             _acceptance.OnAnswered(server, write, outcome);
@@ -70,9 +77,15 @@ internal sealed class SeedRun : IDisposable
             JudgeStart(server);
             _leases.LookAtAll();
         };
-        var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
-        _world.Network.Tap =
-            new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
+        _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
+        _world.Removed = JudgeLogImage;
+        _injector.CutOff = _workload.ReadElsewhere;
+        ClusterConfiguration configuration = _world.Nodes.Configuration;
+        var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
+        var tap = new WireTap(
+            _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
+                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt };
+        _world.Network.Tap = tap.Look;
     }
 
     /// <summary>Runs a seed.</summary>
@@ -123,7 +136,7 @@ internal sealed class SeedRun : IDisposable
     private void Run()
     {
         StartCluster();
-        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null);
+        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null, _options.IsCrowded);
         _workload.Start();
         _services?.Start();
         _injector.Start();
@@ -310,9 +323,31 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    private void JudgeUpload(SimulatedServer server, StoredContent stored)
+    {
+        if (server.Node?.IsUploading(stored.Upload) ?? false)
+        {
+            UploadChecker.Check(
+                stored.Upload,
+                stored.Chunks.Select(chunk => chunk.Id),
+                chunk => _world.Servers.Count(holder => (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder)),
+                _options.QuorumSize);
+        }
+    }
+
+    private void JudgeLogImage(SimulatedServer server)
+    {
+        if (_logImages++ < MostLogImages && !_injector.MayBeDamaged(server))
+        {
+            using IDurableImage image = _world.Nodes.OpenDurable(server.Name, server.Disk.DurableCopy(), server.Catalog);
+            LogChecker.OnImage(server.Name, image.IsLogWhole);
+        }
+    }
+
     // What no fault damaged is found undamaged after every crash: a log that is called corrupt then was made so by its own server.
     private void JudgeStart(SimulatedServer server)
     {
+        _log.OnStarted(server.Name, server.Node!.DurableRecords, server.Node.Votes);
         if (!server.Node!.Votes && server.Node.NotVotingBecause.Length > 0 && !_injector.MayBeDamaged(server))
         {
             throw Violation.Of("start", $"{server.Name} starts, on a disk that nothing damaged, and does not vote: {server.Node.NotVotingBecause}");

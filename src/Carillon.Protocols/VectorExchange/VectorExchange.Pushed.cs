@@ -125,7 +125,7 @@ public sealed partial class VectorExchange
             }
         }
 
-        if (!IsFenced(submission.Key, now))
+        if (!IsFenced(submission.Key, now) || SeededBug.Is("key-fence-ignored"))
         {
             return null;
         }

@@ -57,7 +57,7 @@ public sealed partial class VectorExchange
     private void TickRound(Ballot ballot, Moment now)
     {
         bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.OwnBit is null;
-        if (ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
+        if (!SeededBug.Is("no-rounds") && ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
         {
             if (MayHaveForgotten(ballot.Tag, ballot, NoName))
@@ -158,7 +158,8 @@ public sealed partial class VectorExchange
         }
 
         (uint bitRound, bool bitValue) = ballot.OwnBit ?? default;
-        var promise = new Promise(ballot.Tag, round, ballot.OwnBit is not null, bitRound, bitValue, ballot.Hash);
+        bool shows = ballot.OwnBit is not null && !SeededBug.Is("promise-hides-its-bit");
+        var promise = new Promise(ballot.Tag, round, shows, shows ? bitRound : 0, shows && bitValue, ballot.Hash);
         Send(to, promise, SeededBug.Is("promise-not-durable") ? 0 : ballot.PromisedAt);
     }
 
@@ -210,7 +211,8 @@ public sealed partial class VectorExchange
     {
         TakenRound taken = ballot.Taken!;
         taken.Promises = taken.Promises.With(from);
-        if (bit is { } shown && (taken.Greatest is not { } greatest || shown.Round > greatest.Round))
+        if (bit is { } shown
+            && (taken.Greatest is not { } greatest || (shown.Round > greatest.Round && !SeededBug.Is("round-follows-the-first-bit"))))
         {
             taken.Greatest = shown;
         }
@@ -273,7 +275,8 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        if (reply)
+        // Whoever asks asks again.
+        if (reply && !Buggify.Here("outcome-not-told", 0.8))
         {
             Sometimes.Reached("outcome-answered-from-memory");
             Send(from, new Decided(tag, outcome.State, outcome.Successor));
@@ -418,7 +421,7 @@ public sealed partial class VectorExchange
             _graves[tag] = (successor, toTell);
             for (int bit = 0; bit < _configuration.Voters.Length; bit++)
             {
-                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
+                if (toTell.Contains(bit) && _connected.Contains(bit) && !Buggify.Here("no-told-late", 0.9))
                 {
                     TellGrave(bit, tag, successor, position);
                 }
@@ -455,7 +458,7 @@ public sealed partial class VectorExchange
     {
         foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves)
         {
-            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.5))
+            if (untold.Contains(bit) && !Buggify.Here("no-told-late", 0.9))
             {
                 TellGrave(bit, tag, successor, _host.Durable);
             }

@@ -18,6 +18,7 @@ internal sealed class FaultInjector
     private readonly DiskDamage _disks;
     private readonly ClockFaults _clocks;
     private int _cutsAtAnswer;
+    private int _cutsAtVector;
     private bool _stopped;
 
     public FaultInjector(SimulatedWorld world, FaultOptions options, RandomSource random)
@@ -32,6 +33,9 @@ internal sealed class FaultInjector
         _disks = new DiskDamage(world, random.Fork());
         _clocks = new ClockFaults(world, random.Fork());
     }
+
+    /// <summary>Called when a server was cut off at the first vector of a submission.</summary>
+    public Action<int, Tag>? CutOff { get; set; }
 
     /// <summary>How often each kind struck.</summary>
     public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
@@ -125,6 +129,20 @@ internal sealed class FaultInjector
         }
     }
 
+    /// <summary>A server begins the exchange of a submission: what it alone has decided so far is best hidden from the others now.</summary>
+    public void OnExchangeBegun(NodeId name, Tag tag)
+    {
+        if (_cutsAtVector > 0 && _world.Servers.Count > 1 && _random.Chance(0.5))
+        {
+            _cutsAtVector--;
+            SimulatedServer server = _world.Servers.Find(one => one.Name == name)!;
+            Strikes[(int)FaultKind.CutOffAtVector]++;
+            _world.Trace?.Invoke($"fault {FaultKind.CutOffAtVector} {name}");
+            _network.CutOff(server.Place, Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1)));
+            CutOff?.Invoke(server.Place, tag);
+        }
+    }
+
     // As a service manager and an operator do: a server that says that its disk is not to be trusted is started anew, or its machine is.
     private void LookAfter() => _world.Queue.After(TimeSpan.FromSeconds(2) + _random.Below(TimeSpan.FromSeconds(4)), () =>
     {
@@ -149,6 +167,7 @@ internal sealed class FaultInjector
     {
         _stopped = true;
         _cutsAtAnswer = 0;
+        _cutsAtVector = 0;
         foreach (Repair repair in _repairs.ToArray())
         {
             repair.Make();
@@ -190,6 +209,7 @@ internal sealed class FaultInjector
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
             FaultKind.PowerCutAtAnswer => WaitForAnswer(),
+            FaultKind.CutOffAtVector => WaitForVector(),
             FaultKind.Pause => Pause(server),
             FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge
                 or FaultKind.PartitionOneWay
@@ -200,8 +220,8 @@ internal sealed class FaultInjector
             FaultKind.Garbage => _network.SendGarbage(server),
             FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow =>
                 _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
-            FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite =>
-                _disks.Damage(kind, server),
+            FaultKind.Rot => Rot(server),
+            FaultKind.FlushFailure or FaultKind.MisdirectedWrite => _disks.Damage(kind, server),
             FaultKind.ClockJump => _clocks.Jump(server),
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),
@@ -221,6 +241,13 @@ internal sealed class FaultInjector
     private bool WaitForAnswer()
     {
         _cutsAtAnswer++;
+        return false;
+    }
+
+    // Likewise, at one of the next exchanges.
+    private bool WaitForVector()
+    {
+        _cutsAtVector++;
         return false;
     }
 
@@ -278,6 +305,28 @@ internal sealed class FaultInjector
             StartAfter(server, TimeSpan.FromSeconds(1));
         }
     });
+
+    // Rot is met when it is read: often soon, by a new process.
+    private bool Rot(SimulatedServer server)
+    {
+        if (!_disks.Damage(FaultKind.Rot, server))
+        {
+            return false;
+        }
+
+        if (_random.Chance(0.7))
+        {
+            _world.Queue.After(_random.Below(TimeSpan.FromSeconds(5)), () =>
+            {
+                if (!_stopped)
+                {
+                    Crash(server, null);
+                }
+            });
+        }
+
+        return true;
+    }
 
     private bool CrashMany()
     {

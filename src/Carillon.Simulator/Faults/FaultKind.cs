@@ -76,6 +76,9 @@ internal enum FaultKind
     /// removed and the batch that gave it up is not flushed; it is back at once.</summary>
     CrashAtStep,
 
+    /// <summary>A server is cut off at the instant at which it sends the first vector of a submission, for a short while.</summary>
+    CutOffAtVector,
+
     /// <summary>A server that has just been granted an epoch, or a voter that granted it, is killed, paused or cut off.</summary>
     AtGrant,
 

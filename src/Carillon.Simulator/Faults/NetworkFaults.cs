@@ -89,6 +89,33 @@ internal sealed class NetworkFaults(SimulatedWorld world, RandomSource random)
         return cuts.Count > 0;
     }
 
+    /// <summary>Cuts all links of a server, until <paramref name="keep"/> takes it back.</summary>
+    public void CutOff(int place, Action<Action> keep)
+    {
+        int[] others = [.. Enumerable.Range(0, Count).Where(other => other != place)];
+        foreach (int other in others)
+        {
+            world.Network.Cut(place, other);
+            world.Network.Cut(other, place);
+        }
+
+        bool losesAll = random.Chance(0.5);
+        keep(() =>
+        {
+            foreach (int other in others)
+            {
+                if (losesAll)
+                {
+                    // What the tunnel held meanwhile never comes.
+                    world.Network.Reset(place, other);
+                }
+
+                world.Network.Heal(place, other);
+                world.Network.Heal(other, place);
+            }
+        });
+    }
+
     /// <summary>Closes one pair's tunnel.</summary>
     public bool ResetTunnel()
     {

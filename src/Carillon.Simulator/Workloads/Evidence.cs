@@ -59,6 +59,9 @@ internal sealed class Evidence
     /// <summary>Called when a server answers a submission, before anybody else hears of it.</summary>
     public Action<SimulatedServer, WriteRecord, SubmitOutcome>? Answered { get; set; }
 
+    /// <summary>Called when a client is about to submit what it has uploaded before.</summary>
+    public Action<SimulatedServer, StoredContent>? Rested { get; set; }
+
     /// <summary>Operations that succeeded.</summary>
     public int Successes => Gets.Count + Writes.Count(write => write.Verdict == LibraryVerdict.Accepted);
 

@@ -35,7 +35,10 @@ internal sealed class DurableImage : IDurableImage
         _disk = disk;
         _memory = memory;
         using SegmentLog log = SegmentLog.Open(disk, "log", diskId, options.Log, (_, record) => Take(record));
+        IsLogWhole = log.Health.IsWritable;
     }
+
+    public bool IsLogWhole { get; }
 
     public Timestamp ReservedStamps { get; private set; }
 

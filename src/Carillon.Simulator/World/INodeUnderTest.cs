@@ -113,6 +113,12 @@ internal interface INodeUnderTest
     /// <summary>Why it takes no part in agreement, or empty.</summary>
     string NotVotingBecause { get; }
 
+    /// <summary>Records of its log that are durable; after a start, all that it read back.</summary>
+    ulong DurableRecords { get; }
+
+    /// <summary>True if the upload was begun in this life, and is not over.</summary>
+    bool IsUploading(Tag upload);
+
     /// <summary>True if a tag is open there, and its greatest own bit for it is a yes.</summary>
     bool HasYesBit(Tag tag);
 
@@ -164,6 +170,9 @@ internal interface INodeFactory
 /// <summary>A server's stores as they would be found after a power cut.</summary>
 internal interface IDurableImage : IDisposable
 {
+    /// <summary>True if its log can be relied upon.</summary>
+    bool IsLogWhole { get; }
+
     /// <summary>True if the submission of this tag is there, or its tag is known as accepted.</summary>
     bool Holds(Tag tag);
 

@@ -29,6 +29,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public string NotVotingBecause => node.NotVotingBecause;
 
+    public ulong DurableRecords => node.DurableRecords;
+
+    public bool IsUploading(Tag upload) => node.Exchange.IsUploading(upload);
+
     public bool HasYesBit(Tag tag) => node.Exchange.HasYesBit(tag);
 
     public TagState StateOf(Tag tag) => node.Exchange.StateOf(tag);

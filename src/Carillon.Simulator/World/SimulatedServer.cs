@@ -142,6 +142,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         Invariant.That(State != ServerState.Down);
         _world.Trace?.Invoke($"{Name} stops {(powerCut is { } style ? $"by a power cut ({style})" : "by a kill")}");
+        _world.Stopping?.Invoke(this);
         _life++;
         State = ServerState.Down;
         _lanes!.End();
@@ -348,7 +349,15 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     private void Stepped(StorageWork work, bool isFlushed)
     {
-        if (AtNextStep is { } step && step.Lane == work.Lane && step.IsFlushed == isFlushed)
+        // Work that does not write takes something away.
+        if (isFlushed && work is { Lane: StorageLane.Background, Bytes: 0 })
+        {
+            _world.Removed?.Invoke(this);
+        }
+
+        // Beside the batches nothing is at stake while no batch is under way.
+        if (AtNextStep is { } step && step.Lane == work.Lane && step.IsFlushed == isFlushed
+            && (step.Lane == StorageLane.Log || _lanes!.IsBusy(StorageLane.Log)))
         {
             AtNextStep = null;
             step.Do();
