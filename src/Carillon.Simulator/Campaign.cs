@@ -99,7 +99,8 @@ internal static class Campaign
         string[] missed = CoveragePoints.Missed(totals.Reached);
         Console.WriteLine($"came to {CoveragePoints.All.Count - missed.Length} of {CoveragePoints.All.Count} places; never to: {string.Join(", ", missed)}");
         Console.WriteLine($"in the fewest seeds: {string.Join(", ", totals.Reached.OrderBy(place => place.Value).Take(PlacesShown).Select(place => $"{place.Key} {place.Value}"))}");
-        bool isTooFew = line is { First: 1, HasServices: false } && line.Seeds >= CoveragePoints.SeedsThatReachAll && !CoveragePoints.Rare.IsSupersetOf(missed);
+        bool isTooFew = line is { First: 1, HasServices: false, Seeds: >= CoveragePoints.SeedsThatReachAll }
+            && !CoveragePoints.Rare.IsSupersetOf(missed);
         return totals.ExitCode == 0 && isTooFew ? (int)FailureKind.Safety : totals.ExitCode;
     }
 
