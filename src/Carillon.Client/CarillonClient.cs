@@ -7,6 +7,7 @@ using Carillon.Client.Folders;
 using Carillon.Client.Groups;
 using Carillon.Client.Services;
 using Carillon.Protocols;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Client;
@@ -88,7 +89,7 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>Carries out several puts and deletes as one submission, atomically.</summary>
     public async Task<WriteResult<ChangesetAnswer>> ChangesetAsync(
-        Changeset changeset, string? key = null, CancellationToken cancellation = default)
+        Changeset changeset, string? key = null, Fence fence = default, CancellationToken cancellation = default)
     {
         key ??= NewKey();
         var call = new WriteCall<ChangesetAnswer>(_transport, key, AnswerReaders.Of(ClientJson.Default.ChangesetAnswer))
@@ -96,6 +97,7 @@ public sealed class CarillonClient : IDisposable
             Build = (server, _, _) =>
             {
                 HttpRequestMessage request = Write(HttpMethod.Post, server, "/v1/changesets", key);
+                AddFence(request, fence);
                 request.Content = changeset.ToContent();
                 return new(request);
             },
@@ -393,14 +395,18 @@ public sealed class CarillonClient : IDisposable
             request.Headers.TryAddWithoutValidation("If-None-Match", "*");
         }
 
-        if (FenceHeader.Of(options.Fence) is { } fence)
-        {
-            request.Headers.TryAddWithoutValidation(FenceHeader.Name, fence);
-        }
-
+        AddFence(request, options.Fence);
         if (options.Ack is not null)
         {
             request.Headers.TryAddWithoutValidation("Carillon-Ack", options.Ack);
+        }
+    }
+
+    private static void AddFence(HttpRequestMessage request, Fence fence)
+    {
+        if (FenceHeader.Of(fence) is { } value)
+        {
+            request.Headers.TryAddWithoutValidation(FenceHeader.Name, value);
         }
     }
 

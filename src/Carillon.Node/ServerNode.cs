@@ -103,6 +103,9 @@ public sealed partial class ServerNode : IDisposable
     public bool MayVote =>
         _notVotingBecause.Length == 0 && Log.Health.IsWritable && Members.SelfFault is (MemberFault.None or MemberFault.DoesNotVote);
 
+    /// <summary>Records of the log that are durable; after a start, those that it read back.</summary>
+    public ulong DurableRecords => (ulong)Log.Durable.Value;
+
     /// <summary>Why this server does not vote, or empty.</summary>
     public string NotVotingBecause =>
         _notVotingBecause.Length > 0 ? _notVotingBecause

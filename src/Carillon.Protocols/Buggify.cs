@@ -9,19 +9,25 @@ public static class Buggify
 {
     private const double ActiveShare = 0.4;
 
+    // Some states need many rare branches in a row.
+    private const double ActiveShareOfCrowded = 0.9;
+
     private static bool _mayBeOn;
 
     [ThreadStatic] private static RandomSource? _random;
     [ThreadStatic] private static Dictionary<string, bool>? _points;
     [ThreadStatic] private static ulong _seed;
+    [ThreadStatic] private static double _activeShare;
 
-    /// <summary>Switches points on for this thread, or all off by null.</summary>
-    public static void Use(RandomSource? random)
+    /// <summary>Switches points on for this thread, or all off by null; nearly all of them where the run is to be crowded with
+    /// them.</summary>
+    public static void Use(RandomSource? random, bool isCrowded = false)
     {
         _mayBeOn |= random is not null;
         _random = random;
         _points = random is null ? null : new Dictionary<string, bool>(StringComparer.Ordinal);
         _seed = random?.Next() ?? 0;
+        _activeShare = isCrowded ? ActiveShareOfCrowded : ActiveShare;
     }
 
     /// <summary>True, with the given chance, at a point that is active in this run; never in what ships.</summary>
@@ -50,7 +56,7 @@ public static class Buggify
             hash = (hash ^ c) * 1099511628211;
         }
 
-        isActive = new RandomSource(hash).Chance(ActiveShare);
+        isActive = new RandomSource(hash).Chance(_activeShare);
         _points.Add(point, isActive);
         return isActive;
     }

@@ -14,6 +14,9 @@ public readonly record struct Instant(long Ticks) : IComparable<Instant>
     /// <summary>The earlier of two.</summary>
     public static Instant Min(Instant a, Instant b) => a.Ticks <= b.Ticks ? a : b;
 
+    /// <summary>The later of two.</summary>
+    public static Instant Max(Instant a, Instant b) => a.Ticks >= b.Ticks ? a : b;
+
     /// <summary>Seconds and microseconds, for traces.</summary>
     public override string ToString() =>
         this == Never ? "never" : FormattableString.Invariant($"{Ticks / 10_000_000}.{Ticks / 10 % 1_000_000:D6}");

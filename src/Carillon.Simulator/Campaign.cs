@@ -52,7 +52,7 @@ internal static class Campaign
 
     private static SeedResult RunSeed(ulong seed, CommandLine line, CampaignTotals totals)
     {
-        var options = SeedOptions.Draw(seed);
+        SeedOptions options = SeedOptions.Draw(seed, line.HasServices);
         if (line.Trace)
         {
             Console.WriteLine(options);
@@ -77,8 +77,8 @@ internal static class Campaign
 
     private static void Report(SeedResult result, CommandLine line)
     {
-        string bug = line.Bug is null ? "" : $" --bug {line.Bug}";
-        Console.WriteLine(SeedOptions.Draw(result.Seed));
+        string bug = (line.HasServices ? " --services" : "") + (line.Bug is null ? "" : $" --bug {line.Bug}");
+        Console.WriteLine(SeedOptions.Draw(result.Seed, line.HasServices));
         Console.WriteLine($"FAIL seed {result.Seed} {result.Failure!.Kind} {result.Failure.Message}");
         if (result.Failure.InnerException is { } inner)
         {
@@ -99,7 +99,8 @@ internal static class Campaign
         string[] missed = CoveragePoints.Missed(totals.Reached);
         Console.WriteLine($"came to {CoveragePoints.All.Count - missed.Length} of {CoveragePoints.All.Count} places; never to: {string.Join(", ", missed)}");
         Console.WriteLine($"in the fewest seeds: {string.Join(", ", totals.Reached.OrderBy(place => place.Value).Take(PlacesShown).Select(place => $"{place.Key} {place.Value}"))}");
-        bool isTooFew = line.First == 1 && line.Seeds >= CoveragePoints.SeedsThatReachAll && !CoveragePoints.Rare.IsSupersetOf(missed);
+        bool isTooFew = line is { First: 1, HasServices: false, Seeds: >= CoveragePoints.SeedsThatReachAll }
+            && !CoveragePoints.Rare.IsSupersetOf(missed);
         return totals.ExitCode == 0 && isTooFew ? (int)FailureKind.Safety : totals.ExitCode;
     }
 
@@ -114,7 +115,7 @@ internal static class Campaign
             int count = (line.Seeds - given) / (line.Jobs - job);
             if (count > 0)
             {
-                parts.Add(StartPart(line.First + (ulong)given, count, totals));
+                parts.Add(StartPart(line, line.First + (ulong)given, count, totals));
                 given += count;
             }
         }
@@ -136,7 +137,7 @@ internal static class Campaign
         return Conclude(totals, line);
     }
 
-    private static Process StartPart(ulong first, int count, CampaignTotals totals)
+    private static Process StartPart(CommandLine line, ulong first, int count, CampaignTotals totals)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, UseShellExecute = false };
         string? assembly = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet"
@@ -151,6 +152,11 @@ internal static class Campaign
             ["--seeds", count.ToString(CultureInfo.InvariantCulture), "--first", first.ToString(CultureInfo.InvariantCulture), "--part"])
         {
             start.ArgumentList.Add(argument);
+        }
+
+        if (line.HasServices)
+        {
+            start.ArgumentList.Add("--services");
         }
 
         var part = new Process { StartInfo = start };

@@ -8,13 +8,15 @@ internal sealed record CommandLine
     public const string Usage = """
         Runs the node that ships in a simulated world: network, disks, clocks and faults decided by a seed.
 
-        usage: Carillon.Simulator --seeds N [--first M] [--bug NAME] [--trace] [--jobs J]
+        usage: Carillon.Simulator --seeds N [--first M] [--services] [--bug NAME] [--trace] [--jobs J]
                Carillon.Simulator --check-history FILE
                Carillon.Simulator --list-bugs
 
           --seeds N             seeds to run
           --first M             the first of them; 1 unless given
-          --bug NAME            switches a deliberate bug on, and ends at the first seed that finds it (a build with -p:SeededBugs=true)
+          --services            every run has services, under faults that strike at leases
+          --bug NAME            switches a deliberate bug on, and ends at the first seed that finds it (a build with -p:SeededBugs=true);
+                                those of primacy are looked for with --services
           --trace               prints all that happens
           --jobs J              processes to run them in; 1 unless given
           --check-history FILE  says whether a recorded history (JSON lines) is linearizable
@@ -31,6 +33,9 @@ internal sealed record CommandLine
     public string? Bug { get; init; }
 
     public bool Trace { get; init; }
+
+    /// <summary>Every run has services, and faults that strike at leases.</summary>
+    public bool HasServices { get; init; }
 
     public int Jobs { get; init; } = 1;
 
@@ -49,7 +54,8 @@ internal sealed record CommandLine
         for (int i = 0; i < arguments.Count; i++)
         {
             string option = arguments[i];
-            string? value = option is "--trace" or "--list-bugs" or "--part" ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
+            string? value = option
+                is "--trace" or "--services" or "--list-bugs" or "--part" ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
             if (value is null)
             {
                 fault = $"{option} needs a value";
@@ -82,6 +88,7 @@ internal sealed record CommandLine
         "--jobs" when Number(value) is { } jobs => line with { Jobs = jobs },
         "--bug" => line with { Bug = value },
         "--trace" => line with { Trace = true },
+        "--services" => line with { HasServices = true },
         "--check-history" => line with { History = value },
         "--list-bugs" => line with { ListsBugs = true },
         "--part" => line with { IsPart = true },

@@ -24,4 +24,4 @@ if (line.Bug is { } bug && !SeededBugs.TrySwitchOn(bug, out string reason))
     return 64;
 }
 
-return Campaign.Run(line);
+return Campaign.Run(line with { HasServices = line.HasServices || (line.Bug is { } its && SeededBugs.OfPrimacy.Contains(its)) });

@@ -44,8 +44,22 @@ internal sealed record SeedOptions
     /// <summary>True if rare branches are taken on purpose (<see cref="Buggify"/>).</summary>
     public bool Buggifies { get; init; }
 
+    /// <summary>True if nearly all of the rare branches are.</summary>
+    public bool IsCrowded { get; init; }
+
     /// <summary>Servers that must agree.</summary>
     public int QuorumSize => Quorum.Majority(World.Servers);
+
+    /// <summary>How long a voter's lease lasts.</summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>True: the safety phase lasts its whole time, whatever the clients do.</summary>
+    public bool LastsItsTime { get; init; }
+
+    /// <summary>Draws all options.</summary>
+    /// <param name="seed">The seed.</param>
+    /// <param name="withServices">True: the run has services in any case, and faults that strike at leases.</param>
+    public static SeedOptions Draw(ulong seed, bool withServices) => withServices ? ServiceSeeds.Harden(Draw(seed)) : Draw(seed);
 
     /// <summary>Draws all options.</summary>
     public static SeedOptions Draw(ulong seed)
@@ -64,11 +78,18 @@ internal sealed record SeedOptions
         // What was added later has a generator of its own, so that old seeds keep what they had.
         var later = new RandomSource(seed ^ 0xBE11F00D);
         var services = new RandomSource(seed ^ 0x5E41CE);
+        var newest = new RandomSource(seed ^ 0xA11CE5);
         TimeSpan duration = TimeSpan.FromSeconds(5 * Math.Pow(24, random.Fraction()));
         WorkloadOptions workload = WorkloadOptions.Draw(random, duration);
-        FaultOptions faults = FaultOptions.Draw(random, later, servers, quorum, quorum, duration);
+        FaultOptions faults = FaultOptions.Draw(random, later, newest, servers, quorum, quorum, duration);
         bool temporariesStay = later.Chance(0.3);
         bool repeatsOften = later.Chance(0.3) && !faults.IsCalm;
+
+        // A hasty client is at the next server, under the same key, while the one before is still at it.
+        bool isHasty = newest.Chance(0.3) && !faults.IsCalm;
+        var haste = TimeSpan.FromSeconds(0.05 * Math.Pow(20, newest.Fraction()));
+        repeatsOften |= isHasty;
+        bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
             Seed = seed,
@@ -80,9 +101,10 @@ internal sealed record SeedOptions
                 NewerBuildPlace = seed % NewerBuildEvery == 0 ? (int)(seed / NewerBuildEvery % (ulong)servers) : -1,
             },
             Node = DrawNode(random),
-            Faults = faults,
+            Faults = isCrowded ? faults.WithAtLeast((FaultKind.CutOffAtVector, 20 / duration.TotalSeconds)) : faults,
             Workload = faults.IsCalm ? workload with { LostRequests = 0, UploadRestMost = default } : workload,
-            Buggifies = !faults.IsCalm && random.Chance(0.6),
+            Buggifies = (!faults.IsCalm && random.Chance(0.6)) || isCrowded,
+            IsCrowded = isCrowded,
             Duration = duration,
         };
         return drawn with
@@ -90,7 +112,11 @@ internal sealed record SeedOptions
             Node = temporariesStay
                 ? drawn.Node with { Exchange = drawn.Node.Exchange with { TemporaryTtl = TimeSpan.FromHours(1) } }
                 : drawn.Node,
-            Workload = repeatsOften ? drawn.Workload with { RepeatShare = 0.3 } : drawn.Workload,
+            Workload = drawn.Workload with
+            {
+                RepeatShare = repeatsOften ? 0.3 : drawn.Workload.RepeatShare,
+                RequestTimeout = isHasty ? haste : drawn.Workload.RequestTimeout,
+            },
         };
     }
 
@@ -99,7 +125,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(Buggifies ? ", buggified" : "")}{(HasServices ? ", services" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(IsCrowded ? ", crowded" : Buggifies ? ", buggified" : "")}{(HasServices ? $", services, leases of {LeaseDuration.TotalSeconds:F2} s" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),
@@ -173,8 +199,8 @@ internal sealed record SeedOptions
             {
                 PutTimeout = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),
                 RepairInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
-                CollectInterval = TimeSpan.FromSeconds(1 + (9 * random.Fraction())),
-                CollectGrace = TimeSpan.FromSeconds(30 * random.Fraction()),
+                CollectInterval = TimeSpan.FromSeconds(0.3 * Math.Pow(30, random.Fraction())),
+                CollectGrace = TimeSpan.FromSeconds(0.05 * Math.Pow(600, random.Fraction())),
                 IntentLease = TimeSpan.FromSeconds(2 + (28 * random.Fraction())),
                 ScrubPeriod = TimeSpan.FromSeconds(10 * Math.Pow(60, random.Fraction())),
             },

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
-using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -25,9 +24,12 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
-    private static readonly TimeSpan PrimaryBound = TimeSpan.FromSeconds(90);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
+
+    // Opening an image is slow.
+    private const int MostLogImages = 30;
+
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
 
     private readonly SeedOptions _options;
@@ -35,9 +37,12 @@ internal sealed class SeedRun : IDisposable
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
     private readonly ServiceWorkload? _services;
+    private readonly LeaseChecker _leases;
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
+    private readonly LogChecker _log = new();
+    private int _logImages;
     private bool _hasNoVerdict;
 
     public SeedRun(SeedOptions options, Action<string>? trace)
@@ -53,15 +58,34 @@ internal sealed class SeedRun : IDisposable
                 _world.Servers.Count(server => _injector.MayBeDamaged(server)));
         _traffic = new VectorTrafficChecker(options.World.Servers);
         _durability = new PersistBeforeSendChecker(_world, random.Fork(), _injector.MayBeDamaged);
+        _workload.Evidence.Rested = JudgeUpload;
         _workload.Evidence.Answered = (server, write, outcome) =>
         {
             _acceptance.OnAnswered(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
-        _world.Started = JudgeStart;
-        var ballots = new BallotTrafficChecker(_world.Nodes.Configuration, _workload.Evidence.Submissions);
-        _world.Network.Tap =
-            new WireTap(_world, _workload.Evidence.Submissions, _traffic, ballots, _durability, _injector.MayBeDamaged).Look;
+        _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
+        var grants = new GrantChecker(_world, _injector.MayBeDamaged);
+        _world.Primacy.Began = acting =>
+        {
+            grants.Look(acting);
+            _injector.OnGranted(acting.Node);
+        };
+        _world.Primacy.Told = _leases.Look;
+        _world.Started = server =>
+        {
+            JudgeStart(server);
+            _leases.LookAtAll();
+        };
+        _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
+        _world.Removed = JudgeLogImage;
+        _injector.CutOff = _workload.ReadElsewhere;
+        ClusterConfiguration configuration = _world.Nodes.Configuration;
+        var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
+        var tap = new WireTap(
+            _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
+                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt };
+        _world.Network.Tap = tap.Look;
     }
 
     /// <summary>Runs a seed.</summary>
@@ -106,17 +130,17 @@ internal sealed class SeedRun : IDisposable
             });
         }
 
-        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable());
+        return new ClusterConfiguration("simulated", 1, servers.DrainToImmutable()) { LeaseDuration = options.LeaseDuration };
     }
 
     private void Run()
     {
         StartCluster();
-        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null);
+        Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null, _options.IsCrowded);
         _workload.Start();
         _services?.Start();
         _injector.Start();
-        _world.RunUntil(() => _workload.IsExhausted, _options.Duration, Step);
+        _world.RunUntil(() => _workload.IsExhausted && !_options.LastsItsTime, _options.Duration, Step);
         Heal();
         Await(() => _workload.IsQuiet, ClientBound, "clients", () => "clients wait for answers that never come");
         Decide();
@@ -161,6 +185,7 @@ internal sealed class SeedRun : IDisposable
             () => $"a healthy cluster does not take its first bucket: {created}");
         if (_services is { } services)
         {
+            _leases.Start();
             Await(
                 () =>
                 {
@@ -173,38 +198,13 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
-    // E5 at leisure: on a healed cluster each service has one primary, whom all know, and the table is kept by somebody.
     private void JudgeServices()
     {
         _world.Primacy.Check();
-        if (_services is null || !Quorum.IsReachedBy(Voters().Count()))
+        if (_services is not null && Quorum.IsReachedBy(Voters().Count()))
         {
-            return;
+            new ServiceJudge(_world, _services, _options).Judge(() => [.. Voters()], !_world.Servers.Exists(_injector.MayBeDamaged));
         }
-
-        Await(() => _services.FaultOf([.. Voters()]) is null, PrimaryBound, "E5", () => _services.FaultOf([.. Voters()])!);
-        bool isAsking = false;
-        ServiceAnswer last = default;
-        bool isDone = false;
-        Await(
-            () =>
-            {
-                if (!isAsking)
-                {
-                    isAsking = true;
-                    _services.AskForNothing(answer =>
-                    {
-                        isAsking = false;
-                        last = answer;
-                        isDone |= answer.Result == ServiceResult.Done;
-                    });
-                }
-
-                return isDone;
-            },
-            PrimaryBound,
-            "RMM-45",
-            () => $"no replica manager answers: {last}");
     }
 
     private Quorum Quorum => new(_options.World.Servers, _options.QuorumSize);
@@ -323,9 +323,31 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    private void JudgeUpload(SimulatedServer server, StoredContent stored)
+    {
+        if (server.Node?.IsUploading(stored.Upload) ?? false)
+        {
+            UploadChecker.Check(
+                stored.Upload,
+                stored.Chunks.Select(chunk => chunk.Id),
+                chunk => _world.Servers.Count(holder => (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder)),
+                _options.QuorumSize);
+        }
+    }
+
+    private void JudgeLogImage(SimulatedServer server)
+    {
+        if (_logImages++ < MostLogImages && !_injector.MayBeDamaged(server))
+        {
+            using IDurableImage image = _world.Nodes.OpenDurable(server.Name, server.Disk.DurableCopy(), server.Catalog);
+            LogChecker.OnImage(server.Name, image.IsLogWhole);
+        }
+    }
+
     // What no fault damaged is found undamaged after every crash: a log that is called corrupt then was made so by its own server.
     private void JudgeStart(SimulatedServer server)
     {
+        _log.OnStarted(server.Name, server.Node!.DurableRecords, server.Node.Votes);
         if (!server.Node!.Votes && server.Node.NotVotingBecause.Length > 0 && !_injector.MayBeDamaged(server))
         {
             throw Violation.Of("start", $"{server.Name} starts, on a disk that nothing damaged, and does not vote: {server.Node.NotVotingBecause}");

@@ -35,12 +35,14 @@ internal static class SeededBugs
         "disqualified-never-stands",
         "duplicate-delivered",
         "epoch-not-above-promise",
+        "epoch-of-any-incarnation",
         "epoch-promise-not-durable",
         "fence-ignored",
         "fence-raised-by-bid",
         "grant-of-another-epoch-counts",
         "grant-without-lease",
         "grants-after-restart",
+        "key-fence-ignored",
         "key-not-answered",
         "lease-from-the-answer",
         "log-accepts-corrupt-middle",
@@ -55,6 +57,8 @@ internal static class SeededBugs
         "no-abort-at-start",
         "no-allowance",
         "no-late-fetch",
+        "no-round-after-resends",
+        "no-rounds",
         "no-withdrawal",
         "noes-forgotten",
         "numbered-before-k-data",
@@ -64,6 +68,7 @@ internal static class SeededBugs
         "prepared-by-a-minority",
         "primary-exists-if-connected",
         "promise-before-flush",
+        "promise-hides-its-bit",
         "promise-ignored",
         "promise-not-durable",
         "push-ack-before-flush",
@@ -76,6 +81,7 @@ internal static class SeededBugs
         "reassigned-before-fetch",
         "rejected-without-fence",
         "renewal-inferred-from-an-echo",
+        "round-follows-the-first-bit",
         "round-ignores-bits",
         "round-of-a-minority",
         "settled-forgotten",
@@ -85,7 +91,32 @@ internal static class SeededBugs
         "timestamp-of-the-last-sending",
         "two-bits-per-key",
         "votes-after-forgetting",
+        "withdrawal-frees-a-former-life",
     ];
+
+    /// <summary>Those of primacy: they are looked for in seeds that have services (<see cref="ServiceSeeds"/>).</summary>
+    public static IReadOnlySet<string> OfPrimacy { get; } = new HashSet<string>(StringComparer.Ordinal)
+    {
+        "disqualified-never-stands",
+        "epoch-not-above-promise",
+        "epoch-of-any-incarnation",
+        "epoch-promise-not-durable",
+        "fence-ignored",
+        "fence-raised-by-bid",
+        "grant-of-another-epoch-counts",
+        "grant-without-lease",
+        "grants-after-restart",
+        "lease-from-the-answer",
+        "no-allowance",
+        "no-withdrawal",
+        "own-bit-unchecked",
+        "own-renewal-unchecked",
+        "primary-exists-if-connected",
+        "rank-not-frozen",
+        "renewal-inferred-from-an-echo",
+        "stands-without-quorum",
+        "withdrawal-frees-a-former-life",
+    };
 
     /// <summary>Switches one on; false with the reason where that can't be.</summary>
     public static bool TrySwitchOn(string name, out string reason)

@@ -12,8 +12,21 @@ namespace Carillon.Simulator;
 /// <summary>Looks into what servers send each other: for the checkers that judge messages, and for people who follow a trace.</summary>
 internal sealed class WireTap(
     SimulatedWorld world, SubmissionRegistry registry, VectorTrafficChecker traffic, BallotTrafficChecker ballots,
-        PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
+        StalePushChecker pushes, PersistBeforeSendChecker durability, Func<SimulatedServer, bool> mayBeDamaged)
 {
+    private readonly SelectionTrafficChecker _selection = new();
+    private readonly FenceChecker _fences = new();
+    private readonly HashSet<Tag> _begun = [];
+
+    /// <summary>Called when an accepting server sends the first vector of a tag.</summary>
+    public Action<NodeId, Tag>? ExchangeBegun { get; set; }
+
+    /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
+    public Action<Tag>? RoundSeen { get; set; }
+
+    /// <summary>Called when a server passes on its yes for a tag to one that knows it as rejected: the first has not been told yet.</summary>
+    public Action<Tag, int>? YesOfRejected { get; set; }
+
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
@@ -33,6 +46,8 @@ internal sealed class WireTap(
             else if (protocol == Node.Protocol.Primacy)
             {
                 world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
+                SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
+                _selection.OnMessage(sender.Identity, sender.HadQuorum, payload);
             }
         }
     }
@@ -51,17 +66,53 @@ internal sealed class WireTap(
         if (!mayBeDamaged(sender))
         {
             ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false);
+            pushes.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.StateOf(tag) ?? TagState.Unknown);
         }
+
+        TellOfRareMoments(from, to, type, payload);
 
         if (type == MessageType.Push && Push.TryRead(ref reader, out _, out _, out ReadOnlySpan<byte> record)
             && Submission.TryRead(record, out Submission submission))
         {
             registry.Add(submission);
+            _fences.Pushed(to, submission.Tag, submission.Fence);
+            pushes.OnPush(to, submission, world.Queue.Now);
             world.Trace?.Invoke($"{from} → {to} Push {submission.Tag} key {submission.Key} {string.Join(' ', submission.Operations.Select(o => o.Target))}");
         }
         else
         {
             world.Trace?.Invoke($"{from} → {to} {Describe(type, payload)}");
+        }
+    }
+
+    private void TellOfRareMoments(NodeId from, NodeId to, MessageType type, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        _ = MessageCodec.TryReadHead(ref reader, out _);
+        if (type == MessageType.Vector && Vector.TryRead(ref reader, out Vector vector))
+        {
+            if (vector.Round > 0)
+            {
+                RoundSeen?.Invoke(vector.Tag);
+            }
+            else if (vector.Tag.Uid.Server == from && _begun.Add(vector.Tag))
+            {
+                ExchangeBegun?.Invoke(from, vector.Tag);
+            }
+
+            SimulatedServer receiver = world.Servers.Find(server => server.Name == to)!;
+            if (vector is { Again: true, Value: true } && receiver.Node?.StateOf(vector.Tag) == TagState.Rejected)
+            {
+                YesOfRejected?.Invoke(vector.Tag, receiver.Place);
+            }
+        }
+        else if (type == MessageType.Promise && Promise.TryRead(ref reader, out Promise promise) && promise.HasBit)
+        {
+            RoundSeen?.Invoke(promise.Tag);
+        }
+        else if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer) && answer.Verdict == PushVerdict.Held)
+        {
+            _fences.Held(from, answer.Tag);
         }
     }
 

@@ -17,6 +17,10 @@ public sealed partial class ListsTests
     }
 
     [Fact]
+    public void Deliberate_bugs_of_primacy_are_among_all() =>
+        Assert.Empty(SeededBugs.OfPrimacy.Except(SeededBugs.All, StringComparer.Ordinal));
+
+    [Fact]
     public void Deliberate_bugs_are_those_of_the_source() => Assert.Equal(Found(Bug()), SeededBugs.All);
 
     private static string[] Found(Regex pattern)

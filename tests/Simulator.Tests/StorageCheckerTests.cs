@@ -1,6 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Checkers;
@@ -91,6 +92,33 @@ public sealed class StorageCheckerTests : IDisposable
     }
 
     [Fact]
+    public void Voter_whose_log_lost_durable_records_is_found()
+    {
+        var checker = new LogChecker();
+        checker.OnStarted(HandMade.S1, 3, votes: true);
+        checker.OnStopped(HandMade.S1, 7);
+        checker.OnStarted(HandMade.S1, 9, votes: true);
+        checker.OnStarted(HandMade.S2, 1, votes: true);
+        checker.OnStarted(HandMade.S1, 5, votes: false);
+        HandMade.Breaks("log", () => checker.OnStarted(HandMade.S1, 5, votes: true));
+    }
+
+    [Fact]
+    public void Log_that_a_power_cut_would_leave_in_parts_is_found()
+    {
+        LogChecker.OnImage(HandMade.S1, isWhole: true);
+        HandMade.Breaks("log", () => LogChecker.OnImage(HandMade.S1, isWhole: false));
+    }
+
+    [Fact]
+    public void Upload_whose_chunks_were_collected_is_found()
+    {
+        ChunkId[] chunks = [.. Chunks.Select(chunk => ChunkId.Of(chunk))];
+        UploadChecker.Check(Tag, chunks, _ => 2, minimum: 2);
+        HandMade.Breaks("intent", () => UploadChecker.Check(Tag, chunks, chunk => chunk == chunks[1] ? 1 : 3, minimum: 2));
+    }
+
+    [Fact]
     public void No_that_a_server_is_not_told_is_found()
     {
         NoesToldChecker.Check(HandMade.S2, [Tag], static _ => TagState.Open);
@@ -141,7 +169,11 @@ public sealed class StorageCheckerTests : IDisposable
 
         public Dictionary<Tag, uint> Promises { get; } = [];
 
+        public bool IsLogWhole => true;
+
         public bool HasAnyFence => false;
+
+        public (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service) => default;
 
         public Timestamp OutcomesSince => default;
 

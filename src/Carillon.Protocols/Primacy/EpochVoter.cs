@@ -105,7 +105,7 @@ public sealed class EpochVoter
             case LogPast.Stopped:
                 foreach (VoteRecord lease in _stoppedWith)
                 {
-                    VoteOn(lease.Service).SetLease(lease.Node, lease.Epoch, now.Now + _configuration.LeaseDuration);
+                    VoteOn(lease.Service).SetLease(lease.Node, lease.Incarnation, lease.Epoch, now.Now + _configuration.LeaseDuration);
                 }
 
                 break;
@@ -126,7 +126,7 @@ public sealed class EpochVoter
         byte[] record = PrimacyRecords.Stopped(
         [
             .. _votes.Where(v => v.Value.LeaseEnd > now.Now)
-                .Select(v => new VoteRecord(v.Key, v.Value.LeaseEpoch, v.Value.Holder, default)),
+                .Select(v => new VoteRecord(v.Key, v.Value.LeaseEpoch, v.Value.Holder, v.Value.LeaseIncarnation)),
         ]);
         return _host.CanAppend(record.Length) ? _host.Append(record) : 0;
     }
@@ -171,8 +171,9 @@ public sealed class EpochVoter
             return Answer(bid, BidVerdict.Leased, vote, now);
         }
 
-        bool isRepeated = bid.Epoch == vote.Promised && vote.PromisedTo == from.Name && vote.PromisedIncarnation == from.Incarnation
-            && !vote.IsWithdrawn(bid.Epoch, from.Name);
+        // An epoch belongs to one incarnation ◆: a later life of the same node does not know whether it acted there.
+        bool isRepeated = bid.Epoch == vote.Promised && vote.PromisedTo == from.Name && !vote.IsWithdrawn(bid.Epoch, from.Name)
+            && (vote.PromisedIncarnation == from.Incarnation || SeededBug.Is("epoch-of-any-incarnation"));
         if (!isRepeated && bid.Epoch <= vote.Known && !SeededBug.Is("epoch-not-above-promise"))
         {
             return Answer(bid, BidVerdict.Promised, vote, now);
@@ -195,7 +196,7 @@ public sealed class EpochVoter
         after = Math.Max(after, vote.PromisedAt);
         if (!SeededBug.Is("grant-without-lease"))
         {
-            vote.SetLease(from.Name, bid.Epoch, now.Now + bid.Duration);
+            vote.SetLease(from.Name, from.Incarnation, bid.Epoch, now.Now + bid.Duration);
         }
 
         return Answer(bid, BidVerdict.Granted, vote, now);
@@ -216,16 +217,19 @@ public sealed class EpochVoter
             return false;
         }
 
-        vote.SetLease(from.Name, epoch, now.Now + _configuration.LeaseDuration);
+        vote.SetLease(from.Name, from.Incarnation, epoch, now.Now + _configuration.LeaseDuration);
         return true;
     }
 
-    /// <summary>A node will not act in this epoch any more: its lease is over at once, the promise stays.</summary>
+    /// <summary>
+    /// A node will not act in this epoch any more: its lease is over at once, the promise stays. It speaks for its present life alone:
+    /// what a former one started may still run until the lease that that one had is over ◆.
+    /// </summary>
     internal void Withdraw(ServerIdentity from, ServiceName service, Epoch epoch, Moment now)
     {
         if (_votes.TryGetValue(service, out Vote? vote))
         {
-            vote.Withdraw(from.Name, epoch, now.Now);
+            vote.Withdraw(from, epoch, now.Now);
         }
     }
 
@@ -284,6 +288,11 @@ public sealed class EpochVoter
             }
         }
     }
+
+    /// <summary>Until when this voter gives its bit to no other node than this one: what the simulator compares with the lease that the
+    /// node believes to have.</summary>
+    public Instant KeptFor(ServiceName service, NodeId node) => Instant.Max(
+        _quietUntil, _votes.TryGetValue(service, out Vote? vote) && vote.Holder == node ? vote.LeaseEnd : default);
 
     /// <summary>Who has a lease here that is not over, or none; for status.</summary>
     internal NodeId HolderOf(ServiceName service, Moment now) =>
@@ -357,6 +366,7 @@ public sealed class EpochVoter
     private sealed class Vote
     {
         private (NodeId Node, Epoch Epoch) _withdrawn;
+        private Instant _formerEnd;
 
         /// <summary>Never decreases; durable before it is told.</summary>
         public Epoch Promised { get; set; }
@@ -374,6 +384,9 @@ public sealed class EpochVoter
 
         public NodeId Holder { get; private set; }
 
+        /// <summary>The holder's life that asked last.</summary>
+        public Incarnation LeaseIncarnation { get; private set; }
+
         public Epoch LeaseEpoch { get; private set; }
 
         public Instant LeaseEnd { get; private set; }
@@ -382,23 +395,35 @@ public sealed class EpochVoter
 
         public bool IsWithdrawn(Epoch epoch, NodeId node) => _withdrawn.Node == node && _withdrawn.Epoch >= epoch;
 
-        public void SetLease(NodeId holder, Epoch epoch, Instant end)
+        public void SetLease(NodeId holder, Incarnation incarnation, Epoch epoch, Instant end)
         {
+            if (Holder != holder)
+            {
+                _formerEnd = default;
+            }
+            else if (LeaseIncarnation != incarnation)
+            {
+                _formerEnd = Instant.Max(_formerEnd, LeaseEnd);
+            }
+
             Holder = holder;
+            LeaseIncarnation = incarnation;
             LeaseEpoch = epoch;
             LeaseEnd = end;
         }
 
-        public void Withdraw(NodeId node, Epoch epoch, Instant now)
+        public void Withdraw(ServerIdentity by, Epoch epoch, Instant now)
         {
-            if (Holder == node && LeaseEpoch <= epoch)
+            bool isItsOwn = LeaseIncarnation == by.Incarnation || SeededBug.Is("withdrawal-frees-a-former-life");
+            if (Holder == by.Name && isItsOwn && LeaseEpoch <= epoch)
             {
-                LeaseEnd = Instant.Min(LeaseEnd, now);
+                Instant former = SeededBug.Is("withdrawal-frees-a-former-life") ? default : _formerEnd;
+                LeaseEnd = Instant.Min(LeaseEnd, Instant.Max(now, former));
             }
 
-            if (_withdrawn.Node != node || _withdrawn.Epoch < epoch)
+            if (_withdrawn.Node != by.Name || _withdrawn.Epoch < epoch)
             {
-                _withdrawn = (node, epoch);
+                _withdrawn = (by.Name, epoch);
             }
         }
     }

@@ -1,6 +1,6 @@
 namespace Carillon.Protocols.Primacy;
 
-/// <summary>What was counted since the start; metric names are on docs/protocols/primacy.md.</summary>
+/// <summary>What was counted since the start; metric names are on docs/protocols/primacy.md and docs/operations/metrics.md.</summary>
 public sealed class PrimacyFigures
 {
     /// <summary>Calls to disqualify others.</summary>

@@ -130,12 +130,9 @@ public sealed class Selection(NodeId self)
 
         if (Phase == SelectionPhase.Following)
         {
-            if (rank.Class != RankClass.Primary)
-            {
-                return new CallAnswer(CallVerdict.PrimaryExists, Run, Candidate);
-            }
-
-            Candidate = rank;
+            // The primary's own call (624) among them: no rank is told, and none frozen, while nobody is to be replaced.
+            Candidate = rank.Class == RankClass.Primary ? rank : Candidate;
+            return new CallAnswer(CallVerdict.PrimaryExists, Run, Candidate);
         }
 
         if (!own.IsNone)
@@ -258,8 +255,10 @@ public sealed class Selection(NodeId self)
             return;
         }
 
+        // If its replacement had begun before, the rank that was told then stays ◆.
+        Rank told = epoch == Run ? OwnRank : default;
         StartRun(epoch);
-        Phase = SelectionPhase.Aside;
+        OwnRank = told;
         if (successor.IsNone)
         {
             return;

@@ -48,7 +48,8 @@ public sealed partial class SelectionMechanism
 
     private void OnBid(ServerIdentity from, BidMessage bid, Moment now)
     {
-        if (_services.TryGetValue(bid.Service, out HostedService? service) && service.Tenure is { Phase: not TenurePhase.Draining })
+        if (_services.TryGetValue(bid.Service, out HostedService? service) && service.Tenure is { Phase: not TenurePhase.Draining }
+            && !SeededBug.Is("own-renewal-unchecked"))
         {
             // Who bids or holds gives its bit to nobody else: a promise above its own epoch would fence its own effects here.
             Send(from.Name, new BidAnswerMessage(

@@ -26,8 +26,9 @@ public sealed partial class VectorExchange
 
     private bool OnVector(int from, Vector vector, Moment now)
     {
-        if (vector.Configuration != _configuration.Version)
+        if (vector.Configuration != _configuration.Version || Buggify.Here("vector-missed", 0.25))
         {
+            // As if it was lost: as long as its sender's tag is open it comes again.
             return true;
         }
 
@@ -132,6 +133,17 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (MayHaveForgotten(ballot.Tag, ballot, NoName))
+        {
+            ulong given = GiveUp(ballot, now);
+            if (asker >= 0)
+            {
+                Send(asker, new Decided(ballot.Tag, TagState.TooOld, default), given);
+            }
+
+            return;
+        }
+
         Tally tally = ballot.TallyOf(round, value);
         ballot.OwnBit = (round, value);
         ballot.OwnBitDurable = false;
@@ -186,7 +198,7 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        if (Buggify.Here("bit-put-off"))
+        if (Buggify.Here("bit-put-off", 0.3))
         {
             ballot.WantedRound = round;
             Schedule(ballot, now.Now + _options.RetryInterval);
@@ -456,7 +468,7 @@ public sealed partial class VectorExchange
         }
 
         ballot.Resends++;
-        if (ballot.Resends >= 2 && IsOwn(ballot.Tag))
+        if (ballot.Resends >= 2 && IsOwn(ballot.Tag) && !SeededBug.Is("no-round-after-resends"))
         {
             ballot.Contested = true;
         }

@@ -67,6 +67,8 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Held);
             case TagState.Rejected:
                 return Refusal(tag, PushVerdict.Rejected);
+            case TagState.TooOld:
+                return Refusal(tag, PushVerdict.Resolving);
         }
 
         if (IsCutOffItsChain(submission))
@@ -123,7 +125,7 @@ public sealed partial class VectorExchange
             }
         }
 
-        if (!IsFenced(submission.Key, now))
+        if (!IsFenced(submission.Key, now) || SeededBug.Is("key-fence-ignored"))
         {
             return null;
         }

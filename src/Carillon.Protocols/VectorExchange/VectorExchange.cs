@@ -288,7 +288,7 @@ public sealed partial class VectorExchange
         {
             // All that goes this way is asked or told again by some timer, so any of it may be lost.
             bool isLost = Buggify.Here("broadcast-misses-one")
-                || (message is Vector { Value: false } && Buggify.Here("no-bit-missed", 0.5));
+                || (message is Vector { Value: false } && Buggify.Here("no-bit-missed", 0.8));
             if (bit != _bit && _connected.Contains(bit) && !isLost)
             {
                 _host.Send(_configuration.Voters[bit], bytes, after);

@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Carillon.Node;
 using Carillon.Protocols.Membership;
+using Carillon.Protocols.Primacy;
 using Carillon.Runtime.Tunnels;
 
 namespace Carillon.Runtime.Serving;
@@ -22,6 +23,7 @@ internal static class NodeMetrics
         Count(meter, "carillon.reads", "Linearizable reads answered", () => node.Exchange.Figures.Reads);
         Count(meter, "carillon.reads.unavailable", "Linearizable reads that could not be decided", () =>
             node.Exchange.Figures.ReadsUnavailable);
+        CountPrimacy(meter, node.Selection.Figures);
         Count(meter, "carillon.chunks.puts", "Chunks put from here", () => node.Replication.Figures.Puts);
         Count(meter, "carillon.chunks.fetches", "Chunks fetched from other servers", () => node.Replication.Figures.Fetches);
         Count(meter, "carillon.chunks.repairs", "Chunks fetched because this server should hold them", () =>
@@ -75,6 +77,17 @@ internal static class NodeMetrics
                 yield return new Measurement<double>(value, new KeyValuePair<string, object?>("server", member.Name.Name));
             }
         }
+    }
+
+    private static void CountPrimacy(Meter meter, PrimacyFigures figures)
+    {
+        Count(meter, "carillon.primacy.calls", "Calls to disqualify others", () => figures.Calls);
+        Count(meter, "carillon.primacy.bids", "Bids for epochs begun here", () => figures.Bids);
+        Count(meter, "carillon.primacy.bids.withdrawn", "Bids withdrawn", () => figures.Withdrawn);
+        Count(meter, "carillon.primacy.epochs", "Epochs granted to this server", () => figures.Granted);
+        Count(meter, "carillon.primacy.leases.lost", "Leases that too few voters renewed", () => figures.LeasesLost);
+        Count(meter, "carillon.primacy.stood.anyway", "Times this server stood although it was disqualified", () => figures.StoodAnyway);
+        Count(meter, "carillon.primacy.malformed", "Messages of primacy that could not be read", () => figures.BadMessages);
     }
 
     private static void Count(Meter meter, string name, string description, Func<long> read) =>

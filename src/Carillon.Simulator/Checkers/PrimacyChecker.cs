@@ -10,7 +10,7 @@ namespace Carillon.Simulator.Checkers;
 
 /// <summary>
 /// What must hold of primaries at every instant: at most one for each epoch, in increasing order (E1), never two that may act (E4), by the
-/// world's own time; and no effect of an epoch after one of a greater (E2).
+/// world's own time; no effect of an epoch after one of a greater (E2); no read that misses an effect (E6).
 /// </summary>
 internal sealed class PrimacyChecker(Func<Instant> now)
 {
@@ -42,35 +42,71 @@ internal sealed class PrimacyChecker(Func<Instant> now)
         ];
     }
 
+    /// <summary>Called when a node begins to act.</summary>
+    public Action<Acting>? Began { get; set; }
+
+    /// <summary>Called when a node is told a lease's end, the first included.</summary>
+    public Action<Acting>? Told { get; set; }
+
     /// <summary>A node begins to act.</summary>
     public void Begin(Acting acting)
     {
         foreach (Acting other in _actings)
         {
-            if (other.Service != acting.Service)
+            if (other.Service == acting.Service && other.Epoch >= acting.Epoch)
             {
-                continue;
-            }
-
-            if (other.Epoch >= acting.Epoch)
-            {
-                throw Violation.Of("E1",
-                    $"{acting.Server.Name} acts for {acting.Service} in epoch {acting.Epoch} after {other.Server.Name} in {other.Epoch}");
-            }
-
-            if (other.Server != acting.Server && other.IsInForce(now()))
-            {
-                throw Violation.Of("E4",
-                    $"{acting.Server.Name} acts for {acting.Service} in epoch {acting.Epoch}, {other.Server.Name} may in {other.Epoch}");
+                throw Violation.Of("E1", $"{acting} after {other}");
             }
         }
 
         _actings.Add(acting);
+        RequireAlone(acting);
+        Began?.Invoke(acting);
+        Told?.Invoke(acting);
     }
 
+    /// <summary>A node's lease lasts longer.</summary>
+    public void Extended(Acting acting)
+    {
+        RequireAlone(acting);
+        Told?.Invoke(acting);
+    }
+
+    /// <summary>Who may act at present.</summary>
+    public IEnumerable<Acting> InForce() => _actings.Where(acting => acting.IsInForce(now()));
+
     /// <summary>Who may act for a service.</summary>
-    public IEnumerable<Acting> Primaries(ServiceName service) =>
-        _actings.Where(acting => acting.Service == service && acting.IsInForce(now()));
+    public IEnumerable<Acting> Primaries(ServiceName service) => InForce().Where(acting => acting.Service == service);
+
+    private void RequireAlone(Acting acting)
+    {
+        foreach (Acting other in Primaries(acting.Service))
+        {
+            if (other.Node != acting.Node)
+            {
+                throw Violation.Of("E4", $"{acting}, while {other} may act");
+            }
+        }
+    }
+
+    /// <summary>The last effect that was accepted and told so.</summary>
+    public Uid LastEffectOf(ServiceName service) =>
+        _accepted.TryGetValue(service, out List<(Uid Uid, Epoch Epoch)>? effects) ? effects.Max(effect => effect.Uid) : default;
+
+    /// <summary>A linearizable read sees every effect that was told as accepted before it began (E6).</summary>
+    public static void Read(ServiceName service, Uid floor, ReadOutcome outcome)
+    {
+        Uid? seen = outcome switch
+        {
+            ReadOutcome.Found found => found.Uid,
+            ReadOutcome.Absent => default(Uid),
+            _ => null,
+        };
+        if (seen is { } uid && uid.CompareTo(floor) < 0)
+        {
+            throw Violation.Of("E6", $"a read of what {service} has done finds {uid}, after {floor} was told as accepted");
+        }
+    }
 
     /// <summary>An effect's answer.</summary>
     public void Answered(Acting acting, SubmitOutcome outcome)

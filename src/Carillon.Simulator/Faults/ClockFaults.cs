@@ -49,6 +49,18 @@ internal sealed class ClockFaults(SimulatedWorld world, RandomSource random)
         return true;
     }
 
+    /// <summary>All clocks drift, most of them by as much as is allowed.</summary>
+    public void DriftAll()
+    {
+        foreach (SimulatedServer server in world.Servers)
+        {
+            int drift = random.Chance(0.7) ? (random.Chance(0.5) ? MaxDriftPartsPerMillion : -MaxDriftPartsPerMillion)
+                : random.Below((2 * MaxDriftPartsPerMillion) + 1) - MaxDriftPartsPerMillion;
+            server.Clock.SetDrift(world.Queue.Now, drift);
+            server.Rearm();
+        }
+    }
+
     /// <summary>All clocks are right again, and run right.</summary>
     public void Correct()
     {

@@ -18,6 +18,7 @@ internal sealed class FaultInjector
     private readonly DiskDamage _disks;
     private readonly ClockFaults _clocks;
     private int _cutsAtAnswer;
+    private int _cutsAtVector;
     private bool _stopped;
 
     public FaultInjector(SimulatedWorld world, FaultOptions options, RandomSource random)
@@ -32,6 +33,9 @@ internal sealed class FaultInjector
         _disks = new DiskDamage(world, random.Fork());
         _clocks = new ClockFaults(world, random.Fork());
     }
+
+    /// <summary>Called when a server was cut off at the first vector of a submission.</summary>
+    public Action<int, Tag>? CutOff { get; set; }
 
     /// <summary>How often each kind struck.</summary>
     public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
@@ -51,7 +55,61 @@ internal sealed class FaultInjector
             }
         }
 
+        if (_options.DriftsFromTheStart)
+        {
+            _clocks.DriftAll();
+        }
+
         LookAfter();
+    }
+
+    /// <summary>A node has just begun to act in an epoch: most of what can go wrong with leases goes wrong now.</summary>
+    public void OnGranted(NodeId primary)
+    {
+        if (_stopped || _options.RateOf(FaultKind.AtGrant) == 0 || !_random.Chance(0.3))
+        {
+            return;
+        }
+
+        SimulatedServer server = _random.Chance(0.7)
+            ? _world.Servers.Find(s => s.Name == primary)!
+            : _world.Servers[_random.Below(_world.Servers.Count)];
+        _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.5) ? 1 : 50)), () =>
+        {
+            if (!_stopped && StrikeAtGrant(server))
+            {
+                Strikes[(int)FaultKind.AtGrant]++;
+                _world.Trace?.Invoke($"fault {FaultKind.AtGrant} {server.Name}");
+            }
+        });
+    }
+
+    private bool StrikeAtGrant(SimulatedServer server) => _random.Below(4) switch
+    {
+        0 => Crash(server, null),
+        1 => Crash(server, (CrashStyle)_random.Below(4)),
+        2 => Pause(server),
+        _ => _network.CutOff(server.Place, _random.Chance(0.5), Keep(_options.PartitionMost, TimeSpan.Zero)),
+    };
+
+    // Two groups that hear each other only through one server, and that one forgets what it has in memory.
+    private bool KillBridge(SimulatedServer server)
+    {
+        if (server.State == ServerState.Down || _world.Servers.Count < 3)
+        {
+            return false;
+        }
+
+        _network.Bridge(server.Place, Keep(_options.PartitionMost, TimeSpan.FromSeconds(2)));
+        _world.Queue.After(TimeSpan.FromSeconds(0.5) + _random.Below(_options.PartitionMost / 2), () =>
+        {
+            if (!_stopped && server.State != ServerState.Down)
+            {
+                server.Stop(powerCut: null);
+                StartAfter(server, _random.Below(TimeSpan.FromMilliseconds(300)));
+            }
+        });
+        return true;
     }
 
     /// <summary>A server has just answered a submission; what it said must be true even if the power fails now.</summary>
@@ -68,6 +126,20 @@ internal sealed class FaultInjector
                     CrashMany();
                 }
             });
+        }
+    }
+
+    /// <summary>A server begins the exchange of a submission: what it alone has decided so far is best hidden from the others now.</summary>
+    public void OnExchangeBegun(NodeId name, Tag tag)
+    {
+        if (_cutsAtVector > 0 && _world.Servers.Count > 1 && _random.Chance(0.5))
+        {
+            _cutsAtVector--;
+            SimulatedServer server = _world.Servers.Find(one => one.Name == name)!;
+            Strikes[(int)FaultKind.CutOffAtVector]++;
+            _world.Trace?.Invoke($"fault {FaultKind.CutOffAtVector} {name}");
+            _network.CutOff(server.Place, Keep(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(0.1)));
+            CutOff?.Invoke(server.Place, tag);
         }
     }
 
@@ -95,6 +167,7 @@ internal sealed class FaultInjector
     {
         _stopped = true;
         _cutsAtAnswer = 0;
+        _cutsAtVector = 0;
         foreach (Repair repair in _repairs.ToArray())
         {
             repair.Make();
@@ -136,6 +209,7 @@ internal sealed class FaultInjector
             FaultKind.PowerCut => Crash(server, (CrashStyle)_random.Below(4)),
             FaultKind.PowerCutOfMany => CrashMany(),
             FaultKind.PowerCutAtAnswer => WaitForAnswer(),
+            FaultKind.CutOffAtVector => WaitForVector(),
             FaultKind.Pause => Pause(server),
             FaultKind.PartitionOne or FaultKind.PartitionHalves or FaultKind.PartitionRing or FaultKind.PartitionBridge
                 or FaultKind.PartitionOneWay
@@ -146,11 +220,13 @@ internal sealed class FaultInjector
             FaultKind.Garbage => _network.SendGarbage(server),
             FaultKind.DiskFull or FaultKind.DiskReadOnly or FaultKind.DiskSlow =>
                 _disks.Trouble(kind, server, Keep(TimeSpan.FromSeconds(20), TimeSpan.Zero)),
-            FaultKind.FlushFailure or FaultKind.Rot or FaultKind.MisdirectedWrite =>
-                _disks.Damage(kind, server),
+            FaultKind.Rot => Rot(server),
+            FaultKind.FlushFailure or FaultKind.MisdirectedWrite => _disks.Damage(kind, server),
             FaultKind.ClockJump => _clocks.Jump(server),
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),
+            FaultKind.BridgeKill => KillBridge(server),
+            FaultKind.AtGrant => false,
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
         };
         if (struck)
@@ -165,6 +241,13 @@ internal sealed class FaultInjector
     private bool WaitForAnswer()
     {
         _cutsAtAnswer++;
+        return false;
+    }
+
+    // Likewise, at one of the next exchanges.
+    private bool WaitForVector()
+    {
+        _cutsAtVector++;
         return false;
     }
 
@@ -222,6 +305,28 @@ internal sealed class FaultInjector
             StartAfter(server, TimeSpan.FromSeconds(1));
         }
     });
+
+    // Rot is met when it is read: often soon, by a new process.
+    private bool Rot(SimulatedServer server)
+    {
+        if (!_disks.Damage(FaultKind.Rot, server))
+        {
+            return false;
+        }
+
+        if (_random.Chance(0.7))
+        {
+            _world.Queue.After(_random.Below(TimeSpan.FromSeconds(5)), () =>
+            {
+                if (!_stopped)
+                {
+                    Crash(server, null);
+                }
+            });
+        }
+
+        return true;
+    }
 
     private bool CrashMany()
     {

@@ -75,4 +75,13 @@ internal enum FaultKind
     /// <summary>A process or a machine stops between two steps of its storage: a log batch is written and not flushed, or a segment is
     /// removed and the batch that gave it up is not flushed; it is back at once.</summary>
     CrashAtStep,
+
+    /// <summary>A server is cut off at the instant at which it sends the first vector of a submission, for a short while.</summary>
+    CutOffAtVector,
+
+    /// <summary>A server that has just been granted an epoch, or a voter that granted it, is killed, paused or cut off.</summary>
+    AtGrant,
+
+    /// <summary>A server that connects two others which don't hear each other is killed, and is back at once.</summary>
+    BridgeKill,
 }

@@ -49,6 +49,31 @@ internal sealed class NetworkFaults(SimulatedWorld world, RandomSource random)
             }
         }
 
+        return CutAll(cuts, keep);
+    }
+
+    /// <summary>One server is heard by nobody, and hears nobody unless <paramref name="isOneWay"/>.</summary>
+    public bool CutOff(int place, bool isOneWay, Action<Action> keep) => CutAll(
+        [.. Places().Where(other => other != place).SelectMany(other => isOneWay
+            ? [(place, other)]
+            : new[] { (place, other), (other, place) })],
+        keep);
+
+    /// <summary>The others fall into two groups, which hear each other only through this one.</summary>
+    public bool Bridge(int place, Action<Action> keep)
+    {
+        int[] others = [.. Places().Where(other => other != place)];
+        int first = 1 + random.Below(others.Length - 1);
+        int turn = random.Below(others.Length);
+        int[] group = [.. others.Select((other, i) => others[(i + turn) % others.Length]).Take(first)];
+        return CutAll(
+            [.. others.SelectMany(a => others.Where(b => group.Contains(a) != group.Contains(b)).Select(b => (a, b)))], keep);
+    }
+
+    private IEnumerable<int> Places() => Enumerable.Range(0, Count);
+
+    private bool CutAll(List<(int From, int To)> cuts, Action<Action> keep)
+    {
         foreach ((int from, int to) in cuts)
         {
             world.Network.Cut(from, to);
@@ -62,6 +87,33 @@ internal sealed class NetworkFaults(SimulatedWorld world, RandomSource random)
             }
         });
         return cuts.Count > 0;
+    }
+
+    /// <summary>Cuts all links of a server, until <paramref name="keep"/> takes it back.</summary>
+    public void CutOff(int place, Action<Action> keep)
+    {
+        int[] others = [.. Enumerable.Range(0, Count).Where(other => other != place)];
+        foreach (int other in others)
+        {
+            world.Network.Cut(place, other);
+            world.Network.Cut(other, place);
+        }
+
+        bool losesAll = random.Chance(0.5);
+        keep(() =>
+        {
+            foreach (int other in others)
+            {
+                if (losesAll)
+                {
+                    // What the tunnel held meanwhile never comes.
+                    world.Network.Reset(place, other);
+                }
+
+                world.Network.Heal(place, other);
+                world.Network.Heal(other, place);
+            }
+        });
     }
 
     /// <summary>Closes one pair's tunnel.</summary>

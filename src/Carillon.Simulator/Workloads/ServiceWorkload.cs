@@ -13,7 +13,9 @@ namespace Carillon.Simulator.Workloads;
 /// </summary>
 internal sealed class ServiceWorkload(SimulatedWorld world, RandomSource random)
 {
-    private static readonly ServiceName Job = ServiceName.Parse("job");
+    /// <summary>The service that all servers provide.</summary>
+    public static readonly ServiceName Job = ServiceName.Parse("job");
+
     private static readonly ServiceName Companion = ServiceName.Parse("companion");
     private static readonly ServiceName Partial = ServiceName.Parse("partial");
     private static readonly ServiceName Passing = ServiceName.Parse("passing");
@@ -96,15 +98,15 @@ internal sealed class ServiceWorkload(SimulatedWorld world, RandomSource random)
             foreach (SimulatedServer server in voters)
             {
                 (NodeId primary, Epoch epoch) = server.Node!.PrimaryOf(service);
-                if (primary != acting[0].Server.Name || epoch != acting[0].Epoch)
+                if (primary != acting[0].Node || epoch != acting[0].Epoch)
                 {
                     string known = primary.IsNone ? "nobody" : primary.Name;
-                    return $"{server.Name} knows {known} as primary of {service}, not {acting[0].Server.Name}";
+                    return $"{server.Name} knows {known} as primary of {service}, not {acting[0].Node}";
                 }
             }
         }
 
-        return world.Primacy.Primaries(Companion).Single().Server == world.Primacy.Primaries(Job).Single().Server
+        return world.Primacy.Primaries(Companion).Single().Node == world.Primacy.Primaries(Job).Single().Node
             ? null : $"{Companion} is not where {Job} is";
     }
 

@@ -20,9 +20,18 @@ internal sealed class Workload
     /// <summary>Versions that the common bucket keeps of a name.</summary>
     public const int VersionsKept = 5;
 
+    // Glances of the onlooker in a run (and writes that are repeated at a rare moment), and how many of the moments that are worth one get it.
+    private const int MostGlances = 40;
+    private const double GlanceShare = 0.3;
+
+    private static readonly TimeSpan GlanceDelayMost = TimeSpan.FromMilliseconds(30);
+
     private readonly SimulatedWorld _world;
     private readonly RandomSource _random;
     private readonly List<SimulatedClient> _clients = [];
+    private readonly SimulatedClient _onlooker;
+    private int _glances;
+    private int _repeats;
     private int _turns;
     private int _underWay;
     private int _keys;
@@ -39,6 +48,8 @@ internal sealed class Workload
         {
             _clients.Add(new SimulatedClient(world, this, FormattableString.Invariant($"c{i + 1}"), random.Fork()));
         }
+
+        _onlooker = new SimulatedClient(world, this, "onlooker", random.Fork());
     }
 
     public WorkloadOptions Options { get; }
@@ -106,11 +117,49 @@ internal sealed class Workload
     }
 
     /// <summary>Runs a write a second time, under the same key, beside the first.</summary>
-    public void Repeat(WriteRecord record, RandomSource random)
+    public void Repeat(WriteRecord record, RandomSource random) => Repeat(record, random, random.Below(_world.Servers.Count));
+
+    private void Repeat(WriteRecord record, RandomSource random, int place)
     {
         var again = new WriteRecord(Evidence.Writes.Count + 1, $"{record.Client}-again", record.Key, record.Operations, _world.Queue.Now);
         Evidence.Writes.Add(again);
-        Write(again, random, static () => { });
+        Write(again, random, place, static () => { });
+    }
+
+    /// <summary>Something rare happens to a submission: a client reads its name just then, now and then.</summary>
+    public void Glance(Tag tag)
+    {
+        if (_stopped || _glances >= MostGlances || Evidence.Submissions.FirstNameOf(tag) is not { Bucket: Bucket } name
+            || !_random.Chance(GlanceShare))
+        {
+            return;
+        }
+
+        _glances++;
+        Look(name, _random.Below(_world.Servers.Count));
+    }
+
+    /// <summary>A server is cut off with a submission of its own: somebody reads the name elsewhere, so that the others decide without
+    /// it.</summary>
+    public void ReadElsewhere(int place, Tag tag)
+    {
+        if (!_stopped && Evidence.Submissions.FirstNameOf(tag) is { Bucket: Bucket } name)
+        {
+            Look(name, OtherThan(place));
+        }
+    }
+
+    /// <summary>A submission was rejected, and a server that set its yes for it does not know: its user runs the same command again,
+    /// at a server that does.</summary>
+    public void RepeatAt(Tag tag, int place)
+    {
+        if (!_stopped && _repeats < MostGlances && Evidence.Submissions.KeyOf(tag) is { } key
+            && !Evidence.Writes.Exists(write => write.Key == key && write.Verdict == LibraryVerdict.Accepted)
+            && Evidence.Writes.Find(write => write.Key == key) is { } record)
+        {
+            _repeats++;
+            _world.Queue.After(default, () => Repeat(record, _random, place));
+        }
     }
 
     /// <summary>Puts one new content through a given server, in the quiet at the end.</summary>
@@ -124,6 +173,15 @@ internal sealed class Workload
     /// <summary>Reads a name through a given server, in the quiet at the end.</summary>
     public void GetQuietly(ObjectName name, int place, Action done) =>
         _clients[0].Get(name, _world.Queue.Now, place, 1, done);
+
+    private void Look(ObjectName name, int place)
+    {
+        _underWay++;
+        _world.Queue.After(
+            _random.Below(GlanceDelayMost), () => _onlooker.Get(name, _world.Queue.Now, place, 1, () => _underWay--));
+    }
+
+    private int OtherThan(int place) => (place + 1 + _random.Below(_world.Servers.Count - 1)) % _world.Servers.Count;
 
     private static ObjectName NameOf(int number) => new(Bucket, FormattableString.Invariant($"name-{number:D3}"));
 }

@@ -57,7 +57,11 @@ internal sealed class WriteCall(
             {
                 if (end == AnswerEnd.Answered && stored.Refusal is null)
                 {
-                    world.Queue.After(random.Below(options.UploadRestMost), () => Submit(server, attempt, stored.Upload, stored.Chunks));
+                    world.Queue.After(random.Below(options.UploadRestMost), () =>
+                    {
+                        evidence.Rested?.Invoke(server, stored);
+                        Submit(server, attempt, stored.Upload, stored.Chunks);
+                    });
                     return;
                 }
 

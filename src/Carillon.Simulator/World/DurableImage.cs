@@ -1,6 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.IndexMerge;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -24,6 +25,7 @@ internal sealed class DurableImage : IDurableImage
     private readonly Dictionary<Tag, uint> _bits = [];
     private readonly Dictionary<Tag, uint> _promises = [];
     private readonly HashSet<Tag> _outcomes = [];
+    private readonly Dictionary<string, (Epoch Epoch, NodeId Node, Incarnation Incarnation)> _epochs = new(StringComparer.Ordinal);
     private ChunkStore? _chunks;
 
     public DurableImage(NodeOptions options, DiskId diskId, SimulatedDisk disk, CatalogMemory memory)
@@ -33,7 +35,10 @@ internal sealed class DurableImage : IDurableImage
         _disk = disk;
         _memory = memory;
         using SegmentLog log = SegmentLog.Open(disk, "log", diskId, options.Log, (_, record) => Take(record));
+        IsLogWhole = log.Health.IsWritable;
     }
+
+    public bool IsLogWhole { get; }
 
     public Timestamp ReservedStamps { get; private set; }
 
@@ -58,6 +63,8 @@ internal sealed class DurableImage : IDurableImage
 
     public bool HasAnyFence { get; private set; }
 
+    public (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service) => _epochs.GetValueOrDefault(service.Name);
+
     public bool Holds(ChunkId chunk)
     {
         _chunks ??= ChunkStore.Open(_disk, "chunks", _diskId, _options.Chunks);
@@ -78,6 +85,12 @@ internal sealed class DurableImage : IDurableImage
     private void Take(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
+        if (record.Length > 0 && (PrimacyRecordType)record[0] == PrimacyRecordType.Promise)
+        {
+            TakePromise(record[1..]);
+            return;
+        }
+
         switch ((RecordType)reader.U8())
         {
             case RecordType.Pending when Submission.TryRead(record[1..], out Submission submission):
@@ -89,7 +102,7 @@ internal sealed class DurableImage : IDurableImage
                 _ = reader.U64();
                 _bits[tag] = Math.Max(_bits.GetValueOrDefault(tag), reader.U32());
                 break;
-            case RecordType.Agreed or RecordType.Rejected or RecordType.Forgotten:
+            case RecordType.Agreed or RecordType.Rejected or RecordType.GivenUp:
                 _outcomes.Add(reader.Tag());
                 break;
             case RecordType.Promised:
@@ -104,6 +117,17 @@ internal sealed class DurableImage : IDurableImage
                 break;
             default:
                 break;
+        }
+    }
+
+    private void TakePromise(ReadOnlySpan<byte> record)
+    {
+        var reader = new WireReader(record);
+        string service = reader.Text(ServiceName.MaxLength);
+        var promise = (Epoch: new Epoch(reader.U64()), Node: reader.Node(), Incarnation: new Incarnation(reader.U64()));
+        if (!reader.Failed && promise.Epoch >= _epochs.GetValueOrDefault(service).Epoch)
+        {
+            _epochs[service] = promise;
         }
     }
 }

@@ -60,6 +60,12 @@ internal interface INodeUnderTest
     /// <summary>Who is primary of a service, as far as it knows.</summary>
     (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service);
 
+    /// <summary>True if it has two-way contact with a quorum.</summary>
+    bool HasQuorum { get; }
+
+    /// <summary>Until when, by its monotonic clock, its voter gives its bit for a service to no other node than this one.</summary>
+    Instant KeptFor(ServiceName service, NodeId node);
+
     void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done);
 
     void Read(ObjectName name, Moment now, Action<ReadOutcome> done);
@@ -106,6 +112,12 @@ internal interface INodeUnderTest
 
     /// <summary>Why it takes no part in agreement, or empty.</summary>
     string NotVotingBecause { get; }
+
+    /// <summary>Records of its log that are durable; after a start, all that it read back.</summary>
+    ulong DurableRecords { get; }
+
+    /// <summary>True if the upload was begun in this life, and is not over.</summary>
+    bool IsUploading(Tag upload);
 
     /// <summary>True if a tag is open there, and its greatest own bit for it is a yes.</summary>
     bool HasYesBit(Tag tag);
@@ -158,6 +170,9 @@ internal interface INodeFactory
 /// <summary>A server's stores as they would be found after a power cut.</summary>
 internal interface IDurableImage : IDisposable
 {
+    /// <summary>True if its log can be relied upon.</summary>
+    bool IsLogWhole { get; }
+
     /// <summary>True if the submission of this tag is there, or its tag is known as accepted.</summary>
     bool Holds(Tag tag);
 
@@ -175,6 +190,9 @@ internal interface IDurableImage : IDisposable
 
     /// <summary>True if some key is fenced.</summary>
     bool HasAnyFence { get; }
+
+    /// <summary>The greatest epoch of a service that is promised there, and to which life of which node; default if none is.</summary>
+    (Epoch Epoch, NodeId Node, Incarnation Incarnation) PromiseOf(ServiceName service);
 
     /// <summary>Stamps up to this one are reserved.</summary>
     Timestamp ReservedStamps { get; }

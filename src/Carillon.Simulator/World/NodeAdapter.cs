@@ -29,6 +29,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public string NotVotingBecause => node.NotVotingBecause;
 
+    public ulong DurableRecords => node.DurableRecords;
+
+    public bool IsUploading(Tag upload) => node.Exchange.IsUploading(upload);
+
     public bool HasYesBit(Tag tag) => node.Exchange.HasYesBit(tag);
 
     public TagState StateOf(Tag tag) => node.Exchange.StateOf(tag);
@@ -82,6 +86,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
     public void AskManager(ServiceRequest request, Moment now, Action<ServiceAnswer> done) => node.AskManager(request, now, done);
 
     public (NodeId Primary, Epoch Epoch) PrimaryOf(ServiceName service) => node.PrimaryOf(service);
+
+    public bool HasQuorum => node.Members.HasQuorum;
+
+    public Instant KeptFor(ServiceName service, NodeId holder) => node.Selection.Voter.KeptFor(service, holder);
 
     public void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done) =>
         node.BeginUpload(now, (tag, reason) =>

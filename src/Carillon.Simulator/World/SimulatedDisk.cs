@@ -11,6 +11,7 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
 {
     private readonly SortedDictionary<string, Folder> _folders = new(StringComparer.Ordinal);
     private int _life;
+    private long _flushes;
 
     /// <summary>What is wrong with it.</summary>
     public DiskFaults Faults { get; } = new();
@@ -186,6 +187,7 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
         }
 
         inode.Flush();
+        inode.LastFlush = ++_flushes;
     }
 
     /// <summary>A name's change that waits for its folder's flush: a creation, a deletion (no inode), or a rename (with the old

@@ -49,6 +49,9 @@ internal sealed class SimulatedInode
     /// <summary>Length as its writers see it.</summary>
     public long Length { get; private set; }
 
+    /// <summary>Where its last flush stands among all flushes of its disk.</summary>
+    public long LastFlush { get; set; }
+
     /// <summary>Length on the disk.</summary>
     public long DurableLength { get; private set; }
 
@@ -190,14 +193,28 @@ internal sealed class SimulatedInode
         for (int i = 0; i < _durable.Count; i++)
         {
             int page = (start + i) % _durable.Count;
-            bool settled = _flushedAt.TryGetValue(page, out long at) && at + flushesAgo <= _flushes;
-            if (settled && page < _live.Count && _durable[page] is not null && ReferenceEquals(_durable[page], _live[page]))
+            if (IsSettled(page, flushesAgo))
             {
                 return page;
             }
         }
 
         return -1;
+    }
+
+    /// <summary>The newest of those pages, or -1.</summary>
+    public int NewestSettledPage(int flushesAgo)
+    {
+        int newest = -1;
+        for (int page = 0; page < _durable.Count; page++)
+        {
+            if (IsSettled(page, flushesAgo) && (newest < 0 || _flushedAt[page] > _flushedAt[newest]))
+            {
+                newest = page;
+            }
+        }
+
+        return newest;
     }
 
     /// <summary>Flips one bit of a settled page, on the disk and in the cache.</summary>
@@ -207,6 +224,19 @@ internal sealed class SimulatedInode
         rotten[bit / 8] ^= (byte)(1 << (bit % 8));
         _durable[page] = rotten;
         _live[page] = rotten;
+    }
+
+    private bool IsSettled(int page, int flushesAgo) =>
+        _flushedAt.TryGetValue(page, out long at) && at + flushesAgo <= _flushes
+        && page < _live.Count && _durable[page] is not null && ReferenceEquals(_durable[page], _live[page]);
+
+    /// <summary>A bit of a page that holds something there: what is read rests on few of a page's bytes, where most of them are
+    /// zero.</summary>
+    public int PickBit(int page, RandomSource random)
+    {
+        ReadOnlySpan<byte> bytes = _durable[page];
+        int used = bytes.LastIndexOfAnyExcept((byte)0) + 1;
+        return random.Below(Math.Max(1, used) * 8);
     }
 
     private static int ReadImage(List<byte[]?> image, long length, long offset, Span<byte> into)

@@ -25,7 +25,7 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
                 Begin(become, life);
                 break;
             case ServiceOrder.ExtendLease extend when Find(extend.Service, extend.Epoch) is { } acting:
-                acting.End = extend.LeaseEnd;
+                Extend(acting, extend.LeaseEnd, life);
                 break;
             case ServiceOrder.Demote demote:
                 Stop(demote, life);
@@ -58,12 +58,31 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
             former.Over = true;
         }
 
-        var acting = new Acting(server, become.Service, become.Epoch) { End = become.LeaseEnd };
+        var acting = new Acting(server.Name, server.Identity.Incarnation, server.Clock, become.Service, become.Epoch)
+        {
+            End = become.LeaseEnd,
+        };
         _acting[become.Service] = acting;
         world.Primacy.Begin(acting);
         Tell(life, Within(20), new ServiceNews.Started(become.Service, become.Epoch));
         Live(acting, life, 0);
         ReadFirst(acting, life);
+    }
+
+    private void Extend(Acting acting, Instant end, int life)
+    {
+        if (acting.IsInForce(world.Queue.Now))
+        {
+            acting.End = end;
+            world.Primacy.Extended(acting);
+        }
+        else if (!acting.Over)
+        {
+            // The guard has killed it at the end that it knew of.
+            acting.Over = true;
+            Tell(life, Within(20), new ServiceNews.ProviderDown(acting.Service, "its lease ended", IsFailure: true));
+            Tell(life, TimeSpan.FromSeconds(1) + Within(1000), new ServiceNews.ProviderUp(acting.Service, default));
+        }
     }
 
     /// <summary>Checkpoints, and now and then a failure.</summary>
@@ -92,8 +111,10 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
     {
         if (acting.IsInForce(world.Queue.Now) && life == server.Life)
         {
+            Uid floor = world.Primacy.LastEffectOf(acting.Service);
             server.Input((node, now) => node.Read(PrimacyChecker.EffectOf(acting.Service), now, outcome =>
             {
+                PrimacyChecker.Read(acting.Service, floor, outcome);
                 if (outcome is Protocols.VectorExchange.ReadOutcome.Unavailable)
                 {
                     ReadFirst(acting, life);
@@ -150,9 +171,15 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
 }
 
 /// <summary>One node's time as primary, as the world sees it.</summary>
-internal sealed class Acting(SimulatedServer server, ServiceName service, Epoch epoch)
+internal sealed class Acting(NodeId node, Incarnation life, SimulatedClock clock, ServiceName service, Epoch epoch)
 {
-    public SimulatedServer Server { get; } = server;
+    public NodeId Node { get; } = node;
+
+    /// <summary>The life of the node that was granted the epoch.</summary>
+    public Incarnation Life { get; } = life;
+
+    /// <summary>The node's clock, which its guard reads too.</summary>
+    public SimulatedClock Clock { get; } = clock;
 
     public ServiceName Service { get; } = service;
 
@@ -165,5 +192,8 @@ internal sealed class Acting(SimulatedServer server, ServiceName service, Epoch 
     public bool Over { get; set; }
 
     /// <summary>True while it may act.</summary>
-    public bool IsInForce(Instant trueTime) => !Over && Server.Clock.At(trueTime).Now < End;
+    public bool IsInForce(Instant trueTime) => !Over && Clock.At(trueTime).Now < End;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Node}#{Life} as primary of {Service} in epoch {Epoch}";
 }

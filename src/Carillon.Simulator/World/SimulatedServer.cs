@@ -97,6 +97,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// there.</summary>
     public (StorageLane Lane, bool IsFlushed, Action Do)? AtNextStep { get; set; }
 
+    /// <summary>True if its node had a quorum at some moment since its messages left last.</summary>
+    public bool HadQuorum { get; private set; }
+
     /// <summary>True if its disk's content does not let it start.</summary>
     public bool Refused { get; private set; }
 
@@ -139,6 +142,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         Invariant.That(State != ServerState.Down);
         _world.Trace?.Invoke($"{Name} stops {(powerCut is { } style ? $"by a power cut ({style})" : "by a kill")}");
+        _world.Stopping?.Invoke(this);
         _life++;
         State = ServerState.Down;
         _lanes!.End();
@@ -345,7 +349,15 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     private void Stepped(StorageWork work, bool isFlushed)
     {
-        if (AtNextStep is { } step && step.Lane == work.Lane && step.IsFlushed == isFlushed)
+        // Work that does not write takes something away.
+        if (isFlushed && work is { Lane: StorageLane.Background, Bytes: 0 })
+        {
+            _world.Removed?.Invoke(this);
+        }
+
+        // Beside the batches nothing is at stake while no batch is under way.
+        if (AtNextStep is { } step && step.Lane == work.Lane && step.IsFlushed == isFlushed
+            && (step.Lane == StorageLane.Log || _lanes!.IsBusy(StorageLane.Log)))
         {
             AtNextStep = null;
             step.Do();
@@ -375,8 +387,15 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     private void Run(Action<INodeUnderTest, Moment> input)
     {
         Moment now = Clock.At(_world.Queue.Now);
-        Guard(() => input(_node!, now));
+        Take(input, now);
         AfterInputs();
+    }
+
+    private void Take(Action<INodeUnderTest, Moment> input, Moment now)
+    {
+        HadQuorum |= _node!.HasQuorum;
+        Guard(() => input(_node!, now));
+        HadQuorum |= _node!.HasQuorum;
     }
 
     // What gathered during the pause is one batch of inputs, as it would be for a real loop.
@@ -387,7 +406,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         Moment now = Clock.At(_world.Queue.Now);
         while (_stopReason is null && _backlog.TryDequeue(out Action<INodeUnderTest, Moment>? input))
         {
-            Guard(() => input(_node!, now));
+            Take(input, now);
         }
 
         AfterInputs();
@@ -398,6 +417,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         if (_stopReason is null)
         {
             Guard(() => _node!.Settle(Clock.At(_world.Queue.Now)));
+            HadQuorum = false;
         }
 
         if (_stopReason is not null)

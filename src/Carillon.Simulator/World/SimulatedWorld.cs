@@ -53,6 +53,12 @@ internal sealed class SimulatedWorld : IDisposable
     /// <summary>Called when a node has started, before its first input.</summary>
     public Action<SimulatedServer>? Started { get; set; }
 
+    /// <summary>Called when a node's process is about to end.</summary>
+    public Action<SimulatedServer>? Stopping { get; set; }
+
+    /// <summary>Called when a server's storage has taken a file away, durably.</summary>
+    public Action<SimulatedServer>? Removed { get; set; }
+
     /// <summary>Called when a node stopped itself.</summary>
     public Action<SimulatedServer>? SelfStopped { get; set; }
 

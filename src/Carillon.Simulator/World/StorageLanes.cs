@@ -28,6 +28,9 @@ internal sealed class StorageLanes(
         Next(lane);
     }
 
+    /// <summary>True while a work of the lane is being written or flushed.</summary>
+    public bool IsBusy(StorageLane lane) => _busy[(int)lane];
+
     /// <summary>The process ended: nothing more is written.</summary>
     public void End() => _ended = true;
 

@@ -363,6 +363,11 @@ public sealed class Catalog : IDisposable
             _facts.Keys -= _keys.ForgetRecent(Max, (int)Math.Min(limit, _facts.Keys - _options.KeyCount));
         }
 
+        if (_facts.Keys > _options.LeastKeys)
+        {
+            _facts.Keys -= _keys.ForgetRecent(horizon, (int)Math.Min(limit, _facts.Keys - _options.LeastKeys));
+        }
+
         if (_facts.Trimmed > _options.TrimmedCount)
         {
             (int count, Timestamp greatest) = _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
@@ -372,11 +377,9 @@ public sealed class Catalog : IDisposable
 
         if (_isForgetting)
         {
-            int keys = _keys.ForgetRecent(horizon, limit);
             (int trimmed, _) = _tags.Forget(horizon, limit);
-            _facts.Keys -= keys;
             _facts.Trimmed -= trimmed;
-            _isForgetting = keys == limit || trimmed == limit;
+            _isForgetting = trimmed == limit;
         }
     }
 

@@ -20,6 +20,7 @@ internal static class ChangesetCommand
             Description = "The changeset, - for standard input; paths in it are relative to its folder",
         };
         var key = new Option<string?>("--key") { Description = "Idempotency key; made where not given", HelpName = "KEY" };
+        Option<string?> fence = FenceOption.Create();
         var command = new DocumentedCommand("changeset", "Put and delete several files as one change: all of them or none")
         {
             Examples =
@@ -30,6 +31,7 @@ internal static class ChangesetCommand
         };
         command.Add(file);
         command.Add(key);
+        command.Add(fence);
         runner.Run(command, async context =>
         {
             string path = context.Parse.GetRequiredValue(file);
@@ -39,7 +41,8 @@ internal static class ChangesetCommand
             string folder = path == "-" ? "." : Path.GetDirectoryName(Path.GetFullPath(path))!;
             Changeset changeset = Read(json, folder);
             using CarillonClient client = context.CreateClient();
-            WriteResult<ChangesetAnswer> result = await client.ChangesetAsync(changeset, context.Parse.GetValue(key), context.Cancellation);
+            WriteResult<ChangesetAnswer> result = await client.ChangesetAsync(
+                changeset, context.Parse.GetValue(key), FenceOption.Of(context.Parse.GetValue(fence)), context.Cancellation);
             if (result.Answer is not { } answer)
             {
                 return WriteReport.Fail(context, result, "changeset");

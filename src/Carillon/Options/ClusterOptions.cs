@@ -16,11 +16,17 @@ public sealed record ClusterOptions
     /// <summary>Entry servers that must agree; null: a majority, and never less than one.</summary>
     public int? Quorum { get; init; }
 
+    /// <summary>
+    /// How long a voter's lease for a service's primary lasts: whole milliseconds from 500 ms to 60 s. Too low: short silences move
+    /// primaries. Too high: failover takes as long. Under another one than its peers' a server's bids are refused.
+    /// </summary>
+    public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>All servers, each with its name, disk id, host, ports, roles, failure domain and weight.</summary>
     public ImmutableArray<ServerRecord> Servers { get; init; } = [];
 
     /// <summary>The cluster's configuration record.</summary>
-    public ClusterConfiguration ToConfiguration() => new(Name, Version, Servers, Quorum);
+    public ClusterConfiguration ToConfiguration() => new(Name, Version, Servers, Quorum) { LeaseDuration = LeaseDuration };
 
     /// <summary>All faults, each in words.</summary>
     public IEnumerable<string> Validate()
@@ -50,6 +56,12 @@ public sealed record ClusterOptions
             .GroupBy(p => (p.Host, p.Item2), p => p.s).Where(g => g.Count() > 1))
         {
             yield return $"cluster.servers: port {same.Key.Port} of {same.Key.Host} is used more than once";
+        }
+
+        if (LeaseDuration < TimeSpan.FromMilliseconds(500) || LeaseDuration > TimeSpan.FromSeconds(60)
+            || LeaseDuration.Ticks % TimeSpan.TicksPerMillisecond != 0)
+        {
+            yield return "cluster.leaseDuration is whole milliseconds from 500ms to 60s";
         }
 
         int voters = Servers.Count(s => s.Entry);

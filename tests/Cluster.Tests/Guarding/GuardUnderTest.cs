@@ -43,17 +43,21 @@ internal sealed class GuardUnderTest : IDisposable
 
     public IReadOnlyCollection<string> Output => _output;
 
+    /// <summary>The lease's end that the guard was told.</summary>
+    public Instant LeaseEnd { get; private set; }
+
     /// <summary>Runs a shell's text under a lease of so long.</summary>
     public async Task<int> RunAsync(string text, TimeSpan? lease, TimeSpan? grace = null)
     {
         await SignalAsync(GuardSignal.Ready);
+        LeaseEnd = lease is { } time ? Clock.Now + time : Instant.Never;
         Process.Run(new GuardRun
         {
             Arguments = ["sh", "-c", text],
             Environment = ["PATH=" + Environment.GetEnvironmentVariable("PATH"), "CARILLON_EPOCH=7"],
             LockFile = LockFile,
             GraceMilliseconds = (long)(grace ?? TimeSpan.FromSeconds(1)).TotalMilliseconds,
-            LeaseEnd = lease is { } time ? (Clock.Now + time).Ticks : Instant.Never.Ticks,
+            LeaseEnd = LeaseEnd.Ticks,
         });
         return int.Parse(await SignalAsync(GuardSignal.Started), CultureInfo.InvariantCulture);
     }

@@ -64,8 +64,8 @@ internal sealed class PrimacyLab
     /// <summary>What went wrong.</summary>
     public List<string> Faults { get; } = [];
 
-    /// <summary>Effects for transcripts, where wanted.</summary>
-    public List<string>? Effects { get; set; }
+    /// <summary>Hears what a server orders and learns.</summary>
+    public Action<NodeId, string>? OnEffect { get; set; }
 
     public PrimacyServer this[string name] => Servers[NodeId.Parse(name)];
 
@@ -98,6 +98,9 @@ internal sealed class PrimacyLab
             Secondaries = secondaries.Length == 0 ? [] : [.. secondaries.Split(',').Select(NodeId.Parse)],
         };
     }
+
+    /// <summary>The table is to be this; who is told of it hears so later.</summary>
+    public void PrepareTable(params ServiceEntry[] entries) => Table = [.. entries];
 
     /// <summary>Tells everybody whom it can reach, after the time that noticing takes.</summary>
     public void Reconnect(TimeSpan notice = default)

@@ -38,6 +38,26 @@ public sealed class PrimacyProperties
     }
 
     [Fact]
+    public void Secondary_is_chosen_before_spares_though_the_primary_called_before_it_became_one()
+    {
+        for (ulong seed = 1; seed <= 20; seed++)
+        {
+            var lab = new PrimacyLab(5, seed);
+            lab.SetTable(lab.Entry("job"));
+            lab.Run(TimeSpan.FromSeconds(5));
+            NodeId first = Assert.Single(lab.Primaries("job"));
+            NodeId least = lab.Configuration.Voters.Last(v => v != first);
+            lab.SetTable(lab.Entry("job", secondaries: least.Name));
+            lab.Run(TimeSpan.FromSeconds(2));
+            Assert.Contains(lab.Servers[least].Orders, o => o is ServiceOrder.BecomeStandby { Role: ServiceRole.Secondary });
+            lab.Servers[first].Crash();
+            lab.Reconnect(TimeSpan.FromMilliseconds(500));
+            lab.Run(TimeSpan.FromSeconds(6));
+            Assert.Equal(least, Assert.Single(lab.Primaries("job")));
+        }
+    }
+
+    [Fact]
     public void Single_server_that_was_killed_acts_again_after_its_quiet_time()
     {
         var lab = new PrimacyLab(1, 3);

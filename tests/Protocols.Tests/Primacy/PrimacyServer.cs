@@ -89,7 +89,7 @@ internal sealed class PrimacyServer(PrimacyLab lab, NodeId name, double pace) : 
     public void SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) => lab.CarryDatagram(name, peer, message);
 
     public void PrimaryKnown(ServiceName service, NodeId primary, Epoch epoch, TimeSpan? silence) =>
-        lab.Effects?.Add($"{name} knows {primary} as primary of {service} in epoch {epoch}");
+        lab.OnEffect?.Invoke(name, $"knows {primary} as primary of {service} in epoch {epoch}");
 
     public void Start()
     {
@@ -168,7 +168,7 @@ internal sealed class PrimacyServer(PrimacyLab lab, NodeId name, double pace) : 
         Orders.Add(order);
         if (order is not ServiceOrder.ExtendLease)
         {
-            lab.Effects?.Add($"{name} is told {Describe(order)}");
+            lab.OnEffect?.Invoke(name, Describe(order));
         }
 
         switch (order)

@@ -1,0 +1,63 @@
+using Carillon.Protocols;
+using Carillon.Protocols.Primacy;
+using Carillon.Protocols.Wire;
+
+namespace Carillon.Simulator.Checkers;
+
+/// <summary>
+/// What nodes say in a selection: a rank, a call or a bid is told only by a node with two-way contact with a quorum, so that nobody who
+/// can't win silences those who can; and in one run a node tells one rank, so that no two outrank each other.
+/// </summary>
+internal sealed class SelectionTrafficChecker
+{
+    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), Rank> _ranks = [];
+
+    /// <summary>A server sends a message of primacy.</summary>
+    /// <param name="from">Which life of which server.</param>
+    /// <param name="hadQuorum">True if it had a quorum at some moment since it sent last.</param>
+    /// <param name="payload">The message.</param>
+    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload)
+    {
+        var reader = new WireReader(payload);
+        if (!PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type))
+        {
+            return;
+        }
+
+        switch (type)
+        {
+            case PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage call)
+                && call.Rank.Class != RankClass.Primary:
+                RequireQuorum(from, hadQuorum, $"calls others for {call.Service}");
+                RequireOneRank(from, call.Service, call.Run, call.Rank);
+                break;
+            case PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage answer)
+                && answer.Answer.Verdict == CallVerdict.Ranked:
+                RequireQuorum(from, hadQuorum, $"tells its rank for {answer.Service}");
+                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank);
+                break;
+            case PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage bid):
+                RequireQuorum(from, hadQuorum, $"bids for {bid.Service}");
+                break;
+            default:
+                break;
+        }
+    }
+
+    private static void RequireQuorum(ServerIdentity from, bool hadQuorum, string what)
+    {
+        if (!hadQuorum)
+        {
+            throw Violation.Of("selection", $"{from} {what} without contact with a quorum");
+        }
+    }
+
+    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank)
+    {
+        if (!_ranks.TryAdd((from, service, run), rank) && _ranks[(from, service, run)] != rank)
+        {
+            throw Violation.Of(
+                "selection", $"{from} tells {rank} for {service} in run {run}, and told {_ranks[(from, service, run)]} there before");
+        }
+    }
+}
