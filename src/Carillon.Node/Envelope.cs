@@ -22,6 +22,9 @@ public enum Protocol : byte
 
     /// <summary>Primacy: selection, epochs, leases, the replica manager.</summary>
     Primacy = 6,
+
+    /// <summary>Atomic multicast.</summary>
+    Groups = 7,
 }
 
 /// <summary>

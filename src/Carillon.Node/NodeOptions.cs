@@ -1,3 +1,4 @@
+using Carillon.Node.Groups;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
 using Carillon.Protocols.Primacy;
@@ -27,6 +28,8 @@ public sealed record NodeOptions
     public IndexMergeOptions Merge { get; init; } = new();
 
     public PrimacyOptions Primacy { get; init; } = new();
+
+    public GroupsOptions Groups { get; init; } = new();
 
     /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be
     /// overlooked.</summary>
@@ -71,7 +74,7 @@ public sealed record NodeOptions
             yield return fault;
         }
 
-        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()))
+        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()).Concat(Groups.Validate()))
         {
             yield return fault;
         }

@@ -12,14 +12,15 @@ internal sealed class Postbox(IWorld world)
     private const int FrameBytes = 64 << 10;
 
     private readonly SortedDictionary<(NodeId Peer, TrafficKind Kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>> _ready = [];
-    private readonly Queue<(ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload)> _gated = new();
+    private readonly Gate _log = new();
+    private readonly Gate _groups = new();
 
-    /// <summary>Takes a message; it leaves once the log is durable up to <paramref name="after"/>.</summary>
+    /// <summary>Takes a message; it leaves once the log that its kind rests on is durable up to <paramref name="after"/>.</summary>
     public void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after, ulong durable)
     {
         if (after > durable)
         {
-            _gated.Enqueue((after, peer, kind, protocol, payload));
+            GateOf(kind).Enqueue((after, peer, kind, protocol, payload));
         }
         else
         {
@@ -27,17 +28,11 @@ internal sealed class Postbox(IWorld world)
         }
     }
 
-    /// <summary>Everything up to a position is durable.</summary>
-    public void Release(ulong durable)
-    {
-        // Gates are handed out in the log's order but for a few re-sent promises, which at worst wait a little longer than they need.
-        while (_gated.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next)
-            && next.After <= durable)
-        {
-            _gated.Dequeue();
-            Ready(next.Peer, next.Kind, next.Protocol, next.Payload);
-        }
-    }
+    /// <summary>Everything up to a position is durable in the server's log.</summary>
+    public void Release(ulong durable) => Release(_log, durable);
+
+    /// <summary>Everything up to a position is durable in the groups' log.</summary>
+    public void ReleaseGroups(ulong durable) => Release(_groups, durable);
 
     /// <summary>Hands everything that may leave to the world.</summary>
     public void Flush()
@@ -75,6 +70,19 @@ internal sealed class Postbox(IWorld world)
         return frame;
     }
 
+    private Gate GateOf(TrafficKind kind) => kind == TrafficKind.Groups ? _groups : _log;
+
+    private void Release(Gate gate, ulong durable)
+    {
+        // Gates are handed out in the log's order but for a few re-sent promises, which at worst wait a little longer than they need.
+        while (gate.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next)
+            && next.After <= durable)
+        {
+            gate.Dequeue();
+            Ready(next.Peer, next.Kind, next.Protocol, next.Payload);
+        }
+    }
+
     private void Ready(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload)
     {
         if (!_ready.TryGetValue((peer, kind), out List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>? entries))
@@ -84,4 +92,8 @@ internal sealed class Postbox(IWorld world)
 
         entries.Add((protocol, payload));
     }
+
+    /// <summary>Messages that wait for a log, in the order of their positions.</summary>
+    private sealed class Gate
+        : Queue<(ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload)>;
 }

@@ -167,6 +167,7 @@ public sealed partial class ServerNode
         {
             Exchange.Applied(submission.Tag, _now);
             SubmissionApplied(submission);
+            LearnGroups(submission);
             ListsApplied(submission);
         }
 

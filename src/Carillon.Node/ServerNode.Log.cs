@@ -16,23 +16,13 @@ public sealed partial class ServerNode
     /// types.</summary>
     private const byte IncarnationRecordType = 32;
 
-    /// <summary>How long a record that nothing waits for waits for others.</summary>
-    private static readonly TimeSpan LazyTime = TimeSpan.FromMilliseconds(50);
-
-    /// <summary>A flush that took as long as this is worth waiting for: the next one gathers what comes within an eighth of it.</summary>
-    private static readonly TimeSpan SlowFlush = TimeSpan.FromMilliseconds(2);
-
     /// <summary>Fewer submissions on their way than this are not kept waiting to share a flush.</summary>
     private const int WorthGathering = 8;
 
     private readonly Dictionary<NodeId, IncarnationRecord> _incarnations = [];
     private readonly Queue<(ulong Position, IncarnationRecord Record)> _incarnationsOnTheirWay = new();
     private Instant _snapshotDeadline = Instant.Never;
-    private Instant _flushDeadline = Instant.Never;
-    private Instant _flushBegan;
-    private Instant _gatherUntil;
-    private Instant _gatherDeadline = Instant.Never;
-    private bool _flushWanted;
+    private readonly LogPump _logPump;
     private bool _snapshotWanted;
     private bool _recordsUnread;
     private (LogPosition Start, ulong End)? _snapshot;
@@ -79,20 +69,8 @@ public sealed partial class ServerNode
         return AppendToLog(bytes);
     }
 
-    /// <summary>Appends a record. One that may wait is flushed with the next that may not, or after <see cref="LazyTime"/>.</summary>
-    internal ulong AppendToLog(ReadOnlySpan<byte> record, bool mayWait = false)
-    {
-        if (!mayWait)
-        {
-            _flushWanted = true;
-        }
-        else if (_flushDeadline == Instant.Never)
-        {
-            _flushDeadline = _now.Now + LazyTime;
-        }
-
-        return (ulong)Log.Append(record).Value;
-    }
+    /// <summary>Appends a record; see <see cref="LogPump.Append"/>.</summary>
+    internal ulong AppendToLog(ReadOnlySpan<byte> record, bool mayWait = false) => _logPump.Append(record, mayWait);
 
     private void PumpLog()
     {
@@ -101,46 +79,17 @@ public sealed partial class ServerNode
             _snapshotWanted = true;
         }
 
-        bool gathers = _flushWanted && _now.Now < _gatherUntil;
-        _gatherDeadline = gathers ? _gatherUntil : Instant.Never;
-        if (((_flushWanted && !gathers) || _now.Now >= _flushDeadline) && Log.TryBeginBatch(out LogBatch? batch))
-        {
-            _flushBegan = _now.Now;
-            _world.Run(new LogWork(batch, BatchEnded));
-        }
-
-        if (!Log.HasWork)
-        {
-            (_flushWanted, _flushDeadline) = (false, Instant.Never);
-        }
-        else if (_now.Now >= _flushDeadline)
-        {
-            // It goes with the next batch, once the one in flight has ended.
-            (_flushWanted, _flushDeadline) = (true, Instant.Never);
-        }
-
-        if (Log.TryBeginPreparation(out SegmentPreparation? preparation))
-        {
-            _world.Run(new LogPreparationWork(preparation, (p, failure) => Log.Complete(p, failure)));
-        }
+        _logPump.Pump();
     }
 
-    private void BatchEnded(LogBatch batch, StorageException? failure)
+    private void LogFlushed(StorageException? failure)
     {
-        Log.Complete(batch, failure);
         if (failure is not null || !Log.Health.IsWritable)
         {
             _notVotingBecause = $"the log failed: {failure?.Message ?? Log.Health.Reason}";
             Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
             Members.SetVotes(votes: false, _now);
             return;
-        }
-
-        // Slow flushes are shared: what the one that has just ended lets go brings the next records a moment later.
-        TimeSpan took = _now.Now - _flushBegan;
-        if (took >= SlowFlush && Exchange.OpenTags >= WorthGathering)
-        {
-            _gatherUntil = _now.Now + (took / 8);
         }
 
         ulong durable = (ulong)Log.Durable.Value;
@@ -157,8 +106,7 @@ public sealed partial class ServerNode
         if (_snapshot is { } snapshot && snapshot.End <= durable)
         {
             _snapshot = null;
-            Log.CutBefore(snapshot.Start);
-            _flushWanted = true;
+            _logPump.CutBefore(snapshot.Start);
         }
 
         DrainMembership();

@@ -89,12 +89,17 @@ public sealed partial class ServerNode
 
     internal void SendPrimacyDatagram(NodeId peer, ReadOnlySpan<byte> message)
     {
+        _world.SendDatagram(peer, OtherDatagramOf(Protocol.Primacy, message));
+    }
+
+    private static byte[] OtherDatagramOf(Protocol protocol, ReadOnlySpan<byte> message)
+    {
         byte[] datagram = new byte[OtherDatagramHeader + message.Length];
         var writer = new WireWriter(datagram);
         writer.U16(OtherDatagram);
-        writer.U8((byte)Protocol.Primacy);
+        writer.U8((byte)protocol);
         writer.Bytes(message);
-        _world.SendDatagram(peer, datagram);
+        return datagram;
     }
 
     internal void ReadTable(Action<ServiceTable?, Moment> then) => Exchange.Read(ObjectName.ServiceTable, _now, outcome =>
@@ -140,7 +145,8 @@ public sealed partial class ServerNode
             LearnTable(manifest);
         }
 
-        Selection.SetTable(_serviceTable.Entries, _now);
+        _groupsVersion = _groups.Version;
+        SetTable();
         Selection.Start(_now);
         _reportAt = _now.Now;
     }
@@ -151,7 +157,7 @@ public sealed partial class ServerNode
         if (submission.Operations[0] is { Manifest: { } manifest } operation && operation.Target == ObjectName.ServiceTable
             && LearnTable(manifest) && _isOpen)
         {
-            Selection.SetTable(_serviceTable.Entries, _now);
+            SetTable();
             _reportAt = Instant.Min(_reportAt, _now.Now + ReportSoon);
         }
     }
@@ -190,10 +196,12 @@ public sealed partial class ServerNode
             return false;
         }
 
-        if ((Protocol)reader.U8() == Protocol.Primacy && !reader.Failed)
+        var protocol = (Protocol)reader.U8();
+        if (protocol is Protocol.Primacy or Protocol.Groups && !reader.Failed)
         {
             Members.HeardFrom(from, _now);
-            ReceivePrimacy(from, message[OtherDatagramHeader..], isDatagram: true);
+            ReadOnlySpan<byte> payload = message[OtherDatagramHeader..];
+            _ = protocol == Protocol.Primacy ? ReceivePrimacy(from, payload, isDatagram: true) : ReceiveGroup(from, payload);
         }
 
         return true;
@@ -252,7 +260,11 @@ public sealed partial class ServerNode
                     CarryOut(order);
                 }
 
-                if (!order.Service.IsCore || order is ServiceOrder.HoldRequesters or ServiceOrder.ReleaseRequesters)
+                if (order.Service.IsSequencer)
+                {
+                    CarryOutSequencing(order);
+                }
+                else if (!order.Service.IsCore || order is ServiceOrder.HoldRequesters or ServiceOrder.ReleaseRequesters)
                 {
                     _world.Serve(order);
                 }

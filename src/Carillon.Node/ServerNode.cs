@@ -1,3 +1,4 @@
+using Carillon.Node.Groups;
 using Carillon.Node.Identity;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
@@ -56,6 +57,7 @@ public sealed partial class ServerNode : IDisposable
         _now = now;
         _catalog = stores.Catalog;
         _postbox = new Postbox(world);
+        _groups = new GroupSet(this, stores.Device, options.Groups, world.Run, () => _now, random.Fork);
         Configuration = configuration;
         ServerRecord record = configuration.Find(self) ?? throw new WrongDiskException($"Server {self} is not in the configuration.");
         _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk, IsReplacement(configuration, self));
@@ -68,11 +70,14 @@ public sealed partial class ServerNode : IDisposable
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
         Manager = new ReplicaManager(self, options.Primacy, primacy);
         Log = OpenLog(stores.Device, options.Log);
+        _logPump = new LogPump(
+            Log, StorageLane.Log, world.Run, () => _now.Now, () => Exchange.OpenTags >= WorthGathering, LogFlushed);
         Chunks = ChunkStore.Open(stores.Device, "chunks", Self.Disk, options.Chunks);
         Members = new MembershipMonitor(Self, configuration, options.Membership, random.Fork(), _recorded, now);
         JudgeDisk(stores, record);
         OpenChunks(stores.Device);
         OpenMerge();
+        OpenGroups();
         OpenRebuild();
         _listDeadline = now.Now;
         Exchange.Start(now);
@@ -118,11 +123,11 @@ public sealed partial class ServerNode : IDisposable
         Instant.Min(Exchange.NextDeadline, _membershipDeadline),
             Instant.Min(
                 Instant.Min(
-                    Instant.Min(_snapshotDeadline, Instant.Min(_flushDeadline, _gatherDeadline)),
+                    Instant.Min(_snapshotDeadline, _logPump.NextDeadline),
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), _rebuildDeadline))));
+                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, _groups.NextDeadline)))));
 
     internal SegmentLog Log { get; }
 
@@ -158,6 +163,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceRebuild(now);
         AdvanceLists(now);
         AdvanceExplanations(now);
+        _groups.Advance(now.Now);
         if (now.Now >= _snapshotDeadline)
         {
             _snapshotDeadline = Instant.Never;
@@ -223,10 +229,11 @@ public sealed partial class ServerNode : IDisposable
     {
         _now = now;
         DrainMembership();
-        DrainPrimacy();
+        SettleGroups();
         DrainChunks();
         PumpCatalog();
         PumpLog();
+        _groups.Pump();
         PumpChunks();
         _postbox.Flush();
     }
@@ -246,10 +253,12 @@ public sealed partial class ServerNode : IDisposable
         _catalog.Dispose();
         Log.Dispose();
         Chunks.Dispose();
+        _groups.Dispose();
     }
 
     internal void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after) =>
-        _postbox.Post(peer, kind, protocol, payload, after, (ulong)Log.Durable.Value);
+        _postbox.Post(
+            peer, kind, protocol, payload, after, kind == TrafficKind.Groups ? _groups.Durable : (ulong)Log.Durable.Value);
 
     internal void Tell(NodeEventKind kind, NodeId peer, string detail) => _world.Report(new NodeEvent(kind, peer, detail));
 
@@ -271,6 +280,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceiveOwn(from, payload);
             case Protocol.Primacy:
                 return ReceivePrimacy(from, payload, isDatagram: false);
+            case Protocol.Groups:
+                return ReceiveGroup(from, payload);
             default:
                 return true;
         }

@@ -17,6 +17,12 @@ public enum StorageLane
 
     /// <summary>Preparing segments, compaction, scrubbing: never waited for.</summary>
     Background,
+
+    /// <summary>The groups' log: what their acknowledgements wait for.</summary>
+    Groups,
+
+    /// <summary>The groups' archives.</summary>
+    Archive,
 }
 
 /// <summary>

@@ -14,4 +14,7 @@ public enum TrafficKind : byte
 
     /// <summary>Index merge.</summary>
     Merge = 3,
+
+    /// <summary>Atomic multicast: many messages, which neither bulk nor agreement waits for.</summary>
+    Groups = 4,
 }

@@ -3,10 +3,10 @@ using Carillon.Storage.Log;
 
 namespace Carillon.Node.Works;
 
-/// <summary>One group commit of the segment log.</summary>
-internal sealed class LogWork(LogBatch batch, Action<LogBatch, StorageException?> done) : StorageWork
+/// <summary>One group commit of a segment log.</summary>
+internal sealed class LogWork(StorageLane lane, LogBatch batch, Action<LogBatch, StorageException?> done) : StorageWork
 {
-    public override StorageLane Lane => StorageLane.Log;
+    public override StorageLane Lane => lane;
 
     public override int Bytes => batch.Bytes;
 

@@ -30,13 +30,13 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
     {
         context.Numbers.Advance();
         ReportDivergence();
-        ulong end = IsHeld ? Delivered : Math.Min(context.Numbers.Known, Delivered + AtOnce);
+        ulong end = IsHeld || !context.Store.CanCommit ? Delivered : Math.Min(context.Numbers.Known, Delivered + AtOnce);
         while (Delivered < end && Next(Delivered + 1, now))
         {
         }
 
         FlushRun();
-        _isMore = !IsHeld && end < context.Numbers.Known && Delivered == end;
+        _isMore = !IsHeld && context.Store.CanCommit && end < context.Numbers.Known && Delivered == end;
         if (context.Numbers.Heard > context.Numbers.Known && _askAt == Instant.Never)
         {
             _askAt = now + context.DrawQueryDelay();

@@ -63,6 +63,10 @@ public interface IMessageStore
     /// <summary>True if this many bytes more can be put. Otherwise messages are dropped, and their senders repeat them.</summary>
     bool CanPut(int bytes);
 
+    /// <summary>False while committed messages find no room, since the disk is behind: nothing is delivered then, until
+    /// <see cref="GroupMember.Loaded"/> is called.</summary>
+    bool CanCommit => true;
+
     /// <summary>
     /// Takes messages that are not held yet. The core has compared hashes and judged duplicates.
     /// </summary>

@@ -14,7 +14,7 @@ public static class PlacementRules
     public static string? FaultOf(
         ServiceDefinition definition, IReadOnlyDictionary<ServiceName, ServiceEntry> table, Func<NodeId, bool> isServer)
     {
-        if (definition.Name.IsCore)
+        if (definition.Name.IsOwn)
         {
             return $"'{definition.Name}' is a service of the servers themselves";
         }

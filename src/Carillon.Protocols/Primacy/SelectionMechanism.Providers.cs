@@ -93,7 +93,7 @@ public sealed partial class SelectionMechanism
     /// <summary>What this node provides, for the replica manager.</summary>
     public ReportMessage Report() => new(
     [
-        .. _services.Values.Where(s => s.IsProvider && !s.Name.IsCore).Select(s => new ProviderReport(
+        .. _services.Values.Where(s => s.IsProvider && !s.Name.IsOwn).Select(s => new ProviderReport(
             s.Name, s.IsUp, s.IsPrimary ? ServiceRole.Primary : s.Role, s.IsPrimary ? s.Tenure!.Epoch : default,
             s.Detail.Length > 100 ? s.Detail[..100] : s.Detail)),
     ]);

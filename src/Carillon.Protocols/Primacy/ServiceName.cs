@@ -9,6 +9,8 @@ public readonly record struct ServiceName : IComparable<ServiceName>
     /// <summary>The service that keeps the table of the others (seed 002, 206 in figure 2); the servers provide it.</summary>
     public static readonly ServiceName ReplicaManager = new("replica-manager");
 
+    private const string SequencerPrefix = "sequencer.";
+
     private readonly string? _name;
 
     private ServiceName(string name) => _name = name;
@@ -21,6 +23,15 @@ public readonly record struct ServiceName : IComparable<ServiceName>
 
     /// <summary>True for a service that the servers themselves provide: it is selected directly and is not in the table.</summary>
     public bool IsCore => this == ReplicaManager;
+
+    /// <summary>True for a group's sequencer: the servers provide it too, and no operator defines it; it has an order of preference.</summary>
+    public bool IsSequencer => Name.StartsWith(SequencerPrefix, StringComparison.Ordinal);
+
+    /// <summary>True for what the servers themselves provide: no program is run for it, and the table does not name it.</summary>
+    public bool IsOwn => IsCore || IsSequencer;
+
+    /// <summary>The service whose primary numbers a group's messages.</summary>
+    public static ServiceName OfSequencer(string group) => Parse(SequencerPrefix + group);
 
     /// <summary>Reads a name, or says no where it breaks the rule.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out ServiceName service)

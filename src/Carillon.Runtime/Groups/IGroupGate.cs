@@ -28,7 +28,7 @@ public abstract record PublishOutcome
 /// earlier message, are not delivered.</summary>
 /// <param name="Number">Its place in the order.</param>
 /// <param name="Id">Its identity.</param>
-/// <param name="Payload">Its bytes, owned by the receiver.</param>
+/// <param name="Payload">Its bytes, good until the next run of messages is asked for.</param>
 public readonly record struct GroupMessage(SequenceNumber Number, MessageId Id, ReadOnlyMemory<byte> Payload);
 
 /// <summary>What is known here of a group.</summary>

@@ -6,6 +6,7 @@ using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Membership;
 using Carillon.Runtime.Datagrams;
+using Carillon.Runtime.Groups;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Services;
@@ -92,6 +93,7 @@ public sealed class ServerHost : IAsyncDisposable
             loggers);
         _world.Services = _supervisor.Carry;
         Services = new ServiceGate(_server, _supervisor);
+        Groups = new GroupGate(_server, _world, () => _node.Groups, options.Node.Groups.Protocol.RetryAfter);
         NodeMetrics.Publish(_node, _tunnel);
     }
 
@@ -100,6 +102,9 @@ public sealed class ServerHost : IAsyncDisposable
 
     /// <summary>Services with one primary, as the gateway asks for them.</summary>
     public IServiceGate Services { get; }
+
+    /// <summary>Groups, as the gateway asks for them.</summary>
+    public IGroupGate Groups { get; }
 
     /// <summary>Ends with the reason if the server can't go on; then it is to be stopped.</summary>
     public Task<string> Failed => FirstFailureAsync();

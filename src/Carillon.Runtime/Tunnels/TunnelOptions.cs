@@ -82,7 +82,8 @@ public sealed record TunnelOptions
             // A changeset holds up to 16 MiB inline, and its record a little more.
             .Add(TrafficKind.Push, new TrafficOptions { Name = "push", MaxMessageBytes = 20 << 20, QueueBytes = 64 << 20 })
             .Add(TrafficKind.Bulk, new TrafficOptions { Name = "bulk", MaxMessageBytes = 64 << 20, QueueBytes = 64 << 20, Chunks = true })
-            .Add(TrafficKind.Merge, new TrafficOptions { Name = "merge", MaxMessageBytes = 20 << 20, QueueBytes = 32 << 20 });
+            .Add(TrafficKind.Merge, new TrafficOptions { Name = "merge", MaxMessageBytes = 20 << 20, QueueBytes = 32 << 20 })
+            .Add(TrafficKind.Groups, new TrafficOptions { Name = "groups", MaxMessageBytes = 4 << 20, QueueBytes = 64 << 20 });
 
     /// <summary>All faults of these options; empty if there is none.</summary>
     public IReadOnlyList<string> Validate()

@@ -226,7 +226,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
             ListPage page = _lister.List(query);
             foreach (ListedVersion version in page.Objects)
             {
-                if (Bucket(version.Target.Name) is { } settings)
+                // Other records than buckets' have a folder in front of their names.
+                if (!version.Target.Name.Contains('/', StringComparison.Ordinal) && Bucket(version.Target.Name) is { } settings)
                 {
                     buckets.Add(new(version.Target.Name, settings));
                 }

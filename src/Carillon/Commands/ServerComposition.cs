@@ -30,7 +30,7 @@ internal static class ServerComposition
             using Keyring keyring = LoadKeyring(options);
             await using ServerHost host = await ServerHost.StartAsync(HostOptions(options, keyring), loggers);
             await using HttpGateway gateway = await HttpGateway.StartAsync(
-                GatewayOptionsOf(options), host.Server, loggers, host.Services, cancellation: stop);
+                GatewayOptionsOf(options), host.Server, loggers, host.Services, host.Groups, stop);
             return await RunAsync(options, host, gateway, loggers, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)

@@ -11,6 +11,8 @@ using Carillon.CommandLine;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
+
 namespace Carillon.Commands;
 
 /// <summary><c>carillon subscribe</c>: prints a group's messages in their order, for as long as it runs.</summary>

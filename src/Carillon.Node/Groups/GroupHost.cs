@@ -1,0 +1,271 @@
+using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Primacy;
+using Carillon.Protocols.Wire;
+using Carillon.Storage.Groups;
+
+namespace Carillon.Node.Groups;
+
+/// <summary>One group on this server: its core, its store, its sequencer's service, and who waits for its messages.</summary>
+internal sealed class GroupHost : IGroupHost
+{
+    private readonly ServerNode _node;
+    private readonly GroupSet _set;
+    private readonly PendingPublishes _pending;
+    private readonly Queue<GroupEvent> _events = new();
+    private bool _hasMore;
+    private Instant _toldAt;
+    private ulong _told;
+
+    public GroupHost(ServerNode node, GroupSet set, GroupName name, GroupRecord record, MessageArchive? archive, RandomSource random)
+    {
+        (_node, _set, Name, Record) = (node, set, name, record);
+        Wire = GroupRecord.NameOf(record.Id);
+        Service = ServiceName.OfSequencer(name.Name);
+        GroupsOptions options = set.Options;
+        if (archive is not null)
+        {
+            Disk = new DiskPart(new CommittedMessages(archive, options.Recent));
+        }
+
+        CommittedPart part = Disk as CommittedPart
+            ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
+        Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
+        _pending = new PendingPublishes(options.PublishPatience);
+        Feed = new GroupFeed(name, record, part.NewReader);
+        var settings = new GroupMemberSettings
+        {
+            Group = Wire, Settings = record.Settings, Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
+        };
+        Member = new GroupMember(settings, options.ProtocolOf(record.Settings), Store, random, this);
+    }
+
+    public GroupName Name { get; }
+
+    public GroupRecord Record { get; }
+
+    /// <summary>Its identity as its messages name it.</summary>
+    public GroupName Wire { get; }
+
+    /// <summary>The service whose primary numbers its messages.</summary>
+    public ServiceName Service { get; }
+
+    public GroupStore Store { get; }
+
+    /// <summary>Null where it is memory-only.</summary>
+    public DiskPart? Disk { get; }
+
+    public GroupMember Member { get; }
+
+    public GroupFeed Feed { get; }
+
+    /// <summary>Why this server does not vote in it, or empty.</summary>
+    public string Trouble { get; set; } = "";
+
+    /// <summary>True if its promises were lost with a disk: this disk never votes in it.</summary>
+    public bool IsForgotten { get; set; }
+
+    /// <summary>Something was handed in since the last <see cref="Flush"/>.</summary>
+    public bool IsDirty { get; set; }
+
+    /// <summary>The newest states of the sessions that are in the log, so that a start need not read all messages again; the one before
+    /// the newest, where a crash took the last messages of the archive.</summary>
+    public List<(SequenceNumber Number, ReadOnlyMemory<byte> Sessions)> Kept { get; } = [];
+
+    /// <summary>When <see cref="Advance"/> is due.</summary>
+    public Instant NextDeadline { get; private set; } = Instant.Never;
+
+    public bool MayVote => _node.MayVote && _set.IsWritable && Trouble.Length == 0 && !IsForgotten;
+
+    public bool HasListeners { get; init; }
+
+    public ulong Durable => _set.Durable;
+
+    /// <summary>Messages of clients that wait for their numbers.</summary>
+    public int Waiting => _pending.Count;
+
+    public bool IsConnected(NodeId node) => _node.Members.IsConnected(node);
+
+    public bool CanAppend(int bytes) => _set.CanAppend(bytes);
+
+    public ulong Append(ReadOnlySpan<byte> record) => _set.Append(this, record);
+
+    public void Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after) =>
+        _node.Post(peer, TrafficKind.Groups, Protocol.Groups, message, after);
+
+    public void Multicast(GroupChannel channel, ReadOnlyMemory<byte> message) => _node.MulticastGroup(channel, message);
+
+    public void Delivered(ReadOnlySpan<DeliveredMessage> run)
+    {
+        Store.Delivered(run);
+        _hasMore = true;
+    }
+
+    public void Sent(MessageId id, SendVerdict verdict, SequenceNumber number)
+    {
+        switch (verdict)
+        {
+            case SendVerdict.Numbered when !number.IsNone:
+                _pending.End(id, PublishEnd.Committed, number, "");
+                break;
+            case SendVerdict.Numbered:
+                _pending.End(id, PublishEnd.Unknown, default, "its sender has settled it: its number is forgotten");
+                break;
+            case SendVerdict.Expired:
+                _pending.End(id, PublishEnd.Expired, default, "");
+                break;
+            default:
+                _pending.End(id, PublishEnd.Unknown, default, "another content was sent under its id");
+                break;
+        }
+    }
+
+    public void Note(GroupEvent what) => _events.Enqueue(what);
+
+    public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions)
+    {
+        if (Disk is not null)
+        {
+            Keep(number, sessions);
+            _set.AppendSessions(this);
+        }
+
+        return false;
+    }
+
+    public bool FetchCheckpoint(CheckpointMark mark) => false;
+
+    public ReadOnlyMemory<byte> ReadCheckpoint(SequenceNumber number, uint index) => default;
+
+    /// <summary>The log is replayed, or the group is new.</summary>
+    public void Start(Instant now)
+    {
+        for (int i = Kept.Count - 1; i >= 0 && !Member.StartFrom(Kept[i].Number, Kept[i].Sessions); i--)
+        {
+            // The one before it.
+        }
+
+        Member.Start(now);
+        IsDirty = true;
+    }
+
+    /// <summary>The sessions as they are behind a number.</summary>
+    public void Keep(SequenceNumber number, ReadOnlyMemory<byte> sessions)
+    {
+        Kept.Add((number, sessions));
+        if (Kept.Count > 2)
+        {
+            Kept.RemoveAt(0);
+        }
+    }
+
+    /// <summary>A client's message.</summary>
+    public void Publish(MessageId id, ulong settled, ReadOnlyMemory<byte> payload, IPublishCall call, Instant now)
+    {
+        IsDirty = true;
+        switch (Member.Publish(id, settled, null, payload, now, out SequenceNumber number))
+        {
+            case PublishAnswer.Taken:
+                _pending.Add(id, call, now);
+                break;
+            case PublishAnswer.Numbered when !number.IsNone:
+                call.Ended(PublishEnd.Committed, number, "");
+                break;
+            case PublishAnswer.Numbered:
+                call.Ended(PublishEnd.Unknown, default, "its sender has settled it: its number is forgotten");
+                break;
+            case PublishAnswer.Expired:
+                call.Ended(PublishEnd.Expired, default, "");
+                break;
+            case PublishAnswer.Refused:
+                call.Ended(PublishEnd.Refused, default, "too many messages are on their way");
+                break;
+            default:
+                call.Ended(PublishEnd.Unknown, default, "another content was sent under its id");
+                break;
+        }
+    }
+
+    /// <summary>Somebody does not wait any longer for a message.</summary>
+    public void Abandon(MessageId id, IPublishCall call)
+    {
+        if (_pending.Remove(id, call))
+        {
+            Member.Abandon(id);
+        }
+    }
+
+    /// <summary>Deadlines have come.</summary>
+    public void Advance(Instant now)
+    {
+        while (_pending.TryExpire(now, out MessageId id))
+        {
+            Member.Abandon(id);
+        }
+
+        Member.Advance(now);
+        IsDirty = true;
+    }
+
+    /// <summary>All that there was is handed in: what gathered goes on.</summary>
+    public void Flush(Instant now)
+    {
+        IsDirty = false;
+        Member.Flush(now);
+        NextDeadline = Instant.Min(Member.NextDeadline, _pending.NextDeadline);
+        Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value);
+        if (_hasMore)
+        {
+            _hasMore = false;
+            Feed.Signal();
+        }
+    }
+
+    /// <summary>What the core told of since.</summary>
+    public bool TryTakeEvent(out GroupEvent what)
+    {
+        bool any = _events.TryDequeue(out GroupEvent? next);
+        what = next!;
+        return any;
+    }
+
+    /// <summary>True if the service is to be told how far this server is: now and then, since ranks need no more.</summary>
+    public bool IsNews(Instant now, TimeSpan interval)
+    {
+        if (Member.Committed.Value == _told || now < _toldAt + interval)
+        {
+            return false;
+        }
+
+        (_told, _toldAt) = (Member.Committed.Value, now);
+        return true;
+    }
+
+    /// <summary>True if it may be elected to give numbers.</summary>
+    public bool CanLead => Trouble.Length == 0 && !IsForgotten && _set.IsWritable;
+
+    /// <summary>Who reads looks again.</summary>
+    public void HasMore() => (_hasMore, IsDirty) = (true, true);
+
+    /// <summary>The archive has taken something, or read something.</summary>
+    public void DiskCame(Instant now)
+    {
+        if (Disk!.Refill())
+        {
+            _hasMore = true;
+        }
+
+        Member.Loaded(now);
+        IsDirty = true;
+    }
+
+    /// <summary>The group is no longer here.</summary>
+    public void End(string why)
+    {
+        _pending.EndAll(PublishEnd.Unknown, why);
+        Feed.End();
+        Disk?.Messages.Dispose();
+    }
+
+    private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
+}
