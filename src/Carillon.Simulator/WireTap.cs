@@ -110,7 +110,8 @@ internal sealed class WireTap(
         {
             RoundSeen?.Invoke(promise.Tag);
         }
-        else if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer) && answer.Verdict == PushVerdict.Held)
+        else if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer)
+            && answer.Verdict == PushVerdict.Held)
         {
             _fences.Held(from, answer.Tag);
         }
