@@ -98,6 +98,7 @@ internal static class CoveragePoints
         "no-told-late",
         "outcome-not-told",
         "probe-fails",
+        "push-misses-one",
         "push-refused",
         "push-timeout-short",
         "repair-hurried",
