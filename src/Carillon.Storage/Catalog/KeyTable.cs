@@ -17,6 +17,9 @@ internal sealed class KeyTable(SqliteDatabase database)
     private readonly SqliteStatement _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
     private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(key, tag) DO NOTHING");
     private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE key = ?1 AND tag = ?2");
+    private readonly SqliteStatement _recentOfKey = database.Prepare(
+        "SELECT k.tag FROM keys k JOIN recent r ON r.tag = k.tag WHERE k.key = ?1 AND k.tag > ?2 ORDER BY k.tag LIMIT 1");
+
     private readonly SqliteStatement _oldestRecent = database.Prepare("SELECT tag, key FROM recent WHERE tag < ?1 ORDER BY tag LIMIT ?2");
     private readonly SqliteStatement _oldestRejected =
         database.Prepare("SELECT tag, key FROM rejected WHERE tag < ?1 ORDER BY tag LIMIT ?2");
@@ -41,6 +44,17 @@ internal sealed class KeyTable(SqliteDatabase database)
 
         _insertKey.BindText(1, utf8).Bind(2, tag).Run();
         return true;
+    }
+
+    /// <summary>The tag that a key is remembered for, or none.</summary>
+    public Tag FirstRecent(string key, Timestamp horizon)
+    {
+        Span<byte> bound = stackalloc byte[TagKey.MaxSize];
+        Tag first = _recentOfKey.BindText(1, key).Bind(2, TagKey.LowerBound(horizon, bound)).Step()
+            ? TagKey.Read(_recentOfKey.Bytes(0))
+            : default;
+        _recentOfKey.Reset();
+        return first;
     }
 
     /// <summary>Remembers a rejected tag. False if it was remembered already.</summary>
