@@ -127,6 +127,9 @@ internal sealed class Ballot(Tag tag, Instant created)
 
     public bool IsOpen => State == TagState.Open;
 
+    /// <summary>True if the log holds something of it that others may rely on: a bit, a promise, a record that was acknowledged.</summary>
+    public bool IsKept => OwnBit is not null || Promised > 0 || File != FileState.Missing;
+
     /// <summary>Yes bits of any round, the own one included once durable: what a linearizable read must reckon with ◆.</summary>
     public ulong YesBits
     {

@@ -27,8 +27,8 @@ public enum RecordType : byte
     /// <summary>Stamps up to this one may be used: <c>u64 stamp</c>.</summary>
     StampsReserved = 7,
 
-    /// <summary>A temporary was dropped, or a rejected tag need not be remembered longer: <c>tag</c>.</summary>
-    Forgotten = 8,
+    /// <summary>An open tag was given up as too old, and gets neither bit nor promise here: <c>tag │ i64 until, ms</c>.</summary>
+    GivenUp = 8,
 }
 
 /// <summary>Encoding of log records.</summary>
@@ -87,6 +87,15 @@ internal static class Records
         byte[] record = new byte[1 + WireSize.Text(key) + 8];
         WireWriter writer = Start(record, RecordType.KeyFenced);
         writer.Text(key);
+        writer.I64(until);
+        return record;
+    }
+
+    public static byte[] GivenUp(Tag tag, long until)
+    {
+        byte[] record = new byte[1 + WireSize.Tag(tag) + 8];
+        WireWriter writer = Start(record, RecordType.GivenUp);
+        writer.Tag(tag);
         writer.I64(until);
         return record;
     }

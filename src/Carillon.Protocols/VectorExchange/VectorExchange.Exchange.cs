@@ -132,6 +132,17 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (MayHaveForgotten(ballot.Tag, ballot, NoName))
+        {
+            ulong given = GiveUp(ballot, now);
+            if (asker >= 0)
+            {
+                Send(asker, new Decided(ballot.Tag, TagState.TooOld, default), given);
+            }
+
+            return;
+        }
+
         Tally tally = ballot.TallyOf(round, value);
         ballot.OwnBit = (round, value);
         ballot.OwnBitDurable = false;

@@ -67,6 +67,8 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Held);
             case TagState.Rejected:
                 return Refusal(tag, PushVerdict.Rejected);
+            case TagState.TooOld:
+                return Refusal(tag, PushVerdict.Resolving);
         }
 
         if (IsCutOffItsChain(submission))

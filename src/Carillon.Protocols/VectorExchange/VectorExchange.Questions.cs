@@ -72,7 +72,7 @@ public sealed partial class VectorExchange
     public bool HasYesBit(Tag tag) => _book.Find(tag) is { IsOpen: true, OwnBit: { Value: true } };
 
     /// <summary>What this server alone knows of a tag: open, or decided.</summary>
-    public TagState StateOf(Tag tag) => _book.Find(tag)?.State ?? _host.Outcome(tag).State;
+    public TagState StateOf(Tag tag) => _book.Find(tag)?.State ?? OutcomeOf(tag).State;
 
     private void AskForRead(QuorumRead read, Moment now)
     {

@@ -9,7 +9,7 @@ public sealed partial class VectorExchange
 {
     /// <summary>True for a record of this protocol.</summary>
     public static bool Owns(ReadOnlySpan<byte> record) =>
-        record.Length > 0 && record[0] is >= (byte)RecordType.Pending and <= (byte)RecordType.Forgotten;
+        record.Length > 0 && record[0] is >= (byte)RecordType.Pending and <= (byte)RecordType.GivenUp;
 
     /// <summary>Replays one record, in the log's order, before <see cref="Start"/>. False: it can't be read, which the caller treats as
     /// damage.</summary>
@@ -91,6 +91,18 @@ public sealed partial class VectorExchange
             else
             {
                 append(Records.KeyFenced(key, until));
+            }
+        }
+
+        foreach ((Tag tag, long until) in _givenUp.ToArray())
+        {
+            if (until <= now.Wall.Milliseconds)
+            {
+                _givenUp.Remove(tag);
+            }
+            else
+            {
+                append(Records.GivenUp(tag, until));
             }
         }
 
@@ -208,8 +220,9 @@ public sealed partial class VectorExchange
                 }
 
                 return !reader.Failed;
-            case RecordType.Forgotten:
+            case RecordType.GivenUp:
                 Forget(tag);
+                _givenUp[tag] = reader.I64();
                 return !reader.Failed;
             default:
                 return false;

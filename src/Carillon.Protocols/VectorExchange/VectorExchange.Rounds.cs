@@ -10,11 +10,19 @@ public sealed partial class VectorExchange
     /// revives the tag).</summary>
     private readonly SortedDictionary<Tag, (Tag Successor, VoterSet Untold)> _graves = [];
 
+    /// <summary>Tags that were given up here as too old although this server had vouched or promised, each with the end of that, in
+    /// milliseconds of the wall clock. To take part again without that bit or promise could decide them twice.</summary>
+    private readonly SortedDictionary<Tag, long> _givenUp = [];
+
     /// <summary>What is known of a tag that is not open: a *no* that somebody must still be told of is known however old it is.</summary>
     private AppliedOutcome OutcomeOf(Tag tag) =>
         _graves.TryGetValue(tag, out (Tag Successor, VoterSet Untold) grave)
             ? new AppliedOutcome(TagState.Rejected, grave.Successor)
-            : _host.Outcome(tag);
+            : _host.Outcome(tag) is { State: not TagState.Unknown } known ? known
+            : new AppliedOutcome(_givenUp.ContainsKey(tag) ? TagState.TooOld : TagState.Unknown, default);
+
+    /// <summary>True if nothing is known of a tag that would contradict a *no*.</summary>
+    private bool MayTakeNo(Tag tag) => OutcomeOf(tag).State is TagState.Unknown or TagState.TooOld;
 
     /// <summary>Somebody here is held up by an open tag: a round is taken, soon if its accepting server is away, later if it is at
     /// work.</summary>
@@ -52,7 +60,7 @@ public sealed partial class VectorExchange
         if (ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
         {
-            if (MayHaveForgotten(ballot.Tag, ballot, new ObjectName("", "")))
+            if (MayHaveForgotten(ballot.Tag, ballot, NoName))
             {
                 DropAsTooOld(ballot, now);
             }
@@ -77,7 +85,7 @@ public sealed partial class VectorExchange
         Schedule(ballot, ballot.RoundNotBefore);
         Figures.RoundsTaken++;
         _host.RoundTaken(ballot.Tag, round);
-        ObjectName first = ballot.Submission?.Operations[0].Target ?? new ObjectName("", "");
+        ObjectName first = ballot.Submission?.Operations[0].Target ?? NoName;
         ulong after = SeededBug.Is("promise-not-durable") ? 0 : ballot.PromisedAt;
         SendToConnected(new Ask(ballot.Tag, _configuration.Version, round, first), after);
         WhenDurable(ballot.PromisedAt, later =>
@@ -275,12 +283,12 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// True if this server keeps neither bit nor promise of the tag, and can't exclude that it applied it and has forgotten it since ◆: to
-    /// promise, even to itself, would let a round decide *no* on what was accepted.
+    /// True if this server keeps neither bit nor promise of the tag, and can't exclude that it applied it, or gave it up, and has forgotten
+    /// that since ◆: to promise, even to itself, or to set a bit would let a round decide *no* on what was accepted.
     /// </summary>
     private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
     {
-        if (ballot is not (null or { IsOpen: true, OwnBit: null, Promised: 0 }) || tag.Uid.Stamp >= _host.OutcomesSince)
+        if (ballot is not (null or { IsOpen: true, OwnBit: null, Promised: 0, Attempt: null }) || tag.Uid.Stamp >= _host.OutcomesSince)
         {
             return false;
         }
@@ -293,11 +301,26 @@ public sealed partial class VectorExchange
     /// ever.</summary>
     private void DropAsTooOld(Ballot ballot, Moment now)
     {
+        ulong position = GiveUp(ballot, now);
+        SendToConnected(new Decided(ballot.Tag, TagState.TooOld, default), position);
+    }
+
+    /// <summary>Drops a tag whose outcome can't be known here. What others may rely on, a bit, a promise or a record, is replaced by the
+    /// word that nothing follows ◆. Returns the log's position of that.</summary>
+    private ulong GiveUp(Ballot ballot, Moment now)
+    {
         Sometimes.Reached("tag-too-old");
         _book.Remove(ballot);
-        Persist(Records.OfTag(RecordType.Forgotten, ballot.Tag));
-        SendToConnected(new Decided(ballot.Tag, TagState.TooOld, default));
+        ulong position = 0;
+        if (ballot.IsKept)
+        {
+            long until = now.Wall.Milliseconds + (long)_options.IdempotencyTtl.TotalMilliseconds;
+            _givenUp[ballot.Tag] = until;
+            position = Persist(Records.GivenUp(ballot.Tag, until));
+        }
+
         Settle(ballot.Tag, TagState.TooOld, default, now);
+        return position;
     }
 
     private void OnDecided(int from, Decided decided, Moment now)
@@ -314,13 +337,10 @@ public sealed partial class VectorExchange
             case TagState.Rejected:
                 OnDecidedNo(from, decided, ballot, now);
                 break;
-            case TagState.TooOld when ballot is { IsOpen: true, OwnBit: null } or { State: TagState.Accepted, Submission: null }:
-                DropAsTooOld(ballot, now);
-                break;
-            case TagState.TooOld when ballot is { IsOpen: true, Attempt: null }:
-                // Its own yes bit is older than a quorum's memory. Had the tag been accepted, index merge would bring what is kept of it.
+            case TagState.TooOld when ballot is { IsOpen: true, Attempt: null } or { State: TagState.Accepted, Submission: null }:
+                // A bit is given up once it is older than a quorum's memory. Had the tag been accepted, index merge would bring what is kept.
                 ballot.TooOldAt = ballot.TooOldAt.With(from);
-                if (Quorum.IsReachedBy(ballot.TooOldAt))
+                if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt))
                 {
                     DropAsTooOld(ballot, now);
                 }
@@ -335,7 +355,7 @@ public sealed partial class VectorExchange
     {
         // Who decided a *no* tells everybody, not the accepting server alone: any server that was away may hold a yes bit of round 0, and
         // would revive the tag once the others have forgotten it.
-        ulong position = ballot is not null || OutcomeOf(decided.Tag).State == TagState.Unknown
+        ulong position = ballot is not null || MayTakeNo(decided.Tag)
             ? Bury(decided.Tag, decided.Successor, default, now)
             : _lastNo;
         Send(from, new TagMessage(MessageType.AbortAck, decided.Tag), position);
@@ -349,7 +369,7 @@ public sealed partial class VectorExchange
             return false;
         }
 
-        ulong position = ballot is not null || OutcomeOf(abort.Tag).State == TagState.Unknown
+        ulong position = ballot is not null || MayTakeNo(abort.Tag)
             ? Bury(abort.Tag, abort.Successor, default, now)
             : _lastNo;
         Send(from, new TagMessage(MessageType.AbortAck, abort.Tag), position);
@@ -481,6 +501,9 @@ public sealed partial class VectorExchange
 
         Schedule(SweepTimer, now.Now + (_options.TemporaryTtl / 4));
     }
+
+    /// <summary>Stands for a name that is not known.</summary>
+    private static readonly ObjectName NoName = new("", "");
 
     // Questions and attempts are numbered from 2.
     private const ulong GravesTimer = 0;

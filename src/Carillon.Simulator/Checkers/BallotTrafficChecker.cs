@@ -40,7 +40,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
                 OnReadAnswer(from, answer, now);
                 break;
             case MessageType.Decided when Decided.TryRead(ref reader, out Decided decided)
-                && decided.State is TagState.Rejected or TagState.TooOld:
+                && decided.State == TagState.Rejected:
                 _rejected.Add(decided.Tag);
                 break;
             case MessageType.Abort when Abort.TryRead(ref reader, out Abort abort):

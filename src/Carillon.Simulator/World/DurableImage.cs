@@ -89,7 +89,7 @@ internal sealed class DurableImage : IDurableImage
                 _ = reader.U64();
                 _bits[tag] = Math.Max(_bits.GetValueOrDefault(tag), reader.U32());
                 break;
-            case RecordType.Agreed or RecordType.Rejected or RecordType.Forgotten:
+            case RecordType.Agreed or RecordType.Rejected or RecordType.GivenUp:
                 _outcomes.Add(reader.Tag());
                 break;
             case RecordType.Promised:

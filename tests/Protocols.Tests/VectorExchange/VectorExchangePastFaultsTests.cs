@@ -447,6 +447,70 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal(0, lab["s1"].Core.OpenTags);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Late_vector_gets_no_bit_of_a_server_that_may_have_applied_the_tag_and_forgotten_it(bool value)
+    {
+        // Seed 341: a tunnel gave up what it had held for two seconds; a no bit of a round that was overtaken found a quorum that had applied
+        // the tag and forgotten it, with all promises, and it was decided no.
+        var lab = new ExchangeLab(5, 1);
+        lab.Isolate("s5");
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second);
+        (Tag tag, Submission submission) = lab["s1"].Catalog.Single();
+        lab["s1"].Put("a", "y", "k2");
+        lab.Run(Second);
+        foreach (LabServer server in lab.Servers.Values.Where(s => s.Catalog.ContainsKey(tag)))
+        {
+            server.Forget(tag);
+            server.OutcomesSince = tag.Uid.Stamp.Next;
+        }
+
+        lab.Heal();
+        Vector late = new(tag, submission.Hash, 1, value ? 0u : 67, value, 0b1000, Again: true);
+        foreach (string server in new[] { "s1", "s2", "s3" })
+        {
+            lab[server].Receive(NodeId.Parse("s4"), MessageCodec.Encode(late));
+            lab[server].Core.Receive(NodeId.Parse("s4"), MessageCodec.Encode(new Fetched(Agreed: false, submission.Encoded)), lab.Moment());
+            lab[server].Settle();
+        }
+
+        lab.Run(Second * 10);
+        Assert.All(lab.Servers.Values, server => Assert.DoesNotContain(tag, server.Noes.Keys));
+        Assert.All(lab.Servers.Values, server => Assert.DoesNotContain(tag, server.Catalog.Keys));
+        Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Tag_that_was_given_up_with_its_promise_gets_no_bit_any_more(bool restarts)
+    {
+        // Found beside seed 341: others called the tag too old, the promise was dropped, and a late vector of a round below it got a bit.
+        var lab = new ExchangeLab(3, 1);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s3")), 1);
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Ask(tag, 1, 129, new ObjectName("files", "a"))));
+        lab.Run(Second);
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Decided(tag, TagState.TooOld, default)));
+        lab.Run(Second);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+        if (restarts)
+        {
+            lab["s1"].Compact();
+            lab["s1"].Crash();
+            lab["s1"].Start();
+            lab.Reconnect();
+        }
+
+        bool hasBit = false;
+        lab.OnAppend = (_, record) => hasBit |= record[0] == (byte)RecordType.Bit;
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Vector(tag, default, 1, 66, Value: false, 0b010, Again: true)));
+        lab.Run(Second);
+        Assert.False(hasBit);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
