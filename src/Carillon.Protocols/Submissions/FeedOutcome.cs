@@ -44,6 +44,9 @@ public readonly record struct FeedOutcome(SequenceNumber Number, FeedVerdict Ver
     /// <summary>True if <see cref="Winner"/> is a version with content; else the name is absent.</summary>
     public bool IsWinnerLive { get; init; }
 
+    /// <summary>Stale: its idempotency key, which a fresh tag may have.</summary>
+    public string? Key { get; init; }
+
     /// <summary>True if its operations are in the catalog, as current versions or as older ones.</summary>
     public bool IsInEffect => Verdict is FeedVerdict.Applied or FeedVerdict.Superseded;
 }

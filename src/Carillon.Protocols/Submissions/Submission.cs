@@ -58,6 +58,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
 /// u8 version = 2 │ the same │ service │ u64 epoch: with a fence
 /// u8 version = 3 │ as 1 │ each operation's precondition │ service (none: length 0) │ u64 epoch: with preconditions
+/// u8 version = 4 │ as 3, perhaps without a precondition: the tag replaced was agreed, and found stale by the feed
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -76,6 +77,7 @@ public sealed class Submission
     private const byte FormatVersion = 1;
     private const byte FencedVersion = 2;
     private const byte ConditionalVersion = 3;
+    private const byte AfterStaleVersion = 4;
 
     // What is left for operations when everything else has its greatest size.
     private const int MaxOperationsBytes = MaxBytes - (1 << 10);
@@ -85,9 +87,10 @@ public sealed class Submission
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
-        ReadOnlyMemory<byte> encoded)
+        bool replacesStale, ReadOnlyMemory<byte> encoded)
     {
         Fence = fence;
+        ReplacesStale = replacesStale;
         Tag = tag;
         Replaces = replaces;
         AcceptingDisk = disk;
@@ -104,6 +107,12 @@ public sealed class Submission
 
     /// <summary>The tag that this one replaces, stamped afresh because it was stale; none for a first attempt.</summary>
     public Tag Replaces { get; }
+
+    /// <summary>
+    /// True if <see cref="Replaces"/> was agreed, and the feed found it stale: it is no abort then, and whoever has not come to that number
+    /// yet must not take it for one.
+    /// </summary>
+    public bool ReplacesStale { get; }
 
     /// <summary>The accepting server's disk: a server with another disk under its name can't answer for this tag.</summary>
     public DiskId AcceptingDisk { get; }
@@ -133,15 +142,16 @@ public sealed class Submission
     public ReadOnlyMemory<byte> Encoded { get; }
 
     /// <summary>Where the operations end in <see cref="Encoded"/>: preconditions and a fence come behind them.</summary>
-    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional, Fence);
+    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, Fence);
 
     /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
     public Digest Hash { get; }
 
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
-        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default)
+        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default, bool replacesStale = false)
     {
+        Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
         operations = operations.Sort((a, b) => a.Target.CompareTo(b.Target));
         Digest fingerprint = FingerprintOf(operations);
@@ -151,11 +161,11 @@ public sealed class Submission
             size += operation.EncodedSize;
         }
 
-        bool isConditional = IsAnyConditional(operations);
-        size += TailSize(operations, isConditional, fence);
+        bool hasConditions = replacesStale || IsAnyConditional(operations);
+        size += TailSize(operations, hasConditions, fence);
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
-        writer.U8(isConditional ? ConditionalVersion : fence.IsNone ? FormatVersion : FencedVersion);
+        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : fence.IsNone ? FormatVersion : FencedVersion);
         writer.Tag(tag);
         writer.Tag(replaces);
         writer.Disk(disk);
@@ -167,13 +177,14 @@ public sealed class Submission
             operation.Write(ref writer);
         }
 
-        WriteTail(ref writer, operations, isConditional, fence);
+        WriteTail(ref writer, operations, hasConditions, fence);
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
-    public Submission Restamp(Tag fresh) => Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence);
+    public Submission Restamp(Tag fresh, bool afterStale = false) =>
+        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -192,7 +203,7 @@ public sealed class Submission
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
         int count = reader.Count(MaxOperations, 5);
-        if (version is < FormatVersion or > ConditionalVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
+        if (version is < FormatVersion or > AfterStaleVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
         {
             return false;
         }
@@ -207,18 +218,19 @@ public sealed class Submission
             }
         }
 
-        if (version == ConditionalVersion)
+        if (version >= ConditionalVersion)
         {
-            ReadPreconditions(ref reader, operations);
+            ReadPreconditions(ref reader, operations, mayBeNone: version == AfterStaleVersion);
         }
 
-        Fence fence = version == FormatVersion ? default : ReadFence(ref reader, mayBeNone: version == ConditionalVersion);
-        if (reader.Failed || reader.Remaining != 0)
+        Fence fence = version == FormatVersion ? default : ReadFence(ref reader, mayBeNone: version >= ConditionalVersion);
+        if (reader.Failed || reader.Remaining != 0 || (version == AfterStaleVersion && replaces.IsNone))
         {
             return false;
         }
 
-        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence, bytes.ToArray());
+        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence,
+            version == AfterStaleVersion, bytes.ToArray());
         return true;
     }
 
@@ -299,10 +311,10 @@ public sealed class Submission
         return false;
     }
 
-    private static int TailSize(ImmutableArray<Operation> operations, bool isConditional, Fence fence)
+    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
     {
-        int size = fence.IsNone && !isConditional ? 0 : WireSize.Text(fence.Service.Name) + 8;
-        if (isConditional)
+        int size = fence.IsNone && !hasConditions ? 0 : WireSize.Text(fence.Service.Name) + 8;
+        if (hasConditions)
         {
             foreach (Operation operation in operations)
             {
@@ -313,9 +325,9 @@ public sealed class Submission
         return size;
     }
 
-    private static void WriteTail(ref WireWriter writer, ImmutableArray<Operation> operations, bool isConditional, Fence fence)
+    private static void WriteTail(ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
     {
-        if (isConditional)
+        if (hasConditions)
         {
             foreach (Operation operation in operations)
             {
@@ -323,7 +335,7 @@ public sealed class Submission
             }
         }
 
-        if (isConditional || !fence.IsNone)
+        if (hasConditions || !fence.IsNone)
         {
             writer.Text(fence.Service.Name);
             writer.U64(fence.Epoch.Value);
@@ -331,9 +343,9 @@ public sealed class Submission
     }
 
     // At least one is a condition, or equal submissions could have different bytes.
-    private static void ReadPreconditions(ref WireReader reader, ImmutableArray<Operation>.Builder operations)
+    private static void ReadPreconditions(ref WireReader reader, ImmutableArray<Operation>.Builder operations, bool mayBeNone)
     {
-        bool isConditional = false;
+        bool isConditional = mayBeNone;
         for (int i = 0; i < operations.Count && !reader.Failed; i++)
         {
             var precondition = Precondition.Read(ref reader);

@@ -97,6 +97,7 @@ public sealed partial class Catalog
                     return outcome with
                     {
                         Verdict = FeedVerdict.Stale, Target = operation.Target, Winner = greatest, IsWinnerLive = isLive,
+                        Key = submission.Key,
                     };
                 }
             }

@@ -11,7 +11,7 @@ namespace Carillon.Storage.Catalogs;
 /// <code>
 /// operations: (u8 kind │ bucket │ name │ i64 size │ sha256 32)*
 /// repeated:   tag
-/// stale, refused: bucket │ name │ uid │ u8 live
+/// stale, refused: bucket │ name │ uid │ u8 live │ key, of a stale one
 /// </code>
 /// </summary>
 internal static class FeedCodec
@@ -70,7 +70,8 @@ internal static class FeedCodec
         }
 
         int size = isRepeated ? WireSize.Tag(outcome.First)
-            : WireSize.Text(outcome.Target.Bucket) + WireSize.Text(outcome.Target.Name) + WireSize.Uid(outcome.Winner) + 1;
+            : WireSize.Text(outcome.Target.Bucket) + WireSize.Text(outcome.Target.Name) + WireSize.Uid(outcome.Winner) + 1
+                + (outcome.Key is { } text ? WireSize.Text(text) : 0);
         byte[] bytes = new byte[size];
         var writer = new WireWriter(bytes);
         if (isRepeated)
@@ -83,6 +84,11 @@ internal static class FeedCodec
         writer.Text(outcome.Target.Name);
         writer.Uid(outcome.Winner);
         writer.Bool(outcome.IsWinnerLive);
+        if (outcome.Key is { } key)
+        {
+            writer.Text(key);
+        }
+
         return bytes;
     }
 
@@ -99,6 +105,11 @@ internal static class FeedCodec
             case FeedVerdict.Stale or FeedVerdict.Refused:
                 var target = new ObjectName(reader.Text(ObjectName.MaxBucketLength), reader.Text(ObjectName.MaxNameBytes));
                 outcome = outcome with { Target = target, Winner = reader.Uid(), IsWinnerLive = reader.Bool() };
+                if (outcome.Verdict == FeedVerdict.Stale)
+                {
+                    outcome = outcome with { Key = reader.Text(Submission.MaxKeyBytes) };
+                }
+
                 break;
         }
 

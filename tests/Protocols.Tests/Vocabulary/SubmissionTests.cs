@@ -86,6 +86,22 @@ public sealed class SubmissionTests
         }
     }
 
+    [Fact]
+    public void Submission_stamped_afresh_after_the_feed_found_it_stale_says_so()
+    {
+        Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true);
+        string same = Convert.ToHexStringLower(Example.Restamp(Samples.Tag(99)).Encoded.Span);
+        Assert.Equal("04" + same[2..] + "000000" + "0000" + "0000000000000000", Convert.ToHexStringLower(fresh.Encoded.Span));
+        Assert.True(Submission.TryRead(fresh.Encoded.Span, out Submission read));
+        Assert.True(read.ReplacesStale && !read.IsConditional && read.Replaces == Example.Tag);
+        Assert.Equal(Example.OperationsEnd + same.Length / 2 - Example.Encoded.Length, read.OperationsEnd);
+        Assert.False(read.Restamp(Samples.Tag(100)).ReplacesStale);
+        for (int length = 0; length < fresh.Encoded.Length; length++)
+        {
+            Assert.False(Submission.TryRead(fresh.Encoded.Span[..length], out _));
+        }
+    }
+
     [Theory]
     [InlineData("00")]
     [InlineData("03")]
@@ -255,7 +271,7 @@ public sealed class SubmissionTests
     public void Record_of_a_newer_version_is_refused()
     {
         byte[] bytes = Example.Encoded.ToArray();
-        bytes[0] = 4;
+        bytes[0] = 5;
         Assert.False(Submission.TryRead(bytes, out _));
     }
 

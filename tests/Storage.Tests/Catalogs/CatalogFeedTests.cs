@@ -74,9 +74,9 @@ public sealed class CatalogFeedTests : IDisposable
         ImmutableArray<FeedOutcome> outcomes = Apply(changeset, conditional);
         var stale = new FeedOutcome(Number(2), FeedVerdict.Stale)
         {
-            Target = Name("a"), Winner = Tag(20).Uid, IsWinnerLive = true,
+            Target = Name("a"), Winner = Tag(20).Uid, IsWinnerLive = true, Key = changeset.Key,
         };
-        Assert.Equal([stale, stale with { Number = Number(3) }], outcomes);
+        Assert.Equal([stale, stale with { Number = Number(3), Key = conditional.Key }], outcomes);
         Assert.Equal(stale, _reader.Sequenced(Tag(10)));
         Assert.Null(_reader.Current(Name("b")));
         Assert.Null(_reader.Key("key"));
