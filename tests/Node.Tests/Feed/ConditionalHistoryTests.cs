@@ -1,0 +1,291 @@
+using System.Globalization;
+using System.Text;
+using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.Tests.VectorExchange;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Checkers;
+using Xunit;
+
+namespace Node.Tests.Feed;
+
+/// <summary>
+/// Puts, deletes, changesets, compare-and-set and reads through cores that lose, double and reorder messages, crash, and apply a feed each in
+/// its own time, which orders what is agreed as it likes and stops now and then; the history of every name is to be linearizable, and every
+/// server comes to say the same.
+/// </summary>
+public sealed class ConditionalHistoryTests
+{
+    private static readonly int Seeds = Setting("CARILLON_FEED_SEEDS", 60);
+    private static readonly int FirstSeed = Setting("CARILLON_FEED_FIRST", 0);
+
+    [Fact]
+    public void History_with_compare_and_set_of_many_seeds_is_linearizable()
+    {
+        var verdicts = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        for (int seed = FirstSeed; seed < FirstSeed + Seeds; seed++)
+        {
+            try
+            {
+                new Run((ulong)seed, verdicts).Play();
+            }
+            catch (Exception fault)
+            {
+                throw new InvalidOperationException($"seed {seed}: {fault.Message}", fault);
+            }
+        }
+
+        // A run in which nothing of a kind happens shows nothing about that kind.
+        string told = string.Join(", ", verdicts.Select(v => $"{v.Key} {v.Value}"));
+        Assert.True(Seeds < 20 || verdicts.Count >= 8, told);
+        TestContext.Current.TestOutputHelper?.WriteLine(told);
+    }
+
+    private static int Setting(string name, int otherwise) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), out int value) ? value : otherwise;
+
+    private sealed class Run
+    {
+        private const int Names = 2;
+
+        private readonly ExchangeLab _lab;
+        private readonly RandomSource _random;
+        private readonly SortedDictionary<string, int> _verdicts;
+        private readonly List<(HistoryEntry Entry, Func<HistoryEntry> End)> _calls = [];
+        private readonly Dictionary<Uid, string> _values = [];
+        private readonly Uid[] _lastSeen = new Uid[Names];
+        private long _clock;
+        private int _written;
+
+        public Run(ulong seed, SortedDictionary<string, int> verdicts)
+        {
+            _verdicts = verdicts;
+            _random = new RandomSource(seed + 99_000);
+            int servers = seed % 4 == 0 ? 5 : 3;
+            _lab = new ExchangeLab(servers, seed, new VectorExchangeOptions { TemporaryTtl = TimeSpan.FromSeconds(20) }, hasFeed: true)
+            {
+                Loss = seed % 3 * 0.1, Duplicates = seed % 2 * 0.2,
+                LongestApply = TimeSpan.FromMilliseconds(seed % 5 * 3),
+            };
+            _lab.Feed!.OrderTime = TimeSpan.FromMilliseconds(1 + (seed % 6 * 4));
+            foreach (LabServer server in _lab.Servers.Values)
+            {
+                server.Skew = seed % 7 < 3 ? TimeSpan.FromMilliseconds(_random.Below(4000) - 2000) : TimeSpan.Zero;
+            }
+        }
+
+        public void Play()
+        {
+            for (int i = 0; i < 80; i++)
+            {
+                Step(_lab.Servers.Values.ElementAt(_random.Below(_lab.Servers.Count)));
+                _lab.Run(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.1) ? 1500 : 6)));
+            }
+
+            Heal();
+            Check();
+        }
+
+        private void Heal()
+        {
+            foreach (LabServer server in _lab.Servers.Values)
+            {
+                server.Lags = false;
+                if (!server.IsUp)
+                {
+                    server.Start();
+                }
+
+                server.FeedGrew();
+            }
+
+            _lab.Duplicates = 0;
+            _lab.Heal();
+            _lab.Feed!.Release();
+            _lab.Run(TimeSpan.FromSeconds(60));
+        }
+
+        private void Step(LabServer server)
+        {
+            int dice = _random.Below(100);
+            if (!server.IsUp)
+            {
+                if (dice < 30)
+                {
+                    server.Start();
+                    _lab.Reconnect();
+                }
+
+                return;
+            }
+
+            int name = _random.Below(Names);
+            switch (dice)
+            {
+                case < 25:
+                    Write(server, name, isConditional: false);
+                    break;
+                case < 50:
+                    Write(server, name, isConditional: true);
+                    break;
+                case < 75:
+                    Read(server, name);
+                    break;
+                case < 79:
+                    server.Compact();
+                    break;
+                case < 84:
+                    server.Lags = !server.Lags;
+                    server.FeedGrew();
+                    break;
+                case < 88 when _lab.Feed!.IsHeld:
+                    _lab.Feed.Release();
+                    break;
+                case < 88:
+                    _lab.Feed!.Hold();
+                    break;
+                case < 94:
+                    CutOrHeal(server);
+                    break;
+                default:
+                    if (_lab.Servers.Values.Count(s => s.IsUp) > (_lab.Servers.Count / 2) + 1)
+                    {
+                        server.Crash();
+                        _lab.Reconnect();
+                    }
+
+                    break;
+            }
+        }
+
+        private void CutOrHeal(LabServer server)
+        {
+            if (_lab.Cut.Count > 0)
+            {
+                _lab.Cut.Clear();
+                _lab.Reconnect();
+            }
+            else
+            {
+                _lab.Isolate(server.Name.Name);
+            }
+        }
+
+        private void Write(LabServer server, int name, bool isConditional)
+        {
+            string value = (++_written).ToString(CultureInfo.InvariantCulture);
+            bool isDelete = _random.Chance(0.15);
+            Uid expected = _random.Chance(0.3) ? default : _lastSeen[name];
+            var entry = new HistoryEntry
+            {
+                Client = $"{server.Name}", Action = isDelete ? HistoryAction.Delete : HistoryAction.Put, Name = $"n{name}",
+                Value = isDelete ? null : value, Invoked = ++_clock, Outcome = HistoryOutcome.Unknown, IsConditional = isConditional,
+                Expected = isConditional && !expected.IsNone ? _values[expected] : null,
+            };
+            var operation = new Operation(
+                isDelete ? OperationKind.Delete : OperationKind.Put, new ObjectName("files", $"n{name}"),
+                isDelete ? null : LabServer.Manifest(value))
+            {
+                Precondition = !isConditional ? default : expected.IsNone ? Precondition.Absent : Precondition.Match(expected),
+            };
+            SubmitOutcome? outcome = null;
+            long returned = 0;
+            _calls.Add((entry, () => End(entry, outcome, returned)));
+
+            // Every fifth plain one only waits for agreement, the others, and all conditional ones, for their number.
+            server.Submit([operation], $"key {value}", o =>
+            {
+                outcome = o;
+                returned = ++_clock;
+                if (o is SubmitOutcome.Accepted accepted)
+                {
+                    _values[accepted.Tag.Uid] = isDelete ? "" : value;
+                    _lastSeen[name] = isDelete ? default : accepted.Tag.Uid;
+                }
+            }, untilSequenced: _written % 2 == 0);
+        }
+
+        private HistoryEntry End(HistoryEntry entry, SubmitOutcome? outcome, long returned)
+        {
+            switch (outcome)
+            {
+                case SubmitOutcome.Accepted accepted:
+                    Count(accepted.Sequenced.Verdict == FeedVerdict.None ? "agreed" : $"{accepted.Sequenced.Verdict}");
+                    return entry with { Outcome = HistoryOutcome.Ok, Returned = returned };
+                case SubmitOutcome.Refused refused:
+                    // It has seen what the name was then.
+                    Count("refused");
+                    return entry with
+                    {
+                        Action = HistoryAction.Get, Outcome = HistoryOutcome.Ok, Returned = returned, IsConditional = false, Expected = null,
+                        Value = refused.Sequenced.IsWinnerLive ? ValueOf(refused.Sequenced.Winner) : null,
+                    };
+                case SubmitOutcome.Rejected rejected:
+                    Count($"rejected {rejected.Reason}");
+                    return entry with { Outcome = HistoryOutcome.Failed };
+                default:
+                    Count("unknown");
+                    return entry;
+            }
+        }
+
+        private void Read(LabServer server, int name)
+        {
+            var entry = new HistoryEntry
+            {
+                Client = $"{server.Name}", Action = HistoryAction.Get, Name = $"n{name}", Invoked = ++_clock,
+                Outcome = HistoryOutcome.Failed,
+            };
+            HistoryEntry end = entry;
+            _calls.Add((entry, () => end));
+            server.Read($"n{name}", outcome =>
+            {
+                switch (outcome)
+                {
+                    case ReadOutcome.Found found:
+                        string value = Encoding.UTF8.GetString(found.Manifest.Inline.Span);
+                        _values[found.Uid] = value;
+                        _lastSeen[name] = found.Uid;
+                        end = entry with { Outcome = HistoryOutcome.Ok, Returned = ++_clock, Value = value };
+                        Count("read");
+                        break;
+                    case ReadOutcome.Absent:
+                        _lastSeen[name] = default;
+                        end = entry with { Outcome = HistoryOutcome.Ok, Returned = ++_clock };
+                        Count("read absent");
+                        break;
+                }
+            });
+        }
+
+        private string ValueOf(Uid uid)
+        {
+            Submission submission = _lab.Feed!.Sequence.First(s => s.Tag.Uid == uid);
+            return Encoding.UTF8.GetString(submission.Operations[0].Manifest!.Inline.Span);
+        }
+
+        private void Count(string what) => _verdicts[what] = _verdicts.GetValueOrDefault(what) + 1;
+
+        private void Check()
+        {
+            string[] states = [.. _lab.Servers.Values.Select(Describe)];
+            Assert.Single(states.Distinct());
+            foreach (LabServer server in _lab.Servers.Values)
+            {
+                Assert.True(server.Core.OpenTags == 0, $"{server.Name}: {string.Join("; ", server.Core.DescribeOpen())}");
+            }
+
+            var history = new History();
+            foreach ((_, Func<HistoryEntry> end) in _calls)
+            {
+                history.Add(end());
+            }
+
+            LinearizabilityVerdict verdict = new LinearizabilityChecker { LeastSuccesses = 1 }.Check(history);
+            Assert.True(verdict.Result == LinearizabilityResult.Linearizable, verdict.Explain());
+        }
+
+        private static string Describe(LabServer server) => string.Join(
+            '\n', server.State.Outcomes.OrderBy(o => o.Value.Number).Select(o => $"{o.Key} {o.Value}"));
+    }
+}
