@@ -72,9 +72,9 @@ public sealed class AnswerCheckerTests
     public void A4_tag_that_is_accepted_here_and_rejected_there_is_found()
     {
         _made.Wrote(LibraryVerdict.Accepted, HandMade.TagOf(5), 1, 2, "k", _made.Put("a", "v1"));
-        _made.Evidence.Shown.Add(new ShownState(HandMade.S1, HandMade.TagOf(5), "k", SubmissionState.Accepted, default));
+        _made.Evidence.Shown.Add(new ShownState(HandMade.S1, HandMade.TagOf(5), "k", SubmissionState.Accepted));
         VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions);
-        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, HandMade.TagOf(5), null, SubmissionState.Rejected, default));
+        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, HandMade.TagOf(5), null, SubmissionState.Rejected));
         HandMade.Breaks("A4", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
     }
 
@@ -87,7 +87,7 @@ public sealed class AnswerCheckerTests
         _made.Evidence.Submissions.Add(Submission.Create(second, first, new DiskId(1), "k", [ToOperation(put)]));
         _made.Wrote(LibraryVerdict.Accepted, second, 1, 2, "k", put);
         VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions);
-        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, first, null, SubmissionState.Rejected, default));
+        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, first, null, SubmissionState.Rejected));
         HandMade.Breaks("A4", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
     }
 
@@ -95,7 +95,7 @@ public sealed class AnswerCheckerTests
     public void A4_key_that_is_fenced_and_accepted_is_found()
     {
         _made.Wrote(LibraryVerdict.Accepted, HandMade.TagOf(5), 1, 2, "k", _made.Put("a", "v1"));
-        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, HandMade.TagOf(4), "k", SubmissionState.Rejected, default));
+        _made.Evidence.Shown.Add(new ShownState(HandMade.S2, HandMade.TagOf(4), "k", SubmissionState.Rejected));
         HandMade.Breaks("A4", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
     }
 

@@ -18,6 +18,7 @@ public sealed class PastSeedsTests
     [InlineData(226, "a submission was pushed under an upload's tag that a life before had given up")]
     [InlineData(263, "a server took no put on a healed cluster")]
     [InlineData(271, "a chunk that survived a failed flush in the cache was counted as durable")]
+    [InlineData(341, "a late no bit found servers that had applied the tag and forgotten it")]
     [InlineData(388, "chunks of an upload that a restart had forgotten were collected before their submission")]
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]

@@ -13,7 +13,7 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
     private readonly Dictionary<Tag, string> _accepted = [];
     private readonly Dictionary<Tag, string> _rejected = [];
     private readonly Dictionary<string, (Tag Tag, string Who)> _acceptedKeys = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, (string Who, Timestamp Since)> _rejectedKeys = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _rejectedKeys = new(StringComparer.Ordinal);
 
     /// <summary>Goes over all that servers said.</summary>
     public static void Check(Evidence evidence, SubmissionRegistry registry)
@@ -42,7 +42,7 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
                 AcceptKey(write.Key, accepted.Tag, $"{attempt.Server}'s answer");
                 break;
             case SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced }:
-                RejectKey(write.Key, $"{attempt.Server}'s answer", default);
+                RejectKey(write.Key, $"{attempt.Server}'s answer");
                 break;
             default:
                 break;
@@ -63,7 +63,7 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
 
                 break;
             case SubmissionState.Rejected when shown.Key is not null:
-                RejectKey(shown.Key, who, shown.RemembersSince);
+                RejectKey(shown.Key, who);
                 break;
             case SubmissionState.Rejected:
                 Reject(shown.Tag, who);
@@ -104,9 +104,9 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
 
     private void AcceptKey(string key, Tag tag, string who)
     {
-        if (_rejectedKeys.TryGetValue(key, out (string Who, Timestamp Since) other) && tag.Uid.Stamp >= other.Since)
+        if (_rejectedKeys.TryGetValue(key, out string? other))
         {
-            throw Violation.Of("A4", $"{key} is fenced ({other.Who}), and yet {tag} of it is accepted ({who})");
+            throw Violation.Of("A4", $"{key} is fenced ({other}), and yet {tag} of it is accepted ({who})");
         }
 
         if (!_acceptedKeys.TryAdd(key, (tag, who)) && _acceptedKeys[key].Tag != tag)
@@ -115,15 +115,10 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
         }
     }
 
-    // A clock that runs ahead takes the newest stamp with it, and so may forget a key early: after that it is as one never used.
-    private void RejectKey(string key, string who, Timestamp since)
+    private void RejectKey(string key, string who)
     {
-        if (!_rejectedKeys.TryGetValue(key, out (string Who, Timestamp Since) known) || since < known.Since)
-        {
-            _rejectedKeys[key] = (who, since);
-        }
-
-        if (_acceptedKeys.TryGetValue(key, out (Tag Tag, string Who) other) && other.Tag.Uid.Stamp >= since)
+        _rejectedKeys.TryAdd(key, who);
+        if (_acceptedKeys.TryGetValue(key, out (Tag Tag, string Who) other))
         {
             throw Violation.Of("A4", $"{key} is fenced ({who}), and yet {other.Tag} of it is accepted ({other.Who})");
         }

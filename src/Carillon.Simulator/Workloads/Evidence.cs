@@ -13,8 +13,7 @@ namespace Carillon.Simulator.Workloads;
 /// <param name="Tag">The submission; of one that was stamped afresh, the newest tag if that was accepted, else the one asked about.</param>
 /// <param name="Key">The key that it was asked for by, or null.</param>
 /// <param name="State">What it said.</param>
-/// <param name="RemembersSince">Outcomes of submissions with lower stamps are forgotten there.</param>
-internal readonly record struct ShownState(NodeId Server, Tag Tag, string? Key, SubmissionState State, Timestamp RemembersSince);
+internal readonly record struct ShownState(NodeId Server, Tag Tag, string? Key, SubmissionState State);
 
 /// <summary>A page that a client was shown.</summary>
 internal readonly record struct SeenPage(NodeId Server, Instant At, ListPage Page);
@@ -42,11 +41,11 @@ internal sealed class Evidence
 
     /// <summary>A server said what became of a tag.</summary>
     public void Show(SimulatedServer server, Tag asked, SubmissionReport report) => Shown.Add(new ShownState(
-        server.Name, report.State == SubmissionState.Rejected ? asked : report.Id, null, report.State, server.Node!.RemembersSince));
+        server.Name, report.State == SubmissionState.Rejected ? asked : report.Id, null, report.State));
 
     /// <summary>A server said what became of a key.</summary>
     public void Show(SimulatedServer server, string key, SubmissionReport report) =>
-        Shown.Add(new ShownState(server.Name, report.Id, key, report.State, server.Node!.RemembersSince));
+        Shown.Add(new ShownState(server.Name, report.Id, key, report.State));
 
     /// <summary>All pages.</summary>
     public List<SeenPage> Pages { get; } = [];

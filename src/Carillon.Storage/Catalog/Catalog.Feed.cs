@@ -79,7 +79,7 @@ public sealed partial class Catalog
     /// order.</summary>
     private FeedOutcome Judge(Submission submission, FeedOutcome outcome, Timestamp horizon)
     {
-        Tag first = _keys.FirstRecent(submission.Key, horizon);
+        Tag first = _keys.FirstRecent(submission.Key, horizon, _options.LeastKeys);
         if (!first.IsNone && !SeededBug.Is("feed-applies-a-key-twice"))
         {
             Sometimes.Reached("feed-repeats-a-key");

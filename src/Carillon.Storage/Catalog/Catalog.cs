@@ -388,13 +388,16 @@ public sealed partial class Catalog : IDisposable
         }
 
         ForgetSurplus(limit);
+        if (_facts.Keys > _options.LeastKeys)
+        {
+            _facts.Keys -= _keys.ForgetRecent(horizon, (int)Math.Min(limit, _facts.Keys - _options.LeastKeys));
+        }
+
         if (_isForgetting)
         {
-            int keys = _keys.ForgetRecent(horizon, limit);
             (int trimmed, _) = _tags.Forget(horizon, limit);
-            _facts.Keys -= keys;
             _facts.Trimmed -= trimmed;
-            _isForgetting = keys == limit || trimmed == limit;
+            _isForgetting = trimmed == limit;
         }
     }
 

@@ -16,6 +16,12 @@ public sealed record CatalogOptions
     /// the day.</summary>
     public int KeyCount { get; init; } = 1_000_000;
 
+    /// <summary>
+    /// The newest idempotency keys, by UID, that are remembered whatever their age (<c>idempotency.least</c>). Age is told by the stamps, so a
+    /// clock that jumps ahead makes all keys old at once: too few, and a retry that is under way is taken for a new submission then.
+    /// </summary>
+    public int LeastKeys { get; init; } = 1000;
+
     /// <summary>The most rejected tags remembered, the newest by UID.</summary>
     public int RejectedCount { get; init; } = 100_000;
 
@@ -47,6 +53,11 @@ public sealed record CatalogOptions
         if (OutcomeTtl < TimeSpan.FromMinutes(1))
         {
             yield return "idempotency.ttl is at least a minute";
+        }
+
+        if (LeastKeys < 0)
+        {
+            yield return "the number of keys that are remembered whatever their age is not negative";
         }
 
         if (KeyCount < 1 || RejectedCount < 1 || TrimmedCount < 1 || FeedCount < 1)

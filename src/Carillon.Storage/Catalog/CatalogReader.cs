@@ -165,19 +165,12 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// <summary>What is remembered of an idempotency key; null for a key that was not used, or too long ago.</summary>
     public KeyEntry? Key(string key)
     {
-        Timestamp? since = null;
         KeyEntry? rejected = null;
         _findKeys.BindText(1, key);
         while (_findKeys.Step())
         {
-            Timestamp horizon = since ??= CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
             ReadOnlySpan<byte> bytes = _findKeys.Bytes(0);
             Tag tag = TagKey.Read(bytes);
-            if (tag.Uid.Stamp < horizon)
-            {
-                continue;
-            }
-
             if (_findRecent.Bind(1, bytes).Step())
             {
                 var accepted = new KeyEntry(tag, TagOutcome.Accepted, Digest.Read(_findRecent.Bytes(0)));

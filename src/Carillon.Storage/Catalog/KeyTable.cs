@@ -18,7 +18,9 @@ internal sealed class KeyTable(SqliteDatabase database)
     private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(key, tag) DO NOTHING");
     private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE key = ?1 AND tag = ?2");
     private readonly SqliteStatement _recentOfKey = database.Prepare(
-        "SELECT k.tag FROM keys k JOIN recent r ON r.tag = k.tag WHERE k.key = ?1 AND k.tag > ?2 ORDER BY k.tag LIMIT 1");
+        "SELECT k.tag FROM keys k JOIN recent r ON r.tag = k.tag WHERE k.key = ?1 ORDER BY k.tag");
+    private readonly SqliteStatement _newer =
+        database.Prepare("SELECT count(*) FROM (SELECT 1 FROM recent WHERE tag > ?1 LIMIT ?2)");
 
     private readonly SqliteStatement _oldestRecent = database.Prepare("SELECT tag, key FROM recent WHERE tag < ?1 ORDER BY tag LIMIT ?2");
     private readonly SqliteStatement _oldestRejected =
@@ -46,15 +48,31 @@ internal sealed class KeyTable(SqliteDatabase database)
         return true;
     }
 
-    /// <summary>The tag that a key is remembered for, or none.</summary>
-    public Tag FirstRecent(string key, Timestamp horizon)
+    /// <summary>
+    /// The tag that a key is remembered for, or none: not below the horizon, or among the newest that are remembered whatever their age. Rows
+    /// of those that are forgotten go some time later; they are the oldest, so that they change no other's place from the newest.
+    /// </summary>
+    public Tag FirstRecent(string key, Timestamp horizon, int least)
     {
-        Span<byte> bound = stackalloc byte[TagKey.MaxSize];
-        Tag first = _recentOfKey.BindText(1, key).Bind(2, TagKey.LowerBound(horizon, bound)).Step()
-            ? TagKey.Read(_recentOfKey.Bytes(0))
-            : default;
+        Tag first = default;
+        _recentOfKey.BindText(1, key);
+        while (first.IsNone && _recentOfKey.Step())
+        {
+            Tag tag = TagKey.Read(_recentOfKey.Bytes(0));
+            first = tag.Uid.Stamp >= horizon || IsAmongNewest(tag, least) ? tag : default;
+        }
+
         _recentOfKey.Reset();
         return first;
+    }
+
+    private bool IsAmongNewest(Tag tag, int least)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _newer.Bind(1, TagKey.Of(tag, key)).Bind(2, least).Step();
+        bool isAmong = _newer.Number(0) < least;
+        _newer.Reset();
+        return isAmong;
     }
 
     /// <summary>Remembers a rejected tag. False if it was remembered already.</summary>

@@ -21,7 +21,7 @@ public sealed class CatalogFeedTests : IDisposable
         _reader = _catalog.OpenReader();
     }
 
-    private static CatalogOptions Options { get; } = new() { OutcomeTtl = TimeSpan.FromHours(1), FeedCount = 20 };
+    private static CatalogOptions Options { get; } = new() { OutcomeTtl = TimeSpan.FromHours(1), LeastKeys = 1, FeedCount = 20 };
 
     public void Dispose()
     {

@@ -16,7 +16,7 @@ public sealed class CatalogSequenceTests
 {
     private static readonly CatalogOptions Small = new()
     {
-        OutcomeTtl = TimeSpan.FromHours(10), KeyCount = 15, RejectedCount = 5, TrimmedCount = 12, FeedCount = 60,
+        OutcomeTtl = TimeSpan.FromHours(10), KeyCount = 15, LeastKeys = 6, RejectedCount = 5, TrimmedCount = 12, FeedCount = 60,
     };
 
     public static TheoryData<ulong> Seeds => [.. Enumerable.Range(1, 20).Select(seed => (ulong)seed)];

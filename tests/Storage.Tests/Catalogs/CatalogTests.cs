@@ -20,7 +20,7 @@ public sealed class CatalogTests : IDisposable
 
     public CatalogTests()
     {
-        _catalog = Catalog.Open(CatalogLocation.InMemory(_memory), new CatalogOptions());
+        _catalog = Catalog.Open(CatalogLocation.InMemory(_memory), new CatalogOptions { LeastKeys = 2 });
         _reader = _catalog.OpenReader();
     }
 
@@ -278,6 +278,22 @@ public sealed class CatalogTests : IDisposable
         Assert.Null(_reader.Key("old"));
         Assert.Null(_reader.Key("bad"));
         Assert.Equal(TagOutcome.Accepted, _reader.Outcome(Tag(Day + 1)));
+    }
+
+    [Fact]
+    public void Newest_keys_are_remembered_whatever_their_age_by_the_stamps()
+    {
+        // Seed 297 of a build before: one server's clock jumped ahead, the next put took the newest stamp with it and ended the memory of
+        // a key that was being retried, and the retry made a second version.
+        const long Day = 24 * 3600 * 1000L;
+        Apply(Submission(Tag(Day), "oldest", Put("a")), Submission(Tag(Day + 1), "retried", Put("b")));
+        Apply(Submission(Tag(9 * Day), "ahead", Put("c")));
+        Assert.Null(_reader.Key("oldest"));
+        Assert.Equal(Tag(Day + 1), _reader.Key("retried")?.Tag);
+
+        Apply(Submission(Tag((9 * Day) + 1), "later", Put("d")));
+        Assert.Null(_reader.Key("retried"));
+        Assert.NotNull(_reader.Key("ahead"));
     }
 
     [Fact]
