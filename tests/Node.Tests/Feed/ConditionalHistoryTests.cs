@@ -23,6 +23,8 @@ public sealed class ConditionalHistoryTests
     public void History_with_compare_and_set_of_many_seeds_is_linearizable()
     {
         var verdicts = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        var reached = new HashSet<string>(StringComparer.Ordinal);
+        Sometimes.Collect(reached);
         for (int seed = FirstSeed; seed < FirstSeed + Seeds; seed++)
         {
             try
@@ -35,14 +37,29 @@ public sealed class ConditionalHistoryTests
             }
         }
 
+        Sometimes.Collect(null);
+
         // A run in which nothing of a kind happens shows nothing about that kind.
-        string told = string.Join(", ", verdicts.Select(v => $"{v.Key} {v.Value}"));
-        Assert.True(Seeds < 20 || verdicts.Count >= 8, told);
+        reached.IntersectWith(Wanted);
+        string told = string.Join(" ", reached.Order(StringComparer.Ordinal)) + "; " + string.Join(", ", verdicts.Select(v => $"{v.Key} {v.Value}"));
+        Assert.True(Seeds < 50 || verdicts.Count >= 8, told);
+        Assert.Empty(Seeds < 50 ? [] : Wanted.Except(reached));
         TestContext.Current.TestOutputHelper?.WriteLine(told);
     }
 
+    // The rules of a name, each of which some seed must have met; "plain-bit-waits" too, but that takes a thousand.
+    private static string[] Wanted { get; } =
+        ["conditional-bit-waits", "push-contended", "push-withdrawn", "stale-in-the-feed", "tag-dead"];
+
     private static int Setting(string name, int otherwise) =>
         int.TryParse(Environment.GetEnvironmentVariable(name), out int value) ? value : otherwise;
+
+    private sealed class Verdicts(string key)
+    {
+        public string Key { get; } = key;
+
+        public List<SubmitOutcome> Outcomes { get; } = [];
+    }
 
     private sealed class Run
     {
@@ -53,6 +70,7 @@ public sealed class ConditionalHistoryTests
         private readonly SortedDictionary<string, int> _verdicts;
         private readonly List<(HistoryEntry Entry, Func<HistoryEntry> End)> _calls = [];
         private readonly Dictionary<Uid, string> _values = [];
+        private readonly List<Verdicts> _told = [];
         private readonly Uid[] _lastSeen = new Uid[Names];
         private long _clock;
         private int _written;
@@ -191,18 +209,45 @@ public sealed class ConditionalHistoryTests
             SubmitOutcome? outcome = null;
             long returned = 0;
             _calls.Add((entry, () => End(entry, outcome, returned)));
+            int tries = 0;
+            bool untilSequenced = _random.Chance(0.5);
+            var verdicts = new Verdicts($"key {value}");
+            _told.Add(verdicts);
 
-            // Every fifth plain one only waits for agreement, the others, and all conditional ones, for their number.
-            server.Submit([operation], $"key {value}", o =>
+            // As the client library does: while it is not known, the same key through another server; what one of them tells for certain counts.
+            void Ask(LabServer at) => at.Submit([operation], verdicts.Key, o =>
             {
-                outcome = o;
-                returned = ++_clock;
+                verdicts.Outcomes.Add(o);
+                bool isCertain = o is SubmitOutcome.Accepted or SubmitOutcome.Refused
+                    or SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced };
+                bool wasUnknown = outcome is SubmitOutcome.Unknown;
+                if (outcome is null || isCertain)
+                {
+                    outcome = o;
+                    returned = ++_clock;
+                }
+
                 if (o is SubmitOutcome.Accepted accepted)
                 {
                     _values[accepted.Tag.Uid] = isDelete ? "" : value;
                     _lastSeen[name] = isDelete ? default : accepted.Tag.Uid;
                 }
-            }, untilSequenced: _written % 2 == 0);
+                else if (!isCertain && tries++ < 2 && _random.Chance(0.6))
+                {
+                    LabServer other = _lab.Servers.Values.ElementAt(_random.Below(_lab.Servers.Count));
+                    outcome = new SubmitOutcome.Unknown(default);
+                    if (other.IsUp)
+                    {
+                        Ask(other);
+                    }
+                }
+                else if (!isCertain && wasUnknown)
+                {
+                    // One of the tries may still be accepted, though the last was not.
+                    outcome = new SubmitOutcome.Unknown(default);
+                }
+            }, untilSequenced);
+            Ask(server);
         }
 
         private HistoryEntry End(HistoryEntry entry, SubmitOutcome? outcome, long returned)
@@ -266,6 +311,40 @@ public sealed class ConditionalHistoryTests
 
         private void Count(string what) => _verdicts[what] = _verdicts.GetValueOrDefault(what) + 1;
 
+        // What a client was told of a key, and what a question tells afterwards, is what the feed has.
+        private void CheckVerdicts()
+        {
+            ILookup<string, Submission> inFeed = _lab.Feed!.Sequence.ToLookup(s => s.Key, StringComparer.Ordinal);
+            LabFeedState state = _lab.Servers.Values.First().State;
+            foreach (Verdicts told in _told)
+            {
+                bool isInEffect = inFeed[told.Key].Any(s => state.Outcomes[s.Tag].IsInEffect);
+                bool isRefused = inFeed[told.Key].Any(s => state.Outcomes[s.Tag].Verdict == FeedVerdict.Refused);
+                bool wasAccepted = told.Outcomes.Any(o => o is SubmitOutcome.Accepted);
+                bool wasRefused = told.Outcomes.Any(o => o is SubmitOutcome.Refused);
+                bool wasFenced = told.Outcomes.Any(o => o is SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced });
+                Assert.True(inFeed[told.Key].Count(s => state.Outcomes[s.Tag].IsInEffect) <= 1, $"{told.Key} is in effect twice");
+                Assert.True(!wasAccepted || isInEffect, $"{told.Key} was told accepted, and is not in effect");
+                Assert.True(!wasRefused || isRefused, $"{told.Key} was told refused, and was not");
+                Assert.True(!wasFenced || !isInEffect, $"{told.Key} was told to be fenced, and is in effect");
+                if (told.Outcomes.FirstOrDefault(o => o is SubmitOutcome.Unknown) is SubmitOutcome.Unknown { Tag.IsNone: false } unknown)
+                {
+                    SubmissionReport? report = null;
+                    LabServer server = _lab.Servers.Values.ElementAt(_random.Below(_lab.Servers.Count));
+                    server.Core.Show(unknown.Tag, server.Moment, r => report = r);
+                    server.Settle();
+                    _lab.Run(TimeSpan.FromSeconds(3));
+                    Assert.NotNull(report);
+                    Count($"shown {report.State}");
+                    Assert.True(report.State != SubmissionState.Pending, $"{unknown.Tag} is pending for ever");
+                    Assert.True(
+                        report.State != SubmissionState.Accepted || state.Outcomes[report.Id].IsInEffect, $"{unknown.Tag} is shown as accepted");
+                    Assert.True(report.State != SubmissionState.Rejected || !state.Outcomes.TryGetValue(unknown.Tag, out FeedOutcome outcome)
+                        || !outcome.IsInEffect, $"{unknown.Tag} is shown as rejected");
+                }
+            }
+        }
+
         private void Check()
         {
             string[] states = [.. _lab.Servers.Values.Select(Describe)];
@@ -281,6 +360,7 @@ public sealed class ConditionalHistoryTests
                 history.Add(end());
             }
 
+            CheckVerdicts();
             LinearizabilityVerdict verdict = new LinearizabilityChecker { LeastSuccesses = 1 }.Check(history);
             Assert.True(verdict.Result == LinearizabilityResult.Linearizable, verdict.Explain());
         }
