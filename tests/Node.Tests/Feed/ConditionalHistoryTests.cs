@@ -63,21 +63,23 @@ public sealed class ConditionalHistoryTests
 
     private sealed class Run
     {
-        private const int Names = 2;
-
         private readonly ExchangeLab _lab;
+        private readonly int _names;
+        private readonly double _pace;
         private readonly RandomSource _random;
         private readonly SortedDictionary<string, int> _verdicts;
         private readonly List<(HistoryEntry Entry, Func<HistoryEntry> End)> _calls = [];
         private readonly Dictionary<Uid, string> _values = [];
         private readonly List<Verdicts> _told = [];
-        private readonly Uid[] _lastSeen = new Uid[Names];
+        private readonly Uid[] _lastSeen = new Uid[2];
         private long _clock;
         private int _written;
 
         public Run(ulong seed, SortedDictionary<string, int> verdicts)
         {
             _verdicts = verdicts;
+            _names = seed % 3 == 0 ? 1 : 2;
+            _pace = seed % 2 == 0 ? 0.7 : 6;
             _random = new RandomSource(seed + 99_000);
             int servers = seed % 4 == 0 ? 5 : 3;
             _lab = new ExchangeLab(servers, seed, new VectorExchangeOptions { TemporaryTtl = TimeSpan.FromSeconds(20) }, hasFeed: true)
@@ -97,7 +99,7 @@ public sealed class ConditionalHistoryTests
             for (int i = 0; i < 80; i++)
             {
                 Step(_lab.Servers.Values.ElementAt(_random.Below(_lab.Servers.Count)));
-                _lab.Run(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.1) ? 1500 : 6)));
+                _lab.Run(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.07) ? 1500 : _pace)));
             }
 
             Heal();
@@ -137,7 +139,7 @@ public sealed class ConditionalHistoryTests
                 return;
             }
 
-            int name = _random.Below(Names);
+            int name = _random.Below(_names);
             switch (dice)
             {
                 case < 25:
