@@ -5,13 +5,15 @@ namespace Carillon.Protocols.Submissions;
 /// <summary>What the feed made of a number, which is the same at every server: it follows from the sequence alone.</summary>
 public enum FeedVerdict : byte
 {
-    /// <summary>Nothing: the number was filled, or held what stands at a lower number already; of a tag, that it has no number yet.</summary>
+    /// <summary>Nothing: the number was filled, or held what stands at a lower number already; of a tag, that it has no number
+    /// yet.</summary>
     None = 0,
 
     /// <summary>Applied; its versions are the current ones.</summary>
     Applied = 1,
 
-    /// <summary>A plain put or delete whose name has a greater UID by now: recorded as an older version. No conflict, for the client.</summary>
+    /// <summary>A plain put or delete whose name has a greater UID by now: recorded as an older version. No conflict, for the
+    /// client.</summary>
     Superseded = 2,
 
     /// <summary>

@@ -133,8 +133,8 @@ public sealed class Submission
     public bool IsConditional { get; }
 
     /// <summary>
-    /// True if it is applied whole and only where none of its names has a greater UID: a changeset, or a conditional submission. A plain put
-    /// or delete of one name is applied anywhere, as an older version if need be.
+    /// True if it is applied whole and only where none of its names has a greater UID: a changeset, or a conditional submission. A plain
+    /// put or delete of one name is applied anywhere, as an older version if need be.
     /// </summary>
     public bool IsDecidedByFeed => IsConditional || Operations.Length > 1;
 
@@ -149,7 +149,8 @@ public sealed class Submission
 
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
-        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default, bool replacesStale = false)
+        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default,
+        bool replacesStale = false)
     {
         Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);

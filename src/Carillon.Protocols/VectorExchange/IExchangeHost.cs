@@ -46,7 +46,8 @@ public interface IExchangeHost
     /// <summary>What is kept of a decided tag.</summary>
     AppliedOutcome Outcome(Tag tag);
 
-    /// <summary>The accepted tag of a key with its fingerprint, or none. Of the feed: the tag that has the key, applied or refused.</summary>
+    /// <summary>The accepted tag of a key with its fingerprint, or none. Of the feed: the tag that has the key, applied or
+    /// refused.</summary>
     (Tag Tag, Digest Fingerprint) AcceptedKey(string key);
 
     /// <summary>The record of an applied submission, or null.</summary>
@@ -64,8 +65,8 @@ public interface IExchangeHost
     /// </summary>
     bool HasFeed => false;
 
-    /// <summary>What the feed made of a tag, as far as it is applied here and remembered. <see cref="Outcome"/> calls it accepted, whatever it
-    /// is.</summary>
+    /// <summary>What the feed made of a tag, as far as it is applied here and remembered. <see cref="Outcome"/> calls it accepted, whatever
+    /// it is.</summary>
     FeedOutcome Sequenced(Tag tag) => default;
 
     /// <summary>True if a kept version of the name with a greater UID than this comes from a conditional submission.</summary>

@@ -57,8 +57,8 @@ public abstract record SubmitOutcome
     /// <param name="Replayed">True if an earlier attempt under the same key was accepted.</param>
     public sealed record Accepted(Tag Tag, bool Replayed) : SubmitOutcome
     {
-        /// <summary>Its place in the feed: applied, or superseded by a greater UID of its name. None where it is only agreed yet, or there is
-        /// no feed.</summary>
+        /// <summary>Its place in the feed: applied, or superseded by a greater UID of its name. None where it is only agreed yet, or there
+        /// is no feed.</summary>
         public FeedOutcome Sequenced { get; init; }
     }
 

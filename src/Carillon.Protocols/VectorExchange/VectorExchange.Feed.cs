@@ -9,8 +9,8 @@ namespace Carillon.Protocols.VectorExchange;
 public sealed partial class VectorExchange
 {
     /// <summary>
-    /// A submission stands in the feed, and the catalog has made this of it here. Called for every number that holds one, in their order, and
-    /// again for those that come again; instead of <see cref="Applied"/>.
+    /// A submission stands in the feed, and the catalog has made this of it here. Called for every number that holds one, in their order,
+    /// and again for those that come again; instead of <see cref="Applied"/>.
     /// </summary>
     public void Sequenced(Submission submission, FeedOutcome outcome, Moment now)
     {
@@ -131,7 +131,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>True for a tag whose agreement does not tell yet what becomes of it; one whose record is not known may be such a one.</summary>
+    /// <summary>True for a tag whose agreement does not tell yet what becomes of it; one whose record is not known may be such a
+    /// one.</summary>
     private bool IsUndecidedByFeed(Ballot ballot) =>
         _host.HasFeed && ballot.State == TagState.Accepted && ballot.Submission is not { IsDecidedByFeed: false };
 

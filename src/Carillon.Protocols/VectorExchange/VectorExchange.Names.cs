@@ -39,7 +39,10 @@ public sealed partial class VectorExchange
     /// <summary>A submission of one of its names that has this server's yes bit, and beside which this one gets none ◆, or null.</summary>
     private Ballot? HeldBackBy(Submission submission)
     {
-        if (!_host.HasFeed || SeededBug.Is(submission.IsConditional ? "conditional-bit-beside-plain" : "plain-bit-beside-conditional"))
+        bool isLeftOut = submission.IsConditional
+            ? SeededBug.Is("conditional-bit-beside-plain")
+            : SeededBug.Is("plain-bit-beside-conditional");
+        if (!_host.HasFeed || isLeftOut)
         {
             return null;
         }
@@ -61,8 +64,8 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// True for a plain submission that can never be agreed: a conditional one of its name with a greater UID is applied, and it is not, so
-    /// it stands at no lower number. Every quorum that agreed on the conditional one shares a server with any that could agree on this; that
-    /// one set the other bit first, and this one's not before the other had failed.
+    /// it stands at no lower number. Every quorum that agreed on the conditional one shares a server with any that could agree on this;
+    /// that one set the other bit first, and this one's not before the other had failed.
     /// </summary>
     private bool IsDead(Submission submission)
     {
@@ -167,7 +170,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>An attempt that met a plain submission at its own server: it takes a tag once that is resolved, if that is in time.</summary>
+    /// <summary>An attempt that met a plain submission at its own server: it takes a tag once that is resolved, if that is in
+    /// time.</summary>
     private void WaitForPlain(Attempt attempt, Moment now)
     {
         attempt.Phase = AttemptPhase.Waiting;

@@ -212,7 +212,8 @@ public sealed partial class VectorExchange
         });
     }
 
-    /// <summary>True for a held conditional submission that lost its acknowledgement to a plain one's bit ◆, until that one is resolved.</summary>
+    /// <summary>True for a held conditional submission that lost its acknowledgement to a plain one's bit ◆, until that one is
+    /// resolved.</summary>
     private bool IsWithdrawn(Ballot held, Moment now)
     {
         if (held.OwnBit is not null || held.Submission is not { IsConditional: true } submission || HeldBackBy(submission) is not { } plain)

@@ -244,7 +244,9 @@ public sealed partial class VectorExchange
 
             var tag = new Tag(new Uid(taken, _self), _random.Next());
             Tag replaces = attempt.Replaces.IsNone ? attempt.Upload : attempt.Replaces;
-            StartPush(attempt, Submission.Create(tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, attempt.ReplacesStale), at);
+            var submission = Submission.Create(
+                tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, attempt.ReplacesStale);
+            StartPush(attempt, submission, at);
         });
     }
 

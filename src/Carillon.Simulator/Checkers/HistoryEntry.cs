@@ -47,9 +47,10 @@ public sealed record HistoryEntry
     public string? Value { get; init; }
 
     /// <summary>
-    /// True for a put or delete that takes effect only where the name has the value <see cref="Expected"/>. One that was refused is a get of
-    /// what it met.
+    /// True for a put or delete that takes effect only where the name has the value <see cref="Expected"/>. One that was refused is a get
+    /// of what it met.
     /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool IsConditional { get; init; }
 
     /// <summary>What a conditional one expects; null for "absent".</summary>

@@ -17,8 +17,8 @@ public sealed record CatalogOptions
     public int KeyCount { get; init; } = 1_000_000;
 
     /// <summary>
-    /// The newest idempotency keys, by UID, that are remembered whatever their age (<c>idempotency.least</c>). Age is told by the stamps, so a
-    /// clock that jumps ahead makes all keys old at once: too few, and a retry that is under way is taken for a new submission then.
+    /// The newest idempotency keys, by UID, that are remembered whatever their age (<c>idempotency.least</c>). Age is told by the stamps,
+    /// so a clock that jumps ahead makes all keys old at once: too few, and a retry that is under way is taken for a new submission then.
     /// </summary>
     public int LeastKeys { get; init; } = 1000;
 
@@ -29,8 +29,8 @@ public sealed record CatalogOptions
     public int TrimmedCount { get; init; } = 1_000_000;
 
     /// <summary>
-    /// Numbers of the feed that are kept for <c>watch</c>, the newest; the same at every server of a cluster, as are the other counts. Fewer,
-    /// and a watcher that was away has to start from a listing sooner; more costs some 200 bytes a number.
+    /// Numbers of the feed that are kept for <c>watch</c>, the newest; the same at every server of a cluster, as are the other counts.
+    /// Fewer, and a watcher that was away has to start from a listing sooner; more costs some 200 bytes a number.
     /// </summary>
     public int FeedCount { get; init; } = 200_000;
 
@@ -89,13 +89,14 @@ public sealed record CatalogBatch(
 {
     /// <summary>
     /// Numbers of the feed, in order and without a gap, the first of which is at most one above the applied number; those that were applied
-    /// before are passed over. A catalog takes either entries, or accepted submissions without a number (before there is a feed), never both.
+    /// before are passed over. A catalog takes either entries, or accepted submissions without a number (before there is a feed), never
+    /// both.
     /// </summary>
     public System.Collections.Immutable.ImmutableArray<SequencedEntry> Entries { get; init; } = [];
 
     /// <summary>
-    /// The state of the senders' sessions behind the last of <see cref="Entries"/>, in bytes that follow from the sequence alone; null if it
-    /// did not change. Ignored if all entries were applied before.
+    /// The state of the senders' sessions behind the last of <see cref="Entries"/>, in bytes that follow from the sequence alone; null if
+    /// it did not change. Ignored if all entries were applied before.
     /// </summary>
     public ReadOnlyMemory<byte>? Sessions { get; init; }
 

@@ -49,8 +49,8 @@ internal sealed class KeyTable(SqliteDatabase database)
     }
 
     /// <summary>
-    /// The tag that a key is remembered for, or none: not below the horizon, or among the newest that are remembered whatever their age. Rows
-    /// of those that are forgotten go some time later; they are the oldest, so that they change no other's place from the newest.
+    /// The tag that a key is remembered for, or none: not below the horizon, or among the newest that are remembered whatever their age.
+    /// Rows of those that are forgotten go some time later; they are the oldest, so that they change no other's place from the newest.
     /// </summary>
     public Tag FirstRecent(string key, Timestamp horizon, int least)
     {

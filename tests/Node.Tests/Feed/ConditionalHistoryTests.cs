@@ -10,9 +10,9 @@ using Xunit;
 namespace Node.Tests.Feed;
 
 /// <summary>
-/// Puts, deletes, changesets, compare-and-set and reads through cores that lose, double and reorder messages, crash, and apply a feed each in
-/// its own time, which orders what is agreed as it likes and stops now and then; the history of every name is to be linearizable, and every
-/// server comes to say the same.
+/// Puts, deletes, changesets, compare-and-set and reads through cores that lose, double and reorder messages, crash, and apply a feed each
+/// in its own time, which orders what is agreed as it likes and stops now and then; the history of every name is to be linearizable, and
+/// every server comes to say the same.
 /// </summary>
 public sealed class ConditionalHistoryTests
 {
@@ -41,7 +41,8 @@ public sealed class ConditionalHistoryTests
 
         // A run in which nothing of a kind happens shows nothing about that kind.
         reached.IntersectWith(Wanted);
-        string told = string.Join(" ", reached.Order(StringComparer.Ordinal)) + "; " + string.Join(", ", verdicts.Select(v => $"{v.Key} {v.Value}"));
+        string told = string.Join(" ", reached.Order(StringComparer.Ordinal)) + "; "
+            + string.Join(", ", verdicts.Select(v => $"{v.Key} {v.Value}"));
         Assert.True(Seeds < 50 || verdicts.Count >= 8, told);
         Assert.Empty(Seeds < 50 ? [] : Wanted.Except(reached));
         TestContext.Current.TestOutputHelper?.WriteLine(told);
@@ -216,7 +217,8 @@ public sealed class ConditionalHistoryTests
             var verdicts = new Verdicts($"key {value}");
             _told.Add(verdicts);
 
-            // As the client library does: while it is not known, the same key through another server; what one of them tells for certain counts.
+            // As the client library does: while it is not known, the same key through another server; what one of them tells for certain
+            // counts.
             void Ask(LabServer at) => at.Submit([operation], verdicts.Key, o =>
             {
                 verdicts.Outcomes.Add(o);
@@ -264,7 +266,8 @@ public sealed class ConditionalHistoryTests
                     Count("refused");
                     return entry with
                     {
-                        Action = HistoryAction.Get, Outcome = HistoryOutcome.Ok, Returned = returned, IsConditional = false, Expected = null,
+                        Action = HistoryAction.Get, Outcome = HistoryOutcome.Ok, Returned = returned, IsConditional = false,
+                        Expected = null,
                         Value = refused.Sequenced.IsWinnerLive ? ValueOf(refused.Sequenced.Winner) : null,
                     };
                 case SubmitOutcome.Rejected rejected:
@@ -340,9 +343,11 @@ public sealed class ConditionalHistoryTests
                     Count($"shown {report.State}");
                     Assert.True(report.State != SubmissionState.Pending, $"{unknown.Tag} is pending for ever");
                     Assert.True(
-                        report.State != SubmissionState.Accepted || state.Outcomes[report.Id].IsInEffect, $"{unknown.Tag} is shown as accepted");
-                    Assert.True(report.State != SubmissionState.Rejected || !state.Outcomes.TryGetValue(unknown.Tag, out FeedOutcome outcome)
-                        || !outcome.IsInEffect, $"{unknown.Tag} is shown as rejected");
+                        report.State != SubmissionState.Accepted || state.Outcomes[report.Id].IsInEffect,
+                        $"{unknown.Tag} is shown as accepted");
+                    Assert.True(
+                        report.State != SubmissionState.Rejected || !state.Outcomes.GetValueOrDefault(unknown.Tag).IsInEffect,
+                        $"{unknown.Tag} is shown as rejected");
                 }
             }
         }

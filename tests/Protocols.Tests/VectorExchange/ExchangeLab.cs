@@ -439,7 +439,8 @@ internal sealed class LabServer : IExchangeHost
     public string? Content(string name)
     {
         Tag tag = GreatestApplied(new ObjectName("files", name));
-        return tag.IsNone ? null : (HasFeed ? _state.Records : _applied)[tag].Operations.First(o => o.Target.Name == name).Manifest is { } manifest
+        Dictionary<Tag, Submission> records = HasFeed ? _state.Records : _applied;
+        return tag.IsNone ? null : records[tag].Operations.First(o => o.Target.Name == name).Manifest is { } manifest
             ? System.Text.Encoding.UTF8.GetString(manifest.Inline.Span) : null;
     }
 

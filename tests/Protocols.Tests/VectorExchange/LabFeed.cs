@@ -48,7 +48,11 @@ internal sealed class LabFeed(ExchangeLab lab)
     public void Release(bool? backwards = null)
     {
         IsHeld = false;
-        Submission[] waiting = [.. backwards is null ? _waiting.OrderBy(_ => _random.Next()) : backwards.Value ? Enumerable.Reverse(_waiting) : _waiting];
+        Submission[] waiting =
+        [
+            .. backwards is null ? _waiting.OrderBy(_ => _random.Next())
+                : backwards.Value ? Enumerable.Reverse(_waiting) : _waiting,
+        ];
         _waiting.Clear();
         foreach (Submission submission in waiting)
         {
@@ -86,7 +90,8 @@ internal sealed class LabFeedState
 
     public Dictionary<string, Submission> Keys { get; } = new(StringComparer.Ordinal);
 
-    public Tag Greatest(ObjectName name) => _versions.TryGetValue(name, out SortedDictionary<Tag, Submission>? all) ? all.Keys.Last() : default;
+    public Tag Greatest(ObjectName name) =>
+        _versions.TryGetValue(name, out SortedDictionary<Tag, Submission>? all) ? all.Keys.Last() : default;
 
     public bool HasConditionalAbove(ObjectName name, Uid uid) =>
         _versions.TryGetValue(name, out SortedDictionary<Tag, Submission>? all) && all.Any(v => v.Key.Uid > uid && v.Value.IsConditional);

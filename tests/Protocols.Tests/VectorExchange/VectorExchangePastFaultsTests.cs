@@ -452,8 +452,8 @@ public sealed class VectorExchangePastFaultsTests
     [InlineData(true)]
     public void Late_vector_gets_no_bit_of_a_server_that_may_have_applied_the_tag_and_forgotten_it(bool value)
     {
-        // Seed 341: a tunnel gave up what it had held for two seconds; a no bit of a round that was overtaken found a quorum that had applied
-        // the tag and forgotten it, with all promises, and it was decided no.
+        // Seed 341: a tunnel gave up what it had held for two seconds; a no bit of a round that was overtaken found a quorum that had
+        // applied the tag and forgotten it, with all promises, and it was decided no.
         var lab = new ExchangeLab(5, 1);
         lab.Isolate("s5");
         lab["s1"].Put("a", "x", "k");

@@ -73,7 +73,8 @@ public sealed class SubmissionTests
         Assert.Equal(Example.OperationsEnd, submission.OperationsEnd);
         Assert.True(submission.IsConditional && submission.IsDecidedByFeed && !Example.IsConditional && Example.IsDecidedByFeed);
         Submission fenced = Submission.Create(
-            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional, new Fence(ServiceName.Parse("job"), new Epoch(7)));
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional,
+            new Fence(ServiceName.Parse("job"), new Epoch(7)));
         Assert.Equal(
             "03" + plain[2..] + conditions + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
         Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
@@ -113,7 +114,10 @@ public sealed class SubmissionTests
         byte[] bytes = submission.Encoded.ToArray();
         Assert.True(Submission.TryRead(bytes, out _));
         Assert.False(Submission.TryRead(
-            [.. bytes[..submission.OperationsEnd], .. Convert.FromHexString(precondition), .. bytes[(submission.OperationsEnd + 1)..]], out _));
+            [
+                .. bytes[..submission.OperationsEnd], .. Convert.FromHexString(precondition),
+                .. bytes[(submission.OperationsEnd + 1)..],
+            ], out _));
     }
 
     [Fact]
@@ -374,7 +378,8 @@ public sealed class SubmissionTests
         ObjectManifest? m = operation.Manifest;
         string inline = Convert.ToHexString((m?.Inline ?? default).Span);
         string content = $"{m?.Size} {m?.Sha256} {m?.VersionsKept} {m?.ContentType} {m?.Form} {inline}";
-        return $"{operation.Kind} {operation.Target} {operation.Precondition} {content} {string.Join(' ', m?.Metadata ?? [])} {string.Join(' ', m?.Chunks ?? [])}";
+        string what = $"{operation.Kind} {operation.Target} {operation.Precondition}";
+        return $"{what} {content} {string.Join(' ', m?.Metadata ?? [])} {string.Join(' ', m?.Chunks ?? [])}";
     }
 
     private static byte[] Bytes(Digest digest)

@@ -134,7 +134,8 @@ public sealed class CatalogFeedTests : IDisposable
     {
         Submission first = Submission(Tag(1000), "key", Put("a"));
         Apply(first, Submission(Tag(1000 + (2 * 3_600_000)), Put("b")));
-        Assert.Equal([FeedVerdict.Applied], Apply(Submission(Tag(1001 + (2 * 3_600_000)), "key", Put("a", "other"))).Select(o => o.Verdict));
+        Submission second = Submission(Tag(1001 + (2 * 3_600_000)), "key", Put("a", "other"));
+        Assert.Equal([FeedVerdict.Applied], Apply(second).Select(o => o.Verdict));
     }
 
     [Fact]
@@ -142,7 +143,8 @@ public sealed class CatalogFeedTests : IDisposable
     {
         SequencedEntry[] entries = [.. new[] { Submission(Tag(10), Put("a")), Submission(Tag(5), Put("a"), Put("b")) }.Select(
             (s, i) => new SequencedEntry(Number(i + 1), s))];
-        ImmutableArray<FeedOutcome> before = _catalog.Apply(new CatalogBatch(1, [], []) { Entries = [.. entries], Sessions = new byte[] { 1 } });
+        ImmutableArray<FeedOutcome> before = _catalog.Apply(
+            new CatalogBatch(1, [], []) { Entries = [.. entries], Sessions = new byte[] { 1 } });
         SequencedEntry next = new(Number(3), Submission(Tag(30), Put("c")));
         ImmutableArray<FeedOutcome> again = _catalog.Apply(
             new CatalogBatch(1, [], []) { Entries = [.. entries], Sessions = new byte[] { 9 } });
@@ -178,7 +180,8 @@ public sealed class CatalogFeedTests : IDisposable
         Assert.Equal((Number(7), Number(6), Number(1)), (all.Next, all.Applied, all.Oldest));
         Assert.Equal(
             new FeedOperation(OperationKind.Put, Name("x/1"), 3, Digest.Of("one"u8)), Assert.Single(all.Items[0].Operations));
-        Assert.Equal([FeedVerdict.Applied, FeedVerdict.Applied, FeedVerdict.Superseded, FeedVerdict.Applied], all.Items.Select(i => i.Verdict));
+        Assert.Equal(
+            [FeedVerdict.Applied, FeedVerdict.Applied, FeedVerdict.Superseded, FeedVerdict.Applied], all.Items.Select(i => i.Verdict));
         Assert.Equal(new FeedOperation(OperationKind.Delete, Name("x/1"), 0, default), Assert.Single(all.Items[3].Operations));
 
         FeedPage filtered = _reader.Feed(new FeedQuery(Number(2), "bucket", "x/"));
