@@ -52,7 +52,7 @@ public sealed partial class Catalog : IDisposable
         _begin = database.Prepare("BEGIN IMMEDIATE");
         _commit = database.Prepare("COMMIT");
         _writeFacts = database.Prepare(
-            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7, applied = ?8");
+            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7, applied = ?8, feedfloor = ?9");
         _feed = new FeedTable(database);
         _feedReader = new FeedReader(database);
         _versions = new VersionTable(database);
@@ -189,9 +189,7 @@ public sealed partial class Catalog : IDisposable
             _digests.Write();
             _versions.WriteCounts();
             _facts.Position = Math.Max(_facts.Position, batch.Position);
-            _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
-                .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value)
-                .Bind(8, (long)_facts.Applied.Value).Run();
+            WriteFacts();
             _commit.Run();
             return outcomes.DrainToImmutable();
         }
@@ -207,6 +205,10 @@ public sealed partial class Catalog : IDisposable
             throw;
         }
     }
+
+    private void WriteFacts() => _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
+        .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value)
+        .Bind(8, (long)_facts.Applied.Value).Bind(9, (long)_facts.FeedFloor.Value).Run();
 
     private void Accept(Submission submission)
     {
@@ -416,6 +418,7 @@ public sealed partial class Catalog : IDisposable
         {
             (int count, Timestamp greatest) = _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
             _facts.Trimmed -= count;
+            _facts.FeedFloor = Timestamp.Max(_facts.FeedFloor, greatest);
             _facts.Floor = Timestamp.Max(_facts.Floor, greatest);
         }
     }

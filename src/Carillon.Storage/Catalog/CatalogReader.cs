@@ -367,6 +367,29 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _merge.Dispose();
     }
 
+    /// <summary>Begins a snapshot, where the connection is its own.</summary>
+    internal (SqliteDatabase Database, CatalogOptions Options) BeginSnapshot()
+    {
+        if (_ownsDatabase)
+        {
+            _database.Execute("BEGIN");
+        }
+
+        return (_database, _options);
+    }
+
+    internal void EndSnapshot()
+    {
+        if (_ownsDatabase)
+        {
+            _database.Execute("COMMIT");
+        }
+    }
+
+    internal CatalogFacts Facts() => CatalogFacts.Read(_facts);
+
+    internal (SequenceNumber Applied, byte[] State) SessionsInSnapshot() => (AppliedNumber, _feed.Sessions());
+
     private SqliteStatement BindName(SqliteStatement statement, ObjectName name) => statement
         .BindText(1, _bucketBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Bucket, _bucketBytes)))
         .Bind(2, _nameBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Name, _nameBytes)));

@@ -16,8 +16,8 @@ internal static class CatalogSchema
         CREATE TABLE facts(
           id INTEGER PRIMARY KEY CHECK(id = 1), position INTEGER NOT NULL, latest INTEGER NOT NULL, keys INTEGER NOT NULL,
           rejected INTEGER NOT NULL, trimmed INTEGER NOT NULL, record INTEGER NOT NULL, floor INTEGER NOT NULL,
-          durable INTEGER NOT NULL, applied INTEGER NOT NULL);
-        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0, 0);
+          durable INTEGER NOT NULL, applied INTEGER NOT NULL, feedfloor INTEGER NOT NULL);
+        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0);
         CREATE TABLE sessions(id INTEGER PRIMARY KEY CHECK(id = 1), state BLOB NOT NULL);
         INSERT INTO sessions VALUES(1, x'');
         CREATE TABLE feed(number INTEGER PRIMARY KEY, tag BLOB NOT NULL, verdict INTEGER NOT NULL, operations BLOB NOT NULL);

@@ -40,9 +40,15 @@ internal static class FeedCodec
     }
 
     /// <summary>Reads the operations of a row that a query lets through.</summary>
-    public static ImmutableArray<FeedOperation> ReadOperations(ReadOnlySpan<byte> bytes, FeedQuery query)
+    public static ImmutableArray<FeedOperation> ReadOperations(ReadOnlySpan<byte> bytes, FeedQuery query) =>
+        TryReadOperations(bytes, query, out ImmutableArray<FeedOperation> operations)
+            ? operations
+            : throw CatalogDamagedException.AsFault("an entry of the feed is not one");
+
+    /// <summary>The same, of somebody else's bytes.</summary>
+    public static bool TryReadOperations(ReadOnlySpan<byte> bytes, FeedQuery query, out ImmutableArray<FeedOperation> operations)
     {
-        var operations = ImmutableArray.CreateBuilder<FeedOperation>(1);
+        var read = ImmutableArray.CreateBuilder<FeedOperation>(1);
         var reader = new WireReader(bytes);
         while (reader.Remaining > 0)
         {
@@ -53,11 +59,12 @@ internal static class FeedCodec
             if (!reader.Failed && (query.Bucket.Length == 0 || query.Bucket == bucket)
                 && name.StartsWith(query.Prefix, StringComparison.Ordinal))
             {
-                operations.Add(operation);
+                read.Add(operation);
             }
         }
 
-        return reader.Failed ? throw CatalogDamagedException.AsFault("an entry of the feed is not one") : operations.DrainToImmutable();
+        operations = read.DrainToImmutable();
+        return !reader.Failed;
     }
 
     /// <summary>An outcome's reasons.</summary>
@@ -93,9 +100,15 @@ internal static class FeedCodec
     }
 
     /// <summary>Puts an outcome together again.</summary>
-    public static FeedOutcome Read(long number, long verdict, ReadOnlySpan<byte> detail)
+    public static FeedOutcome Read(long number, long verdict, ReadOnlySpan<byte> detail) =>
+        TryRead(number, verdict, detail, out FeedOutcome outcome)
+            ? outcome
+            : throw CatalogDamagedException.AsFault("an outcome is not one");
+
+    /// <summary>The same, of somebody else's bytes.</summary>
+    public static bool TryRead(long number, long verdict, ReadOnlySpan<byte> detail, out FeedOutcome outcome)
     {
-        var outcome = new FeedOutcome(new SequenceNumber((ulong)number), (FeedVerdict)verdict);
+        outcome = new FeedOutcome(new SequenceNumber((ulong)number), (FeedVerdict)verdict);
         var reader = new WireReader(detail);
         switch (outcome.Verdict)
         {
@@ -113,8 +126,6 @@ internal static class FeedCodec
                 break;
         }
 
-        return reader.Failed || reader.Remaining > 0 || verdict is < 0 or > (long)FeedVerdict.Repeated
-            ? throw CatalogDamagedException.AsFault("an outcome is not one")
-            : outcome;
+        return !reader.Failed && reader.Remaining == 0 && verdict is >= 0 and <= (long)FeedVerdict.Repeated;
     }
 }

@@ -32,19 +32,24 @@ internal sealed class KeyTable(SqliteDatabase database)
     /// <summary>Remembers an accepted submission's key. False if it was remembered already.</summary>
     public bool AddRecent(Submission submission)
     {
-        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         Span<byte> utf8 = stackalloc byte[3 * Submission.MaxKeyBytes];
+        return AddRecent(submission.Tag, utf8[..Encoding.UTF8.GetBytes(submission.Key, utf8)], submission.Fingerprint);
+    }
+
+    /// <summary>The same, of a checkpoint.</summary>
+    public bool AddRecent(Tag accepted, ReadOnlySpan<byte> key, Digest standsFor)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         Span<byte> fingerprint = stackalloc byte[Digest.Size];
-        ReadOnlySpan<byte> tag = TagKey.Of(submission.Tag, buffer);
-        utf8 = utf8[..Encoding.UTF8.GetBytes(submission.Key, utf8)];
-        submission.Fingerprint.Write(fingerprint);
-        _insertRecent.Bind(1, tag).BindText(2, utf8).Bind(3, fingerprint).Run();
+        ReadOnlySpan<byte> tag = TagKey.Of(accepted, buffer);
+        standsFor.Write(fingerprint);
+        _insertRecent.Bind(1, tag).BindText(2, key).Bind(3, fingerprint).Run();
         if (database.Changes == 0)
         {
             return false;
         }
 
-        _insertKey.BindText(1, utf8).Bind(2, tag).Run();
+        _insertKey.BindText(1, key).Bind(2, tag).Run();
         return true;
     }
 

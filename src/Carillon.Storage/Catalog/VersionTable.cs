@@ -57,8 +57,7 @@ internal sealed class VersionTable(SqliteDatabase database)
     /// <summary>A name's greatest UID, a put's or a tombstone's, and whether it is a put's; none if the name never was.</summary>
     public (Uid Uid, bool IsLive) Current(ObjectName target)
     {
-        _bucketLength = Encoding.UTF8.GetBytes(target.Bucket, _bucketBytes);
-        _nameLength = Encoding.UTF8.GetBytes(target.Name, _nameBytes);
+        Choose(target);
         (Uid, bool) current = _current.BindText(1, Bucket).Bind(2, Name).Step()
             ? (TagKey.Read(_current.Bytes(0)).Uid, (OperationKind)_current.Number(1) == OperationKind.Put)
             : default;
@@ -66,11 +65,17 @@ internal sealed class VersionTable(SqliteDatabase database)
         return current;
     }
 
-    /// <summary>Chooses the name that the other methods are about, and reads its versions, the newest first.</summary>
-    public void Load(ObjectName target, List<VersionRow> rows)
+    /// <summary>Chooses the name that the other methods are about.</summary>
+    public void Choose(ObjectName target)
     {
         _bucketLength = Encoding.UTF8.GetBytes(target.Bucket, _bucketBytes);
         _nameLength = Encoding.UTF8.GetBytes(target.Name, _nameBytes);
+    }
+
+    /// <summary>Chooses the name that the other methods are about, and reads its versions, the newest first.</summary>
+    public void Load(ObjectName target, List<VersionRow> rows)
+    {
+        Choose(target);
         rows.Clear();
         _select.BindText(1, Bucket).Bind(2, Name);
         while (_select.Step())

@@ -59,7 +59,7 @@ public sealed class CatalogSequenceTests
     }
 
     // Submissions of three kinds whose stamps and numbers disagree, some twice, some under a used key, some numbers filled.
-    private static ImmutableArray<SequencedEntry> Sequence(RandomSource random, int count)
+    internal static ImmutableArray<SequencedEntry> Sequence(RandomSource random, int count)
     {
         var entries = ImmutableArray.CreateBuilder<SequencedEntry>(count);
         var uids = new List<Uid>();
