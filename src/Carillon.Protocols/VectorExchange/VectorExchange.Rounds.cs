@@ -339,7 +339,7 @@ public sealed partial class VectorExchange
                 break;
             case TagState.TooOld when ballot is { IsOpen: true, Attempt: null } or { State: TagState.Accepted, Submission: null }:
                 // A bit is given up once it is older than a quorum's memory. Had the tag been accepted, index merge would bring what is
-                // kept.
+                // kept of it.
                 ballot.TooOldAt = ballot.TooOldAt.With(from);
                 if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt))
                 {

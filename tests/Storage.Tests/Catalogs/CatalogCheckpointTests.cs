@@ -118,7 +118,8 @@ public sealed class CatalogCheckpointTests
         using var lab = new Lab(new CatalogOptions());
         var random = new RandomSource(1);
         Submission Next(int i) => Submission(Tag(1_000_000_000_000 + i), Put($"name-{random.Below(100_000)}", new string('x', 400)));
-        lab.Apply([.. Enumerable.Range(1, 12_000).Select(i => new SequencedEntry(new SequenceNumber((ulong)i), Next(i)))], random, one: false);
+        lab.Apply(
+            [.. Enumerable.Range(1, 12_000).Select(i => new SequencedEntry(new SequenceNumber((ulong)i), Next(i)))], random, one: false);
         (CatalogCheckpoint first, List<byte[]> blocks) = lab.Checkpoint();
         lab.Apply(
             [.. Enumerable.Range(12_001, 200).Select(i => new SequencedEntry(new SequenceNumber((ulong)i), Next(i)))], random, one: false);
