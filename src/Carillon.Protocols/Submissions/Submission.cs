@@ -20,7 +20,13 @@ public enum OperationKind : byte
 /// <summary>One name's part in a submission. The manifest is there for a put, and null for a delete.</summary>
 public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectManifest? Manifest)
 {
-    internal int EncodedSize => 1 + WireSize.Text(Target.Bucket) + WireSize.Text(Target.Name) + (Manifest?.EncodedSize ?? 0);
+    /// <summary>What the name's current version must be, where the submission stands in the feed, or none.</summary>
+    public Precondition Precondition { get; init; }
+
+    /// <summary>Bytes of what precedes the manifest: kind, bucket, name.</summary>
+    public int HeadSize => 1 + WireSize.Text(Target.Bucket) + WireSize.Text(Target.Name);
+
+    internal int EncodedSize => HeadSize + (Manifest?.EncodedSize ?? 0);
 
     internal void Write(ref WireWriter writer)
     {
@@ -51,6 +57,8 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// <code>
 /// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
 /// u8 version = 2 │ the same │ service │ u64 epoch: with a fence
+/// u8 version = 3 │ as 1 │ each operation's precondition │ service (none: length 0) │ u64 epoch: with preconditions
+/// u8 version = 4 │ as 3, perhaps without a precondition: the tag replaced was agreed, and found stale by the feed
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -68,6 +76,8 @@ public sealed class Submission
 
     private const byte FormatVersion = 1;
     private const byte FencedVersion = 2;
+    private const byte ConditionalVersion = 3;
+    private const byte AfterStaleVersion = 4;
 
     // What is left for operations when everything else has its greatest size.
     private const int MaxOperationsBytes = MaxBytes - (1 << 10);
@@ -77,15 +87,17 @@ public sealed class Submission
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
-        ReadOnlyMemory<byte> encoded)
+        bool replacesStale, ReadOnlyMemory<byte> encoded)
     {
         Fence = fence;
+        ReplacesStale = replacesStale;
         Tag = tag;
         Replaces = replaces;
         AcceptingDisk = disk;
         Key = key;
         Fingerprint = fingerprint;
         Operations = operations;
+        IsConditional = IsAnyConditional(operations);
         Encoded = encoded;
         Hash = Digest.Of(encoded.Span);
     }
@@ -95,6 +107,12 @@ public sealed class Submission
 
     /// <summary>The tag that this one replaces, stamped afresh because it was stale; none for a first attempt.</summary>
     public Tag Replaces { get; }
+
+    /// <summary>
+    /// True if <see cref="Replaces"/> was agreed, and the feed found it stale: it is no abort then, and whoever has not come to that number
+    /// yet must not take it for one.
+    /// </summary>
+    public bool ReplacesStale { get; }
 
     /// <summary>The accepting server's disk: a server with another disk under its name can't answer for this tag.</summary>
     public DiskId AcceptingDisk { get; }
@@ -111,19 +129,30 @@ public sealed class Submission
     /// <summary>The epoch of the primary whose effect this is: servers that promised a greater one refuse the push.</summary>
     public Fence Fence { get; }
 
+    /// <summary>True if any operation has a precondition; the others are *plain*.</summary>
+    public bool IsConditional { get; }
+
+    /// <summary>
+    /// True if it is applied whole and only where none of its names has a greater UID: a changeset, or a conditional submission. A plain
+    /// put or delete of one name is applied anywhere, as an older version if need be.
+    /// </summary>
+    public bool IsDecidedByFeed => IsConditional || Operations.Length > 1;
+
     /// <summary>The whole record in its wire and disk form.</summary>
     public ReadOnlyMemory<byte> Encoded { get; }
 
-    /// <summary>Where the operations end in <see cref="Encoded"/>: a fence comes behind them.</summary>
-    public int OperationsEnd => Encoded.Length - FenceSize(Fence);
+    /// <summary>Where the operations end in <see cref="Encoded"/>: preconditions and a fence come behind them.</summary>
+    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, Fence);
 
     /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
     public Digest Hash { get; }
 
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
-        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default)
+        Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default,
+        bool replacesStale = false)
     {
+        Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
         operations = operations.Sort((a, b) => a.Target.CompareTo(b.Target));
         Digest fingerprint = FingerprintOf(operations);
@@ -133,10 +162,11 @@ public sealed class Submission
             size += operation.EncodedSize;
         }
 
-        size += FenceSize(fence);
+        bool hasConditions = replacesStale || IsAnyConditional(operations);
+        size += TailSize(operations, hasConditions, fence);
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
-        writer.U8(fence.IsNone ? FormatVersion : FencedVersion);
+        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : fence.IsNone ? FormatVersion : FencedVersion);
         writer.Tag(tag);
         writer.Tag(replaces);
         writer.Disk(disk);
@@ -148,18 +178,14 @@ public sealed class Submission
             operation.Write(ref writer);
         }
 
-        if (!fence.IsNone)
-        {
-            writer.Text(fence.Service.Name);
-            writer.U64(fence.Epoch.Value);
-        }
-
+        WriteTail(ref writer, operations, hasConditions, fence);
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
-    public Submission Restamp(Tag fresh) => Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence);
+    public Submission Restamp(Tag fresh, bool afterStale = false) =>
+        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -180,7 +206,7 @@ public sealed class Submission
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
         int count = reader.Count(MaxOperations, 5);
-        if (version is not (FormatVersion or FencedVersion) || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
+        if (version is < FormatVersion or > AfterStaleVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
         {
             return false;
         }
@@ -195,13 +221,19 @@ public sealed class Submission
             }
         }
 
-        Fence fence = version == FencedVersion ? ReadFence(ref reader) : default;
-        if (reader.Failed || reader.Remaining != 0)
+        if (version >= ConditionalVersion)
+        {
+            ReadPreconditions(ref reader, operations, mayBeNone: version == AfterStaleVersion);
+        }
+
+        Fence fence = version == FormatVersion ? default : ReadFence(ref reader, mayBeNone: version >= ConditionalVersion);
+        if (reader.Failed || reader.Remaining != 0 || (version == AfterStaleVersion && replaces.IsNone))
         {
             return false;
         }
 
-        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence, encoded);
+        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence,
+            version == AfterStaleVersion, encoded);
         return true;
     }
 
@@ -232,14 +264,14 @@ public sealed class Submission
                 return $"{operation.Target} is named twice";
             }
 
-            size += operation.EncodedSize;
+            size += operation.EncodedSize + operation.Precondition.EncodedSize;
         }
 
         return size <= MaxOperationsBytes ? null : $"a submission has at most {MaxOperationsBytes} bytes, this one has {size}";
     }
 
     /// <summary>
-    /// What an idempotency key stands for: SHA-256 over kind, bucket, name, content hash, content type and metadata of each
+    /// What an idempotency key stands for: SHA-256 over kind, bucket, name, precondition, content hash, content type and metadata of each
     /// operation, in order of the names. How the content was cut into chunks plays no part.
     /// </summary>
     public static Digest FingerprintOf(ImmutableArray<Operation> operations)
@@ -269,12 +301,79 @@ public sealed class Submission
         return Digest.Read(digest);
     }
 
-    private static int FenceSize(Fence fence) => fence.IsNone ? 0 : WireSize.Text(fence.Service.Name) + 8;
+    private static bool IsAnyConditional(ImmutableArray<Operation> operations)
+    {
+        foreach (Operation operation in operations)
+        {
+            if (!operation.Precondition.IsNone)
+            {
+                return true;
+            }
+        }
 
-    private static Fence ReadFence(ref WireReader reader)
+        return false;
+    }
+
+    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
+    {
+        int size = fence.IsNone && !hasConditions ? 0 : WireSize.Text(fence.Service.Name) + 8;
+        if (hasConditions)
+        {
+            foreach (Operation operation in operations)
+            {
+                size += operation.Precondition.EncodedSize;
+            }
+        }
+
+        return size;
+    }
+
+    private static void WriteTail(ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
+    {
+        if (hasConditions)
+        {
+            foreach (Operation operation in operations)
+            {
+                operation.Precondition.Write(ref writer);
+            }
+        }
+
+        if (hasConditions || !fence.IsNone)
+        {
+            writer.Text(fence.Service.Name);
+            writer.U64(fence.Epoch.Value);
+        }
+    }
+
+    // At least one is a condition, or equal submissions could have different bytes.
+    private static void ReadPreconditions(ref WireReader reader, ImmutableArray<Operation>.Builder operations, bool mayBeNone)
+    {
+        bool isConditional = mayBeNone;
+        for (int i = 0; i < operations.Count && !reader.Failed; i++)
+        {
+            var precondition = Precondition.Read(ref reader);
+            if (!precondition.IsNone)
+            {
+                operations[i] = operations[i] with { Precondition = precondition };
+                isConditional = true;
+            }
+        }
+
+        if (!isConditional)
+        {
+            reader.Fail();
+        }
+    }
+
+    private static Fence ReadFence(ref WireReader reader, bool mayBeNone)
     {
         string name = reader.Text(ServiceName.MaxLength);
         var epoch = new Epoch(reader.U64());
+        if (mayBeNone && name.Length == 0 && epoch.IsNone)
+        {
+            return default;
+        }
+
         if (!ServiceName.TryParse(name, out ServiceName service) || epoch.IsNone)
         {
             reader.Fail();
@@ -285,7 +384,7 @@ public sealed class Submission
 
     private static int FingerprintSize(Operation operation)
     {
-        int size = 1 + WireSize.Text(operation.Target.Bucket) + WireSize.Text(operation.Target.Name);
+        int size = operation.HeadSize + operation.Precondition.EncodedSize - 1;
         if (operation.Manifest is { } manifest)
         {
             size += Digest.Size + WireSize.Text(manifest.ContentType) + 4;
@@ -298,13 +397,19 @@ public sealed class Submission
         return size;
     }
 
-    // Every field has its length and the metadata their count, so that no two lists of operations have the same bytes.
+    // Every field has its length and the metadata their count, so that no two lists of operations have the same bytes; the first byte tells
+    // which fields there are.
     private static int WriteFingerprint(Operation operation, Span<byte> buffer)
     {
         var writer = new WireWriter(buffer);
-        writer.U8((byte)operation.Kind);
+        writer.U8((byte)((byte)operation.Kind | ((byte)operation.Precondition.Kind << 4)));
         writer.Text(operation.Target.Bucket);
         writer.Text(operation.Target.Name);
+        if (operation.Precondition.Kind == PreconditionKind.Match)
+        {
+            writer.Uid(operation.Precondition.Uid);
+        }
+
         if (operation.Manifest is { } manifest)
         {
             writer.Digest(manifest.Sha256);

@@ -23,6 +23,12 @@ internal enum AttemptPhase
     /// <summary>Another tag of the same key is ahead: its outcome is this one's.</summary>
     Following,
 
+    /// <summary>Conditional: a plain submission of its name is not resolved at its own server; it takes a tag once that is.</summary>
+    Waiting,
+
+    /// <summary>Agreed; its place in the feed is waited for.</summary>
+    Sequencing,
+
     /// <summary>The client has its answer.</summary>
     Ended,
 }
@@ -35,6 +41,9 @@ internal sealed class Attempt(
     private Digest? _fingerprint;
 
     public Fence Fence { get; init; }
+
+    /// <summary>True if the client waits for its number in the feed; else agreement is enough, where it can be.</summary>
+    public bool UntilSequenced { get; init; }
 
     public ulong Id { get; } = id;
 
@@ -56,6 +65,12 @@ internal sealed class Attempt(
 
     /// <summary>The tag that the next one replaces; none for the first.</summary>
     public Tag Replaces { get; set; }
+
+    /// <summary>True if that one was agreed, and stale in the feed.</summary>
+    public bool ReplacesStale { get; set; }
+
+    /// <summary>Until when a plain submission may keep it waiting; set at the first.</summary>
+    public Instant WaitsUntil { get; set; } = Instant.Never;
 
     /// <summary>Every next stamp is above this: the greatest that any server named.</summary>
     public Timestamp Floor { get; set; }
@@ -86,6 +101,13 @@ internal sealed class Attempt(
 
     /// <summary>Who has answered the probe.</summary>
     public VoterSet Probed { get; set; }
+
+    /// <summary>Whether this server holds the present tag's record in such a way that it counts.</summary>
+    public void IsHeldHere(bool isHeld, int bit)
+    {
+        Held = isHeld ? Held.With(bit) : Held.Without(bit);
+        Repeat = isHeld ? Repeat : Repeat.With(bit);
+    }
 
     /// <summary>Gives the client its answer; the first one counts.</summary>
     public void Answer(SubmitOutcome outcome)

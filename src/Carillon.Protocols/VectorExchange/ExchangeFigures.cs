@@ -18,6 +18,9 @@ public sealed class ExchangeFigures
     /// <summary>Pushes refused here as stale.</summary>
     public long StalePushes { get; set; }
 
+    /// <summary>Pushes put off here because a plain submission of the name was not resolved.</summary>
+    public long ContendedPushes { get; set; }
+
     /// <summary>Fresh stamps taken because a push was stale.</summary>
     public long Restamps { get; set; }
 

@@ -46,7 +46,8 @@ public interface IExchangeHost
     /// <summary>What is kept of a decided tag.</summary>
     AppliedOutcome Outcome(Tag tag);
 
-    /// <summary>The accepted tag of a key with its fingerprint, or none.</summary>
+    /// <summary>The accepted tag of a key with its fingerprint, or none. Of the feed: the tag that has the key, applied or
+    /// refused.</summary>
     (Tag Tag, Digest Fingerprint) AcceptedKey(string key);
 
     /// <summary>The record of an applied submission, or null.</summary>
@@ -57,6 +58,24 @@ public interface IExchangeHost
 
     /// <summary>A submission is agreed: apply it, then call <see cref="VectorExchange.Applied"/>.</summary>
     void Agreed(Submission submission);
+
+    /// <summary>
+    /// True where what is agreed is applied in the feed's order: <see cref="Agreed"/> hands it over, and
+    /// <see cref="VectorExchange.Sequenced"/> is called instead of <see cref="VectorExchange.Applied"/>. Preconditions need it.
+    /// </summary>
+    bool HasFeed => false;
+
+    /// <summary>What the feed made of a tag, as far as it is applied here and remembered. <see cref="Outcome"/> calls it accepted, whatever
+    /// it is.</summary>
+    FeedOutcome Sequenced(Tag tag) => default;
+
+    /// <summary>True if a kept version of the name with a greater UID than this comes from a conditional submission.</summary>
+    bool HasConditionalAbove(ObjectName name, Uid uid) => false;
+
+    /// <summary>A fresh tag is held, and takes over the put-intents of one that was agreed and that the feed finds stale.</summary>
+    void Succeeds(Tag stale, Tag fresh)
+    {
+    }
 
     /// <summary>A tag is rejected for good (or replaced by its successor): keep the outcome.</summary>
     void Rejected(Tag tag, Tag successor);

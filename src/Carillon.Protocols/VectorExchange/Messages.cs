@@ -103,6 +103,9 @@ public enum PushVerdict : byte
 
     /// <summary>It is an effect of a primary whose epoch is not the newest one that was granted.</summary>
     Fenced = 12,
+
+    /// <summary>A plain submission of the name is not resolved here: the push is to be repeated.</summary>
+    Contended = 13,
 }
 
 /// <summary>What a server knows of a tag's fate.</summary>
@@ -214,7 +217,7 @@ public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Great
     {
         message = new PushAnswer(
             reader.Tag(), (PushVerdict)reader.U8(), reader.Uid(), reader.Tag(), (TagState)reader.U8(), reader.Digest());
-        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Fenced && message.OtherState <= TagState.Fenced;
+        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Contended && message.OtherState <= TagState.Fenced;
     }
 }
 

@@ -40,4 +40,9 @@ public enum SubmissionState
 /// <param name="Id">The tag; of the accepted attempt where one was.</param>
 /// <param name="State">Its outcome.</param>
 /// <param name="Vector">Per entry server: whether its yes bit is known here.</param>
-public sealed record SubmissionReport(Tag Id, SubmissionState State, ImmutableArray<(NodeId Server, bool Bit)> Vector);
+public sealed record SubmissionReport(Tag Id, SubmissionState State, ImmutableArray<(NodeId Server, bool Bit)> Vector)
+{
+    /// <summary>What the feed made of it, if that is known here. A refused one is rejected; an accepted one without a number is only agreed
+    /// yet.</summary>
+    public FeedOutcome Sequenced { get; init; }
+}

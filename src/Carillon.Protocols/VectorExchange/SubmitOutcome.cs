@@ -1,3 +1,5 @@
+using Carillon.Protocols.Submissions;
+
 namespace Carillon.Protocols.VectorExchange;
 
 /// <summary>Why a submission was rejected: none of this attempt's tags is, or ever will be, accepted.</summary>
@@ -53,7 +55,17 @@ public abstract record SubmitOutcome
     /// <summary>A quorum has it, durably; it is applied here.</summary>
     /// <param name="Tag">The tag that was accepted; its UID is the versions' UID.</param>
     /// <param name="Replayed">True if an earlier attempt under the same key was accepted.</param>
-    public sealed record Accepted(Tag Tag, bool Replayed) : SubmitOutcome;
+    public sealed record Accepted(Tag Tag, bool Replayed) : SubmitOutcome
+    {
+        /// <summary>Its place in the feed: applied, or superseded by a greater UID of its name. None where it is only agreed yet, or there
+        /// is no feed.</summary>
+        public FeedOutcome Sequenced { get; init; }
+    }
+
+    /// <summary>It stands in the feed, and was not applied: a precondition was not met there. The key has this outcome for good.</summary>
+    /// <param name="Tag">The tag.</param>
+    /// <param name="Sequenced">The name that did not meet it, and its current version then.</param>
+    public sealed record Refused(Tag Tag, FeedOutcome Sequenced) : SubmitOutcome;
 
     /// <summary>Never will be accepted.</summary>
     public sealed record Rejected(RejectionReason Reason, string Detail) : SubmitOutcome;

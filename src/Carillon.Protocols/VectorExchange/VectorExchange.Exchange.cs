@@ -172,6 +172,10 @@ public sealed partial class VectorExchange
         }
 
         WhenDurable(position, later => BitIsDurable(ballot, round, value, later));
+        if (value)
+        {
+            Withdraw(ballot.Submission!, now);
+        }
     }
 
     private void BitIsDurable(Ballot ballot, uint round, bool value, Moment now)
@@ -202,6 +206,11 @@ public sealed partial class VectorExchange
         {
             ballot.WantedRound = round;
             Schedule(ballot, now.Now + _options.RetryInterval);
+            return false;
+        }
+
+        if (IsHeldBack(ballot, round, now))
+        {
             return false;
         }
 
@@ -279,7 +288,11 @@ public sealed partial class VectorExchange
 
             Persist(Records.OfTag(RecordType.Agreed, ballot.Tag));
             _host.Agreed(submission);
-            if (ballot.Attempt is { } attempt && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket)
+            if (ballot.Attempt is { } waiting && WaitsForFeed(waiting, submission))
+            {
+                AwaitSequence(waiting, now);
+            }
+            else if (ballot.Attempt is { } attempt && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket)
             {
                 Finish(attempt, new SubmitOutcome.Accepted(ballot.Tag, Replayed: false));
             }

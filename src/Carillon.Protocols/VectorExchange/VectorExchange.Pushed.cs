@@ -17,7 +17,7 @@ public sealed partial class VectorExchange
         PushAnswer answer = version != _configuration.Version
             ? Refusal(submission.Tag, PushVerdict.NotVoting)
             : ConsiderPush(from, clock, submission, now);
-        if (!submission.Replaces.IsNone && answer.Verdict != PushVerdict.Held)
+        if (submission is { Replaces.IsNone: false, ReplacesStale: false } && answer.Verdict != PushVerdict.Held)
         {
             Replace(submission, now);
         }
@@ -45,7 +45,7 @@ public sealed partial class VectorExchange
         {
             if (known.File != FileState.Missing)
             {
-                return Refusal(tag, PushVerdict.Held);
+                return Refusal(tag, IsWithdrawn(known, now) ? PushVerdict.Contended : PushVerdict.Held);
             }
 
             if (known.State == TagState.Accepted)
@@ -87,7 +87,7 @@ public sealed partial class VectorExchange
             return Refusal(tag, PushVerdict.Full);
         }
 
-        return MeetsRulesOfKey(submission, now) ?? MeetsRulesOfNames(submission) ?? Store(submission, now);
+        return MeetsRulesOfKey(submission, now) ?? MeetsRulesOfNames(submission, now) ?? Store(submission, now);
     }
 
     /// <summary>
@@ -96,7 +96,7 @@ public sealed partial class VectorExchange
     /// either the push first, and then gives no such bit, or its own bit.
     /// </summary>
     private bool IsCutOffItsChain(Submission submission) =>
-        !submission.Replaces.IsNone
+        !submission.Replaces.IsNone && !submission.ReplacesStale
         && (_book.Find(submission.Replaces) is { OwnBit: { Value: false } }
             || OutcomeOf(submission.Replaces) is { State: TagState.Rejected, Successor.IsNone: true });
 
@@ -134,7 +134,7 @@ public sealed partial class VectorExchange
         return Refusal(submission.Tag, PushVerdict.KeyFenced);
     }
 
-    private PushAnswer? MeetsRulesOfNames(Submission submission)
+    private PushAnswer? MeetsRulesOfNames(Submission submission, Moment now)
     {
         if (_host.RefusePush(submission) is { } verdict)
         {
@@ -149,7 +149,19 @@ public sealed partial class VectorExchange
 
         if (greatest < submission.Tag.Uid || SeededBug.Is("stale-push-taken"))
         {
-            return null;
+            if (ContendedBy(submission) is not { } plain)
+            {
+                return null;
+            }
+
+            Sometimes.Reached("push-contended");
+            Figures.ContendedPushes++;
+            if (plain.IsOpen && !IsAcceptorConnected(plain.Tag))
+            {
+                Contest(plain, now);
+            }
+
+            return Refusal(submission.Tag, PushVerdict.Contended);
         }
 
         Sometimes.Reached("push-is-stale");
@@ -184,7 +196,7 @@ public sealed partial class VectorExchange
 
             if (ballot.Attempt is { Phase: AttemptPhase.Pushing } attempt && attempt.Ballot == ballot)
             {
-                attempt.Held = attempt.Held.With(_bit);
+                attempt.IsHeldHere(!IsWithdrawn(ballot, later), _bit);
                 Evaluate(attempt, later);
             }
 
@@ -200,11 +212,34 @@ public sealed partial class VectorExchange
         });
     }
 
+    /// <summary>True for a held conditional submission that lost its acknowledgement to a plain one's bit ◆, until that one is
+    /// resolved.</summary>
+    private bool IsWithdrawn(Ballot held, Moment now)
+    {
+        if (held.OwnBit is not null || held.Submission is not { IsConditional: true } submission || HeldBackBy(submission) is not { } plain)
+        {
+            return false;
+        }
+
+        if (plain.IsOpen && !IsAcceptorConnected(plain.Tag))
+        {
+            Contest(plain, now);
+        }
+
+        return true;
+    }
+
     /// <summary>A fresh tag's push is the abort of the tag that it replaces.</summary>
     private void Replace(Submission submission, Moment now)
     {
         if (submission.Replaces.IsNone)
         {
+            return;
+        }
+
+        if (submission.ReplacesStale)
+        {
+            _host.Succeeds(submission.Replaces, submission.Tag);
             return;
         }
 

@@ -60,6 +60,9 @@ public sealed partial class VectorExchange
             case PushVerdict.KeyHeld:
                 Follow(attempt, own.Other, now);
                 break;
+            case PushVerdict.Contended:
+                WaitForPlain(attempt, now);
+                break;
             default:
                 RejectBecauseOf(attempt, own.Verdict);
                 break;
@@ -86,6 +89,8 @@ public sealed partial class VectorExchange
         }
         else
         {
+            // Contended may take back what was said before.
+            attempt.Held = attempt.Held.Without(from);
             attempt.Refusals[from] = answer;
             attempt.Floor = Timestamp.Max(attempt.Floor, answer.Greatest.Stamp);
         }
@@ -98,6 +103,12 @@ public sealed partial class VectorExchange
     {
         Ballot ballot = attempt.Ballot!;
         if (ballot.Promised > 0)
+        {
+            Restamp(attempt, now);
+            return;
+        }
+
+        if (IsDead(ballot.Submission!))
         {
             Restamp(attempt, now);
             return;
@@ -117,6 +128,12 @@ public sealed partial class VectorExchange
             {
                 return;
             }
+        }
+
+        if (attempt.Refusals.Values.Any(a => a.Verdict == PushVerdict.Contended))
+        {
+            _contended.Add(attempt.Id);
+            RepeatLater(attempt, now);
         }
 
         VoterSet refused = default;
@@ -157,6 +174,13 @@ public sealed partial class VectorExchange
             return false;
         }
 
+        if (IsOwn(answer.Other) && _host.HasFeed && _host.Sequenced(answer.Other).Verdict == FeedVerdict.Stale)
+        {
+            // That server has not come to its number yet.
+            RepeatLater(attempt, now);
+            return false;
+        }
+
         if (answer.Fingerprint != attempt.Fingerprint)
         {
             GiveUpTag(attempt, now, (a, _) =>
@@ -192,31 +216,16 @@ public sealed partial class VectorExchange
             attempt.Followed = rival;
             attempt.Deadline = later.Now + _options.ExchangeTimeout;
             Schedule(attempt.Id, attempt.Deadline);
-            InquireTag(rival, attempt.Deadline, later, report => GaveWayTo(attempt, report));
+            InquireTag(rival, attempt.Deadline, later, report => EndByReport(
+                attempt, report, "another request with this key was ahead and was given up; try again"));
         });
-    }
-
-    private void GaveWayTo(Attempt attempt, SubmissionReport report)
-    {
-        switch (report.State)
-        {
-            case SubmissionState.Accepted:
-                Finish(attempt, new SubmitOutcome.Accepted(report.Id, Replayed: true));
-                break;
-            case SubmissionState.Rejected:
-                Reject(attempt, RejectionReason.Resolved, "another request with this key was ahead and was given up; try again");
-                break;
-            default:
-                Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
-                break;
-        }
     }
 
     private void RepeatLater(Attempt attempt, Moment now)
     {
         foreach ((int bit, PushAnswer refusal) in attempt.Refusals)
         {
-            if (refusal.Verdict == PushVerdict.KeyHeld)
+            if (refusal.Verdict is PushVerdict.KeyHeld or PushVerdict.Contended)
             {
                 attempt.Repeat = attempt.Repeat.With(bit);
             }
@@ -298,6 +307,7 @@ public sealed partial class VectorExchange
         Ballot ballot = Detach(attempt);
         ballot.IsBeingReplaced = true;
         attempt.Replaces = ballot.Tag;
+        attempt.ReplacesStale = false;
         if (++attempt.Restamps > _options.MaxRestamps)
         {
             Reject(attempt, RejectionReason.PushTimeout, "other writers of this name were always ahead; try again");

@@ -101,7 +101,9 @@ public sealed partial class VectorExchange
         Tag agreed = _host.GreatestApplied(name);
         foreach (Ballot ballot in _book.Of(name))
         {
-            if (ballot.State == TagState.Accepted && ballot.Tag > agreed)
+            // What the feed decides counts once that has, and is listed below until then.
+            bool isCertain = !IsUndecidedByFeed(ballot) || SeededBug.Is("read-takes-what-the-feed-decides");
+            if (ballot.State == TagState.Accepted && isCertain && ballot.Tag > agreed)
             {
                 agreed = ballot.Tag;
             }
@@ -114,8 +116,8 @@ public sealed partial class VectorExchange
 
         return new ReadAnswer(
             question, agreed,
-            [.. _book.Of(name).Where(b => b.IsOpen && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(
-                b => new HeldTag(b.Tag, b.YesBits))]);
+            [.. _book.Of(name).Where(b => (b.IsOpen || IsUndecidedByFeed(b)) && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(
+                b => new HeldTag(b.Tag, IsUndecidedByFeed(b) ? AllOthers.With(_bit).Bits : b.YesBits))]);
     }
 
     private void OnReadAnswer(int from, ReadAnswer answer, Moment now)
@@ -153,9 +155,9 @@ public sealed partial class VectorExchange
         var unheard = new VoterSet(AllOthers.With(_bit).Bits & ~read.Heard.Bits);
         foreach ((Tag tag, VoterSet yes) in read.Held.Reverse())
         {
-            if (tag > read.Agreed && !Quorum.IsImpossible(yes, unheard) && StateOf(tag) != TagState.Rejected)
+            if (tag > read.Agreed && !Quorum.IsImpossible(yes, unheard) && FateOf(tag) != TagState.Rejected)
             {
-                if (StateOf(tag) == TagState.Accepted)
+                if (FateOf(tag) == TagState.Accepted)
                 {
                     read.Agreed = tag;
                     read.AgreedAt = _bit;
@@ -292,7 +294,8 @@ public sealed partial class VectorExchange
 
         if (_book.OfKey(key).OrderByDescending(b => b.State).FirstOrDefault() is { } ballot)
         {
-            answer = new KeyAnswer(0, ballot.State, ballot.Tag, ballot.Submission!.Fingerprint);
+            TagState state = IsUndecidedByFeed(ballot) ? TagState.Open : ballot.State;
+            answer = new KeyAnswer(0, state, ballot.Tag, ballot.Submission!.Fingerprint);
             return;
         }
 
@@ -413,7 +416,15 @@ public sealed partial class VectorExchange
             state = inquiry.Tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected;
         }
 
-        if (state is TagState.Accepted or TagState.Rejected or TagState.TooOld)
+        if (state == TagState.Accepted && _host.HasFeed)
+        {
+            if (_book.Find(inquiry.Tag) is null || FateOf(inquiry.Tag) == TagState.Accepted)
+            {
+                AnswerByFeed(inquiry, now);
+                return;
+            }
+        }
+        else if (state is TagState.Accepted or TagState.Rejected or TagState.TooOld)
         {
             Settle(inquiry.Tag, state, _host.Outcome(inquiry.Tag).Successor, now);
             return;
@@ -462,7 +473,11 @@ public sealed partial class VectorExchange
         {
             foreach (TagInquiry inquiry in _tagInquiries.Values.Where(i => i.Tag == tag).ToArray())
             {
-                if (state == TagState.Rejected && inquiry.GoesOnWith(successor))
+                if (state == TagState.Accepted && _host.HasFeed)
+                {
+                    AnswerByFeed(inquiry, now);
+                }
+                else if (state == TagState.Rejected && inquiry.GoesOnWith(successor))
                 {
                     AskForTag(inquiry, now);
                 }
@@ -511,7 +526,10 @@ public sealed partial class VectorExchange
     private SubmissionReport Report(Tag tag, SubmissionState state)
     {
         VoterSet bits = BitsOf(tag);
-        return new SubmissionReport(tag, state, [.. _configuration.Voters.Select((v, i) => (v, bits.Contains(i)))]);
+        return new SubmissionReport(tag, state, [.. _configuration.Voters.Select((v, i) => (v, bits.Contains(i)))])
+        {
+            Sequenced = _host.Sequenced(tag),
+        };
     }
 
     private void TickQuestion(ulong id, Moment now)

@@ -412,6 +412,10 @@ public sealed partial class VectorExchange
             attempt = ballot.Attempt;
             ballot.Attempt = null;
             _book.Remove(ballot);
+            if (ballot.Submission is { } resolved)
+            {
+                WakeContended(resolved, now);
+            }
         }
 
         ulong position = Persist(Records.Rejected(tag, successor, toTell.Bits));

@@ -22,11 +22,14 @@ public sealed partial class VectorExchange
     /// <param name="now">The time.</param>
     /// <param name="answer">Takes the outcome.</param>
     /// <param name="fence">The epoch of the primary whose effect it is, or none.</param>
+    /// <param name="untilSequenced">True: answered with its number, where there is a feed; else as soon as it is agreed, which a changeset
+    /// or a conditional one never is.</param>
     public void Submit(
-        ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> answer, Fence fence = default)
+        ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> answer, Fence fence = default,
+        bool untilSequenced = true)
     {
         Figures.Submissions++;
-        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer) { Fence = fence };
+        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer) { Fence = fence, UntilSequenced = untilSequenced };
         _attempts.Add(attempt.Id, attempt);
         if (!upload.IsNone && !_uploads.Contains(upload))
         {
@@ -78,6 +81,12 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (!_host.HasFeed && attempt.Operations.Any(o => !o.Precondition.IsNone))
+        {
+            Reject(attempt, RejectionReason.Invalid, "preconditions are evaluated in the feed, and there is none");
+            return;
+        }
+
         if (MeetsItsKey(attempt, now))
         {
             return;
@@ -106,7 +115,7 @@ public sealed partial class VectorExchange
         (Tag accepted, Digest fingerprint) = _host.AcceptedKey(attempt.Key);
         if (!accepted.IsNone)
         {
-            EndByAcceptedKey(attempt, accepted, fingerprint);
+            EndByAcceptedKey(attempt, accepted, fingerprint, now);
             return true;
         }
 
@@ -140,12 +149,12 @@ public sealed partial class VectorExchange
     private void FinishFence(Attempt attempt, Moment now)
     {
         attempt.Phase = AttemptPhase.Following;
-        InquireKey(attempt.Key, fence: true, now.Now + _options.ReadTimeout, now, (answer, _) =>
+        InquireKey(attempt.Key, fence: true, now.Now + _options.ReadTimeout, now, (answer, at) =>
         {
             switch (answer.State)
             {
                 case TagState.Accepted:
-                    EndByAcceptedKey(attempt, answer.Tag, answer.Fingerprint);
+                    EndByAcceptedKey(attempt, answer.Tag, answer.Fingerprint, at);
                     break;
                 case TagState.Fenced:
                     Reject(attempt, RejectionReason.KeyFenced, "the key was given up: a quorum refuses it");
@@ -160,9 +169,15 @@ public sealed partial class VectorExchange
         });
     }
 
-    private void EndByAcceptedKey(Attempt attempt, Tag accepted, Digest fingerprint)
+    private void EndByAcceptedKey(Attempt attempt, Tag accepted, Digest fingerprint, Moment now)
     {
-        if (fingerprint == attempt.Fingerprint)
+        if (fingerprint == attempt.Fingerprint && _host.HasFeed)
+        {
+            // What has the key may have been refused.
+            attempt.Phase = AttemptPhase.Following;
+            FollowTag(attempt, accepted, now);
+        }
+        else if (fingerprint == attempt.Fingerprint)
         {
             Finish(attempt, new SubmitOutcome.Accepted(accepted, Replayed: true));
         }
@@ -228,7 +243,9 @@ public sealed partial class VectorExchange
 
             var tag = new Tag(new Uid(taken, _self), _random.Next());
             Tag replaces = attempt.Replaces.IsNone ? attempt.Upload : attempt.Replaces;
-            StartPush(attempt, Submission.Create(tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence), at);
+            var submission = Submission.Create(
+                tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, attempt.ReplacesStale);
+            StartPush(attempt, submission, at);
         });
     }
 
@@ -310,7 +327,7 @@ public sealed partial class VectorExchange
         switch (answer.State)
         {
             case TagState.Accepted:
-                EndByAcceptedKey(attempt, answer.Tag, answer.Fingerprint);
+                EndByAcceptedKey(attempt, answer.Tag, answer.Fingerprint, now);
                 break;
             case TagState.Unknown:
                 attempt.Floor = Timestamp.Max(attempt.Floor, attempt.Followed.Uid.Stamp);
@@ -334,12 +351,19 @@ public sealed partial class VectorExchange
                     $"{attempt.Probed.Count} of {Quorum.Voters} entry servers answered, {Quorum.Size} are needed");
                 break;
             case AttemptPhase.Pushing when now.Now >= attempt.Deadline:
+                bool isContended = attempt.Refusals.Values.Any(r => r.Verdict == PushVerdict.Contended);
                 GiveUpTag(attempt, now, (a, _) => Reject(
-                    a, RejectionReason.PushTimeout,
-                        $"{a.Held.Count} of {Quorum.Voters} entry servers stored the submission in time, {Quorum.Size} are needed"));
+                    a, RejectionReason.PushTimeout, isContended ? ContendedDetail
+                        : $"{a.Held.Count} of {Quorum.Voters} entry servers stored the submission in time, {Quorum.Size} are needed"));
                 break;
             case AttemptPhase.Pushing when now.Now >= attempt.RetryAt:
-                RepeatPushes(attempt);
+                RepeatPushes(attempt, now);
+                break;
+            case AttemptPhase.Waiting when now.Now >= attempt.RetryAt:
+                EndWait(attempt, now);
+                break;
+            case AttemptPhase.Sequencing when now.Now >= attempt.Deadline:
+                EndUnsequenced(attempt);
                 break;
             case AttemptPhase.Exchanging when now.Now >= attempt.Deadline:
                 Finish(attempt, new SubmitOutcome.Unknown(attempt.Ballot!.Tag));
@@ -350,7 +374,7 @@ public sealed partial class VectorExchange
         }
     }
 
-    private void RepeatPushes(Attempt attempt)
+    private void RepeatPushes(Attempt attempt, Moment now)
     {
         VoterSet repeat = attempt.Repeat;
         attempt.Repeat = default;
@@ -360,7 +384,23 @@ public sealed partial class VectorExchange
             if (repeat.Contains(bit) && _connected.Contains(bit))
             {
                 attempt.Refusals.Remove(bit);
-                SendPush(attempt, bit);
+                if (bit != _bit)
+                {
+                    SendPush(attempt, bit);
+                }
+            }
+        }
+
+        if (repeat.Contains(_bit) && attempt.Ballot is { File: FileState.Held } ballot)
+        {
+            attempt.IsHeldHere(!IsWithdrawn(ballot, now), _bit);
+            if (attempt.Repeat.Contains(_bit))
+            {
+                RepeatLater(attempt, now);
+            }
+            else
+            {
+                Evaluate(attempt, now);
             }
         }
     }
@@ -391,7 +431,7 @@ public sealed partial class VectorExchange
             case SubmitOutcome.Accepted:
                 Figures.Accepted++;
                 break;
-            case SubmitOutcome.Rejected:
+            case SubmitOutcome.Rejected or SubmitOutcome.Refused:
                 Figures.Rejected++;
                 break;
             default:
@@ -406,6 +446,7 @@ public sealed partial class VectorExchange
         }
 
         _attempts.Remove(attempt.Id);
+        _contended.Remove(attempt.Id);
         _uploads.Remove(attempt.Upload);
         _uploads.Remove(attempt.Replaces);
         attempt.Answer(outcome);

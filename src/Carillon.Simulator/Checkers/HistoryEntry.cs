@@ -46,6 +46,16 @@ public sealed record HistoryEntry
     /// </summary>
     public string? Value { get; init; }
 
+    /// <summary>
+    /// True for a put or delete that takes effect only where the name has the value <see cref="Expected"/>. One that was refused is a get
+    /// of what it met.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsConditional { get; init; }
+
+    /// <summary>What a conditional one expects; null for "absent".</summary>
+    public string? Expected { get; init; }
+
     /// <summary>When it was asked, on one clock for the whole history, in any unit.</summary>
     public required long Invoked { get; init; }
 

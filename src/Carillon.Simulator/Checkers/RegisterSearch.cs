@@ -16,6 +16,9 @@ internal sealed class RegisterSearch
 {
     private const int Absent = 0;
 
+    // A step that takes effect whatever the value is.
+    private const int Anything = -1;
+
     private readonly List<Step> _steps = [];
     private readonly long _limit;
     private readonly int[] _next;
@@ -71,7 +74,7 @@ internal sealed class RegisterSearch
             if (isCall)
             {
                 Step candidate = _steps[step];
-                if (candidate.IsWrite || candidate.Value == value)
+                if (candidate.IsWrite ? candidate.Expected == Anything || candidate.Expected == value : candidate.Value == value)
                 {
                     int after = candidate.IsWrite ? candidate.Value : value;
                     UInt128 grown = set ^ _identities[step];
@@ -132,6 +135,14 @@ internal sealed class RegisterSearch
             if (entry.Action != HistoryAction.Get)
             {
                 writers[value] = writers.GetValueOrDefault(value) + 1;
+                if (entry is { IsConditional: true, Outcome: not HistoryOutcome.Failed })
+                {
+                    // It has met that value, if it took effect: whoever wrote it may not be left out.
+                    int expected = NumberOf(entry.Expected);
+                    firstRead[expected] = Math.Min(
+                        firstRead.GetValueOrDefault(expected, long.MaxValue),
+                        entry.Outcome == HistoryOutcome.Ok ? entry.Returned!.Value : long.MaxValue);
+                }
             }
             else if (entry.Outcome == HistoryOutcome.Ok)
             {
@@ -143,15 +154,17 @@ internal sealed class RegisterSearch
         {
             bool isWrite = entry.Action != HistoryAction.Get;
             int value = entry.Action == HistoryAction.Delete ? Absent : NumberOf(entry.Value);
+            int expected = entry.IsConditional ? NumberOf(entry.Expected) : Anything;
             switch (entry.Outcome)
             {
                 case HistoryOutcome.Ok:
-                    _steps.Add(new Step(entry, isWrite, value, entry.Invoked, entry.Returned!.Value));
+                    _steps.Add(new Step(entry, isWrite, value, expected, entry.Invoked, entry.Returned!.Value));
                     break;
                 case HistoryOutcome.Unknown when isWrite && firstRead.TryGetValue(value, out long read):
                     // Before the first write a name is absent too, so a get of "absent" proves no delete.
                     bool proven = value != Absent && writers[value] == 1;
-                    _steps.Add(new Step(entry, isWrite, value, entry.Invoked, proven ? Math.Max(read, entry.Invoked) : long.MaxValue));
+                    _steps.Add(new Step(
+                        entry, isWrite, value, expected, entry.Invoked, proven ? Math.Max(read, entry.Invoked) : long.MaxValue));
                     break;
                 default:
                     break;
@@ -246,5 +259,5 @@ internal sealed class RegisterSearch
         Around = around.DrainToImmutable();
     }
 
-    private readonly record struct Step(HistoryEntry Entry, bool IsWrite, int Value, long Called, long Returned);
+    private readonly record struct Step(HistoryEntry Entry, bool IsWrite, int Value, int Expected, long Called, long Returned);
 }

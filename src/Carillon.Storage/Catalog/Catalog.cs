@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.Wire;
@@ -9,7 +10,8 @@ namespace Carillon.Storage.Catalogs;
 
 /// <summary>
 /// The state machine of agreed submissions: bucket/name → versions (3-vector-exchange.md, "Before the feed exists"), in SQLite. What it
-/// says is a function of the set of tags applied, and of nothing else: not of their order, of clocks, or of what this server went through.
+/// says is a function of the feed's entries, or before the feed of the set of tags applied, and of nothing else: not of clocks, or of what
+/// this server went through.
 /// This is the writer, used by one thread at a time; reads go through <see cref="CatalogReader"/>s.
 /// </summary>
 /// <remarks>
@@ -17,7 +19,7 @@ namespace Carillon.Storage.Catalogs;
 /// comes before the segment log is cut. After an exception other than <see cref="StorageFault.Full"/> and
 /// <see cref="StorageFault.ReadOnly"/>, which change nothing, the catalog is not to be used again.
 /// </remarks>
-public sealed class Catalog : IDisposable
+public sealed partial class Catalog : IDisposable
 {
     /// <summary>Rows that a transaction forgets beyond those that it adds: a day's keys must not all go in one.</summary>
     private const int ForgottenPerTransaction = 1000;
@@ -50,7 +52,9 @@ public sealed class Catalog : IDisposable
         _begin = database.Prepare("BEGIN IMMEDIATE");
         _commit = database.Prepare("COMMIT");
         _writeFacts = database.Prepare(
-            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7");
+            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7, applied = ?8, feedfloor = ?9");
+        _feed = new FeedTable(database);
+        _feedReader = new FeedReader(database);
         _versions = new VersionTable(database);
         _tags = new TagTable(database);
         _records = new RecordTable(database);
@@ -99,12 +103,14 @@ public sealed class Catalog : IDisposable
         ? new CatalogReader(CatalogSchema.OpenReader(_location.Path, _options), ownsDatabase: true, _options)
         : new CatalogReader(_database, ownsDatabase: false, _options);
 
-    /// <summary>Applies a batch, whole or not at all. What was applied before is passed over.</summary>
+    /// <summary>Applies a batch, whole or not at all. What was applied before is passed over. Gives what became of each of the feed's
+    /// entries.</summary>
     /// <exception cref="StorageException">The disk refused, and nothing of the batch is applied.</exception>
-    public void Apply(CatalogBatch batch)
+    public ImmutableArray<FeedOutcome> Apply(CatalogBatch batch)
     {
-        ApplyInTransaction(batch);
+        ImmutableArray<FeedOutcome> outcomes = ApplyInTransaction(batch);
         _location.Memory?.Committed(batch);
+        return outcomes;
     }
 
     /// <summary>
@@ -152,9 +158,10 @@ public sealed class Catalog : IDisposable
         _database.Dispose();
     }
 
-    private void ApplyInTransaction(CatalogBatch batch)
+    private ImmutableArray<FeedOutcome> ApplyInTransaction(CatalogBatch batch)
     {
         CatalogFacts before = _facts;
+        var outcomes = ImmutableArray.CreateBuilder<FeedOutcome>(batch.Entries.Length);
         _begin.Run();
         try
         {
@@ -163,18 +170,28 @@ public sealed class Catalog : IDisposable
                 Accept(submission);
             }
 
+            foreach (SequencedEntry entry in batch.Entries)
+            {
+                outcomes.Add(Sequence(entry));
+            }
+
+            if (batch.Sessions is { } sessions && _facts.Applied > before.Applied)
+            {
+                _feed.SetSessions(sessions.Span);
+            }
+
             foreach (RejectedTag rejected in batch.Rejected)
             {
                 Reject(rejected);
             }
 
-            Forget(batch.Accepted.Length);
+            Forget(batch.Accepted.Length + batch.Entries.Length);
             _digests.Write();
             _versions.WriteCounts();
             _facts.Position = Math.Max(_facts.Position, batch.Position);
-            _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
-                .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value).Run();
+            WriteFacts();
             _commit.Run();
+            return outcomes.DrainToImmutable();
         }
         catch
         {
@@ -189,8 +206,14 @@ public sealed class Catalog : IDisposable
         }
     }
 
+    private void WriteFacts() => _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
+        .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value)
+        .Bind(8, (long)_facts.Applied.Value).Bind(9, (long)_facts.FeedFloor.Value).Run();
+
     private void Accept(Submission submission)
     {
+        // One that has no number, once others have, could not be the same at every server.
+        Invariant.That(_facts.Applied.IsNone);
         int count = submission.Operations.Length;
         if (SeededBug.Is("catalog-applies-changeset-partly") && count > 1)
         {
@@ -198,7 +221,7 @@ public sealed class Catalog : IDisposable
         }
 
         long record = _facts.Record;
-        if (!_tags.Add(submission.Tag, record, count))
+        if (!_tags.Add(submission.Tag, record, count, default))
         {
             return;
         }
@@ -207,16 +230,7 @@ public sealed class Catalog : IDisposable
         Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
         _facts.Record++;
         _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
-        int start = submission.OperationsEnd - OperationsSize(submission.Operations);
-        int kept = 0;
-        foreach (Operation operation in submission.Operations.AsSpan()[..count])
-        {
-            int length = operation.Manifest?.EncodedSize ?? 0;
-            start += OperationHeadSize(operation);
-            kept += AddVersion(operation, submission.Tag, record, start, length) ? 1 : 0;
-            start += length;
-        }
-
+        int kept = AddVersions(submission, count, record, default);
         if (kept < count)
         {
             _tags.SetKept(submission.Tag, kept);
@@ -235,6 +249,22 @@ public sealed class Catalog : IDisposable
         _facts.Keys += _keys.AddRecent(submission) ? 1 : 0;
     }
 
+    /// <summary>Adds a submission's versions; gives how many are kept.</summary>
+    private int AddVersions(Submission submission, int count, long record, SequenceNumber number)
+    {
+        int start = submission.OperationsEnd - OperationsSize(submission.Operations);
+        int kept = 0;
+        foreach (Operation operation in submission.Operations.AsSpan()[..count])
+        {
+            int length = operation.Manifest?.EncodedSize ?? 0;
+            start += OperationHeadSize(operation);
+            kept += AddVersion(operation, submission.Tag, record, start, length, number) ? 1 : 0;
+            start += length;
+        }
+
+        return kept;
+    }
+
     private void Reject(RejectedTag rejected)
     {
         Invariant.That(!_tags.Contains(rejected.Tag));
@@ -246,7 +276,7 @@ public sealed class Catalog : IDisposable
     }
 
     /// <summary>Adds one version and drops what the name has too many of. False if the new one is too old to be kept.</summary>
-    private bool AddVersion(Operation operation, Tag tag, long record, int start, int length)
+    private bool AddVersion(Operation operation, Tag tag, long record, int start, int length, SequenceNumber number)
     {
         ObjectManifest? manifest = operation.Manifest;
         _versions.Load(operation.Target, _rows);
@@ -260,7 +290,7 @@ public sealed class Catalog : IDisposable
         _rows.Insert(place, new VersionRow
         {
             Tag = tag, Kind = operation.Kind, VersionsKept = manifest?.VersionsKept ?? 0, Form = manifest?.Form ?? ContentForm.Inline,
-            Record = record, ManifestStart = start, ManifestLength = length, IsNew = true,
+            Record = record, ManifestStart = start, ManifestLength = length, IsNew = true, Number = number,
         });
         Span<VersionRow> rows = CollectionsMarshal.AsSpan(_rows);
         Retention.Apply(rows);
@@ -332,20 +362,21 @@ public sealed class Catalog : IDisposable
         }
 
         _versions.Delete(row.Tag);
-        if (_tags.Release(row.Tag))
+        if (_tags.Release(row.Tag, out FeedOutcome outcome))
         {
             _digests.Remove(row.Tag, TagOutcome.Accepted);
-            RememberTrimmed(row.Tag);
+            _facts.Trimmed += _tags.Remember(row.Tag, _facts.Latest, outcome) ? 1 : 0;
         }
     }
 
-    private void RememberTrimmed(Tag tag) => _facts.Trimmed += _tags.Remember(tag, _facts.Latest) ? 1 : 0;
+    private void RememberTrimmed(Tag tag) => _facts.Trimmed += _tags.Remember(tag, _facts.Latest, default) ? 1 : 0;
 
     private void Forget(int added)
     {
         Timestamp horizon = CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl);
         int limit = added + ForgottenPerTransaction;
         _lists.Forget(limit);
+        TrimFeed(limit);
         if (horizon != _horizon)
         {
             _horizon = horizon;
@@ -358,21 +389,10 @@ public sealed class Catalog : IDisposable
             _facts.Rejected -= _keys.ForgetRejected(Max, (int)(_facts.Rejected - _options.RejectedCount), _removeSurplusRejected);
         }
 
-        if (_facts.Keys > _options.KeyCount)
-        {
-            _facts.Keys -= _keys.ForgetRecent(Max, (int)Math.Min(limit, _facts.Keys - _options.KeyCount));
-        }
-
+        ForgetSurplus(limit);
         if (_facts.Keys > _options.LeastKeys)
         {
             _facts.Keys -= _keys.ForgetRecent(horizon, (int)Math.Min(limit, _facts.Keys - _options.LeastKeys));
-        }
-
-        if (_facts.Trimmed > _options.TrimmedCount)
-        {
-            (int count, Timestamp greatest) = _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
-            _facts.Trimmed -= count;
-            _facts.Floor = Timestamp.Max(_facts.Floor, greatest);
         }
 
         if (_isForgetting)
@@ -380,6 +400,26 @@ public sealed class Catalog : IDisposable
             (int trimmed, _) = _tags.Forget(horizon, limit);
             _facts.Trimmed -= trimmed;
             _isForgetting = trimmed == limit;
+        }
+    }
+
+    /// <summary>
+    /// Forgets what there is too much of, the oldest first. In the feed it is done behind each entry, so that the next one finds the same
+    /// however entries were batched: what is already past its time, and may be there or not, goes first.
+    /// </summary>
+    private void ForgetSurplus(int limit)
+    {
+        if (_facts.Keys > _options.KeyCount)
+        {
+            _facts.Keys -= _keys.ForgetRecent(Max, (int)Math.Min(limit, _facts.Keys - _options.KeyCount));
+        }
+
+        if (_facts.Trimmed > _options.TrimmedCount)
+        {
+            (int count, Timestamp greatest) = _tags.Forget(Max, (int)Math.Min(limit, _facts.Trimmed - _options.TrimmedCount));
+            _facts.Trimmed -= count;
+            _facts.FeedFloor = Timestamp.Max(_facts.FeedFloor, greatest);
+            _facts.Floor = Timestamp.Max(_facts.Floor, greatest);
         }
     }
 

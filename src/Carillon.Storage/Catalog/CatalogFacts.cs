@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Storage.Catalogs;
 
@@ -29,8 +30,14 @@ internal struct CatalogFacts
     /// <summary>The id of the next record.</summary>
     public long Record;
 
+    /// <summary>The greatest number of the feed that is applied; none before the feed.</summary>
+    public SequenceNumber Applied;
+
+    /// <summary>The part of <see cref="Floor"/> that follows from the feed; what lies below the horizon may be there or not.</summary>
+    public Timestamp FeedFloor;
+
     /// <summary>What <see cref="Read"/> expects of its statement.</summary>
-    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record, floor FROM facts";
+    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record, floor, applied, feedfloor FROM facts";
 
     /// <summary>
     /// The least stamp of which keys and rejections are remembered. It follows the greatest stamp in whole minutes, so that outcomes
@@ -58,7 +65,8 @@ internal struct CatalogFacts
         {
             Position = (ulong)select.Number(0), Latest = new Timestamp((ulong)select.Number(1)), Keys = select.Number(2),
             Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5),
-                Floor = new Timestamp((ulong)select.Number(6)),
+            Floor = new Timestamp((ulong)select.Number(6)), Applied = new SequenceNumber((ulong)select.Number(7)),
+            FeedFloor = new Timestamp((ulong)select.Number(8)),
         };
         select.Reset();
         return facts;

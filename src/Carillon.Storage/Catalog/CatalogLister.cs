@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Storage.Catalogs;
@@ -22,14 +23,16 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
     private readonly SqliteStatement _begin = database.Prepare("BEGIN");
     private readonly SqliteStatement _end = database.Prepare("COMMIT");
     private readonly SqliteStatement _rows = database.Prepare(
-        "SELECT name, tag, kind, size, sha256, head FROM versions WHERE bucket = ?1 AND name >= ?2 ORDER BY name, tag DESC");
+        "SELECT name, tag, kind, size, sha256, head, number FROM versions WHERE bucket = ?1 AND name >= ?2 ORDER BY name, tag DESC");
+
+    private readonly SqliteStatement _applied = database.Prepare("SELECT applied FROM facts");
 
     public ListPage List(ListQuery query)
     {
         _begin.Run();
         try
         {
-            return new Walk(query, _rows).Run();
+            return new Walk(query, _rows).Run() with { Number = Applied() };
         }
         finally
         {
@@ -43,6 +46,14 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
         _begin.Dispose();
         _end.Dispose();
         _rows.Dispose();
+        _applied.Dispose();
+    }
+
+    private SequenceNumber Applied()
+    {
+        SequenceNumber applied = _applied.Step() ? new SequenceNumber((ulong)_applied.Number(0)) : default;
+        _applied.Reset();
+        return applied;
     }
 
     /// <summary>One page in the making.</summary>
@@ -141,7 +152,7 @@ internal sealed class CatalogLister(SqliteDatabase database) : IDisposable
             (string contentType, ImmutableArray<KeyValuePair<string, string>> metadata) = ManifestHead.Read(_rows.Bytes(5));
             return new ListedVersion(
                 target, tag.Uid, tag, (OperationKind)_rows.Number(2), _rows.Number(3), Digest.Read(_rows.Bytes(4)), isCurrent, contentType,
-                    metadata);
+                    metadata) { Number = new SequenceNumber((ulong)_rows.Number(6)) };
         }
 
         private byte[] Start()

@@ -28,6 +28,12 @@ public sealed record CatalogOptions
     /// <summary>The most accepted tags without a kept version that are remembered, the last trimmed ones.</summary>
     public int TrimmedCount { get; init; } = 1_000_000;
 
+    /// <summary>
+    /// Numbers of the feed that are kept for <c>watch</c>, the newest; the same at every server of a cluster, as are the other counts.
+    /// Fewer, and a watcher that was away has to start from a listing sooner; more costs some 200 bytes a number.
+    /// </summary>
+    public int FeedCount { get; init; } = 200_000;
+
     /// <summary>Page cache of the writing connection, in bytes. Too small, and names in random order are read from disk for each
     /// put.</summary>
     public long WriterCacheBytes { get; init; } = 16 << 20;
@@ -54,9 +60,9 @@ public sealed record CatalogOptions
             yield return "the number of keys that are remembered whatever their age is not negative";
         }
 
-        if (KeyCount < 1 || RejectedCount < 1 || TrimmedCount < 1)
+        if (KeyCount < 1 || RejectedCount < 1 || TrimmedCount < 1 || FeedCount < 1)
         {
-            yield return "counts of remembered keys and outcomes are at least 1";
+            yield return "counts of remembered keys, outcomes and numbers are at least 1";
         }
 
         if (WriterCacheBytes < 1 << 20 || ReaderCacheBytes < 1 << 20)
@@ -71,8 +77,8 @@ public sealed record CatalogOptions
     }
 }
 
-/// <summary>What one transaction of the catalog takes up. The order within a batch, and of batches, plays no part in what the catalog says
-/// then.</summary>
+/// <summary>What one transaction of the catalog takes up. Before the feed the order within a batch, and of batches, plays no part in what
+/// the catalog says then.</summary>
 /// <param name="Position">The position of the segment log up to which everything decided is in the catalog with this batch; a lower one
 /// than before is ignored.</param>
 /// <param name="Accepted">Agreed submissions; those applied before are passed over.</param>
@@ -81,6 +87,19 @@ public sealed record CatalogBatch(
     ulong Position, System.Collections.Immutable.ImmutableArray<Submission> Accepted,
         System.Collections.Immutable.ImmutableArray<RejectedTag> Rejected)
 {
+    /// <summary>
+    /// Numbers of the feed, in order and without a gap, the first of which is at most one above the applied number; those that were applied
+    /// before are passed over. A catalog takes either entries, or accepted submissions without a number (before there is a feed), never
+    /// both.
+    /// </summary>
+    public System.Collections.Immutable.ImmutableArray<SequencedEntry> Entries { get; init; } = [];
+
+    /// <summary>
+    /// The state of the senders' sessions behind the last of <see cref="Entries"/>, in bytes that follow from the sequence alone; null if
+    /// it did not change. Ignored if all entries were applied before.
+    /// </summary>
+    public ReadOnlyMemory<byte>? Sessions { get; init; }
+
     /// <summary>Bytes of its records.</summary>
     public int Bytes
     {
@@ -90,6 +109,11 @@ public sealed record CatalogBatch(
             foreach (Submission submission in Accepted)
             {
                 bytes += submission.Encoded.Length;
+            }
+
+            foreach (SequencedEntry entry in Entries)
+            {
+                bytes += entry.Submission?.Encoded.Length ?? 0;
             }
 
             return bytes;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
 
@@ -41,6 +42,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _findListed;
     private readonly SqliteStatement _findUnread;
     private readonly RecordTable _records;
+    private readonly FeedReader _feed;
     private readonly CatalogLister _lister;
     private readonly MergeIndexReader _merge;
     private readonly Dictionary<string, (Uid Uid, BucketSettings Settings)> _buckets = [];
@@ -49,7 +51,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
     internal CatalogReader(SqliteDatabase database, bool ownsDatabase, CatalogOptions options)
     {
-        const string Row = "SELECT tag, kind, record, start, length FROM versions WHERE bucket = ?1 AND name = ?2";
+        const string Row = "SELECT tag, kind, record, start, length, number FROM versions WHERE bucket = ?1 AND name = ?2";
         _database = database;
         _ownsDatabase = ownsDatabase;
         _options = options;
@@ -72,12 +74,23 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _findUnread = database.Prepare(
             "SELECT id, part, compression FROM lists WHERE complete = 0 AND uses > 0 AND id > ?1 ORDER BY id LIMIT 1");
         _records = new RecordTable(database);
+        _feed = new FeedReader(database);
         _lister = new CatalogLister(database);
         _merge = new MergeIndexReader(database);
     }
 
     /// <summary>The segment log's position up to which everything decided is applied, as of the last committed batch.</summary>
     public ulong AppliedPosition => CatalogFacts.Read(_facts).Position;
+
+    /// <summary>The greatest number of the feed that is applied, as of the last committed batch; none before the feed.</summary>
+    public SequenceNumber AppliedNumber => CatalogFacts.Read(_facts).Applied;
+
+    /// <summary>The state of the senders' sessions as of a number, and that number.</summary>
+    public (SequenceNumber Applied, byte[] State) Sessions()
+    {
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        return (AppliedNumber, _feed.Sessions());
+    }
 
     /// <summary>No tag with a greater stamp is known here, accepted or rejected.</summary>
     public Timestamp GreatestStamp
@@ -198,6 +211,23 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         long record = _findTag.Number(0);
         _findTag.Reset();
         return _records.TryCopy(record);
+    }
+
+    /// <summary>
+    /// What the feed made of a tag: <c>submission show</c>, and what a repeated key is answered with. None if the feed has not brought it
+    /// here, or so long ago that it is forgotten. A repeated one's outcome is its first one's.
+    /// </summary>
+    public FeedOutcome Sequenced(Tag tag)
+    {
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        return _feed.Outcome(tag, CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl));
+    }
+
+    /// <summary>One page of the feed, from a number on: one snapshot.</summary>
+    public FeedPage Feed(FeedQuery query)
+    {
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        return _feed.Read(query, AppliedNumber, _options);
     }
 
     /// <summary>One page of a listing: one snapshot.</summary>
@@ -347,9 +377,33 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         _records.Dispose();
+        _feed.Dispose();
         _lister.Dispose();
         _merge.Dispose();
     }
+
+    /// <summary>Begins a snapshot, where the connection is its own.</summary>
+    internal (SqliteDatabase Database, CatalogOptions Options) BeginSnapshot()
+    {
+        if (_ownsDatabase)
+        {
+            _database.Execute("BEGIN");
+        }
+
+        return (_database, _options);
+    }
+
+    internal void EndSnapshot()
+    {
+        if (_ownsDatabase)
+        {
+            _database.Execute("COMMIT");
+        }
+    }
+
+    internal CatalogFacts Facts() => CatalogFacts.Read(_facts);
+
+    internal (SequenceNumber Applied, byte[] State) SessionsInSnapshot() => (AppliedNumber, _feed.Sessions());
 
     private SqliteStatement BindName(SqliteStatement statement, ObjectName name) => statement
         .BindText(1, _bucketBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Bucket, _bucketBytes)))
@@ -362,14 +416,14 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         return entry;
     }
 
-    // Columns: tag, kind, record, start, length. The caller's statement keeps the snapshot that the record is read in.
+    // Columns: tag, kind, record, start, length, number. The caller's statement keeps the snapshot that the record is read in.
     private VersionEntry Entry(SqliteStatement row, ObjectName name)
     {
         Tag tag = TagKey.Read(row.Bytes(0));
         var kind = (OperationKind)row.Number(1);
         ObjectManifest? manifest =
             kind == OperationKind.Put ? _records.Manifest(row.Number(2), (int)row.Number(3), (int)row.Number(4)) : null;
-        return new VersionEntry(name, tag.Uid, tag, kind, manifest);
+        return new VersionEntry(name, tag.Uid, tag, kind, manifest) { Number = new SequenceNumber((ulong)row.Number(5)) };
     }
 
     private static bool Exists(SqliteStatement find, ReadOnlySpan<byte> key)

@@ -7,7 +7,7 @@ namespace Carillon.Storage.Catalogs;
 internal static class CatalogSchema
 {
     /// <summary>The format that this program reads and writes; raised with every change of the tables.</summary>
-    public const int Version = 2;
+    public const int Version = 3;
 
     /// <summary>"Carl" in SQLite's header: the file is a catalog of Carillon.</summary>
     private const int ApplicationId = 0x4361726C;
@@ -16,14 +16,19 @@ internal static class CatalogSchema
         CREATE TABLE facts(
           id INTEGER PRIMARY KEY CHECK(id = 1), position INTEGER NOT NULL, latest INTEGER NOT NULL, keys INTEGER NOT NULL,
           rejected INTEGER NOT NULL, trimmed INTEGER NOT NULL, record INTEGER NOT NULL, floor INTEGER NOT NULL,
-          durable INTEGER NOT NULL);
-        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0);
+          durable INTEGER NOT NULL, applied INTEGER NOT NULL, feedfloor INTEGER NOT NULL);
+        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0);
+        CREATE TABLE sessions(id INTEGER PRIMARY KEY CHECK(id = 1), state BLOB NOT NULL);
+        INSERT INTO sessions VALUES(1, x'');
+        CREATE TABLE feed(number INTEGER PRIMARY KEY, tag BLOB NOT NULL, verdict INTEGER NOT NULL, operations BLOB NOT NULL);
         CREATE TABLE records(id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, record BLOB NOT NULL);
-        CREATE TABLE tags(tag BLOB PRIMARY KEY, record INTEGER NOT NULL, kept INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE tags(
+          tag BLOB PRIMARY KEY, record INTEGER NOT NULL, kept INTEGER NOT NULL, number INTEGER NOT NULL,
+          verdict INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE versions(
           bucket TEXT NOT NULL, name BLOB NOT NULL, tag BLOB NOT NULL, kind INTEGER NOT NULL, keeps INTEGER NOT NULL, form INTEGER NOT NULL,
           record INTEGER NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL, sha256 BLOB NOT NULL,
-          head BLOB NOT NULL,
+          head BLOB NOT NULL, number INTEGER NOT NULL,
           PRIMARY KEY(bucket, name, tag DESC)) WITHOUT ROWID;
         CREATE TABLE names(bucket TEXT PRIMARY KEY, live INTEGER NOT NULL) WITHOUT ROWID;
         CREATE TABLE chunks(id BLOB PRIMARY KEY, uses INTEGER NOT NULL) WITHOUT ROWID;
@@ -37,7 +42,9 @@ internal static class CatalogSchema
         CREATE TABLE recent(tag BLOB PRIMARY KEY, key TEXT NOT NULL, fingerprint BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE rejected(tag BLOB PRIMARY KEY, key TEXT NOT NULL, successor BLOB NOT NULL) WITHOUT ROWID;
         CREATE TABLE keys(key TEXT NOT NULL, tag BLOB NOT NULL, PRIMARY KEY(key, tag)) WITHOUT ROWID;
-        CREATE TABLE trimmed(tag BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE TABLE trimmed(
+          tag BLOB PRIMARY KEY, at INTEGER NOT NULL, number INTEGER NOT NULL, verdict INTEGER NOT NULL,
+          detail BLOB NOT NULL) WITHOUT ROWID;
         CREATE INDEX trimmed_in_order ON trimmed(at);
         CREATE TABLE digests(id INTEGER PRIMARY KEY, count INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL);
         """;

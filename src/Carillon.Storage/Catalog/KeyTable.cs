@@ -17,6 +17,11 @@ internal sealed class KeyTable(SqliteDatabase database)
     private readonly SqliteStatement _findRejected = database.Prepare("SELECT 1 FROM rejected WHERE tag = ?1");
     private readonly SqliteStatement _insertKey = database.Prepare("INSERT INTO keys VALUES(?1, ?2) ON CONFLICT(key, tag) DO NOTHING");
     private readonly SqliteStatement _deleteKey = database.Prepare("DELETE FROM keys WHERE key = ?1 AND tag = ?2");
+    private readonly SqliteStatement _recentOfKey = database.Prepare(
+        "SELECT k.tag FROM keys k JOIN recent r ON r.tag = k.tag WHERE k.key = ?1 ORDER BY k.tag");
+    private readonly SqliteStatement _newer =
+        database.Prepare("SELECT count(*) FROM (SELECT 1 FROM recent WHERE tag > ?1 LIMIT ?2)");
+
     private readonly SqliteStatement _oldestRecent = database.Prepare("SELECT tag, key FROM recent WHERE tag < ?1 ORDER BY tag LIMIT ?2");
     private readonly SqliteStatement _oldestRejected =
         database.Prepare("SELECT tag, key FROM rejected WHERE tag < ?1 ORDER BY tag LIMIT ?2");
@@ -27,20 +32,52 @@ internal sealed class KeyTable(SqliteDatabase database)
     /// <summary>Remembers an accepted submission's key. False if it was remembered already.</summary>
     public bool AddRecent(Submission submission)
     {
-        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         Span<byte> utf8 = stackalloc byte[3 * Submission.MaxKeyBytes];
+        return AddRecent(submission.Tag, utf8[..Encoding.UTF8.GetBytes(submission.Key, utf8)], submission.Fingerprint);
+    }
+
+    /// <summary>The same, of a checkpoint.</summary>
+    public bool AddRecent(Tag accepted, ReadOnlySpan<byte> key, Digest standsFor)
+    {
+        Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         Span<byte> fingerprint = stackalloc byte[Digest.Size];
-        ReadOnlySpan<byte> tag = TagKey.Of(submission.Tag, buffer);
-        utf8 = utf8[..Encoding.UTF8.GetBytes(submission.Key, utf8)];
-        submission.Fingerprint.Write(fingerprint);
-        _insertRecent.Bind(1, tag).BindText(2, utf8).Bind(3, fingerprint).Run();
+        ReadOnlySpan<byte> tag = TagKey.Of(accepted, buffer);
+        standsFor.Write(fingerprint);
+        _insertRecent.Bind(1, tag).BindText(2, key).Bind(3, fingerprint).Run();
         if (database.Changes == 0)
         {
             return false;
         }
 
-        _insertKey.BindText(1, utf8).Bind(2, tag).Run();
+        _insertKey.BindText(1, key).Bind(2, tag).Run();
         return true;
+    }
+
+    /// <summary>
+    /// The tag that a key is remembered for, or none: not below the horizon, or among the newest that are remembered whatever their age.
+    /// Rows of those that are forgotten go some time later; they are the oldest, so that they change no other's place from the newest.
+    /// </summary>
+    public Tag FirstRecent(string key, Timestamp horizon, int least)
+    {
+        Tag first = default;
+        _recentOfKey.BindText(1, key);
+        while (first.IsNone && _recentOfKey.Step())
+        {
+            Tag tag = TagKey.Read(_recentOfKey.Bytes(0));
+            first = tag.Uid.Stamp >= horizon || IsAmongNewest(tag, least) ? tag : default;
+        }
+
+        _recentOfKey.Reset();
+        return first;
+    }
+
+    private bool IsAmongNewest(Tag tag, int least)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _newer.Bind(1, TagKey.Of(tag, key)).Bind(2, least).Step();
+        bool isAmong = _newer.Number(0) < least;
+        _newer.Reset();
+        return isAmong;
     }
 
     /// <summary>Remembers a rejected tag. False if it was remembered already.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Storage.Catalogs;
@@ -20,7 +21,11 @@ public sealed record ListQuery(
 /// <param name="Tag">The submission that made it.</param>
 /// <param name="Kind">A put, or a delete (a tombstone).</param>
 /// <param name="Manifest">What it holds; null for a tombstone.</param>
-public sealed record VersionEntry(ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, ObjectManifest? Manifest);
+public sealed record VersionEntry(ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, ObjectManifest? Manifest)
+{
+    /// <summary>Its submission's number in the feed; none before the feed.</summary>
+    public SequenceNumber Number { get; init; }
+}
 
 /// <summary>One kept version as a listing shows it, without its manifest: a page of those could hold megabytes of inline content.</summary>
 /// <param name="Target">Bucket and name.</param>
@@ -34,11 +39,19 @@ public sealed record VersionEntry(ObjectName Target, Uid Uid, Tag Tag, Operation
 /// <param name="Metadata">In order of the keys: what a client needs to restore a folder without asking about each file.</param>
 public sealed record ListedVersion(
     ObjectName Target, Uid Uid, Tag Tag, OperationKind Kind, long Size, Digest Sha256, bool IsCurrent, string ContentType,
-    ImmutableArray<KeyValuePair<string, string>> Metadata);
+    ImmutableArray<KeyValuePair<string, string>> Metadata)
+{
+    /// <summary>Its submission's number in the feed; none before the feed.</summary>
+    public SequenceNumber Number { get; init; }
+}
 
 /// <summary>A page of a listing. It may be short, or even empty, and still have a next one: a page looks at a bounded number of
 /// rows.</summary>
 /// <param name="Objects">Current versions (or all, if asked for); without tombstones unless versions were asked for.</param>
 /// <param name="Prefixes">Folded prefixes.</param>
 /// <param name="Next">Pass as <c>After</c> for the next page; empty on the last.</param>
-public sealed record ListPage(ImmutableArray<ListedVersion> Objects, ImmutableArray<string> Prefixes, string Next);
+public sealed record ListPage(ImmutableArray<ListedVersion> Objects, ImmutableArray<string> Prefixes, string Next)
+{
+    /// <summary>The feed's number that the page is the state of: exactly what is applied up to it; none before the feed.</summary>
+    public SequenceNumber Number { get; init; }
+}

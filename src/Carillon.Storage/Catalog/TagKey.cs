@@ -46,6 +46,14 @@ internal static class TagKey
         return buffer[..9];
     }
 
+    /// <summary>Reads a key of somebody else.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> key, out Tag tag)
+    {
+        bool isOne = key.Length is > 17 and <= MaxSize && key[^9] == 0 && NodeId.TryParse(key[8..^9], out _);
+        tag = isOne ? Read(key) : default;
+        return isOne;
+    }
+
     /// <summary>Reads a key.</summary>
     /// <exception cref="StorageException">These bytes are no key: the catalog is damaged.</exception>
     public static Tag Read(ReadOnlySpan<byte> key)

@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Storage.Catalogs;
@@ -7,14 +8,14 @@ namespace Carillon.Storage.Catalogs;
 /// (accepted, without).</summary>
 internal sealed class TagTable(SqliteDatabase database)
 {
-    private readonly SqliteStatement _find = database.Prepare("SELECT record, kept FROM tags WHERE tag = ?1");
-    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO tags VALUES(?1, ?2, ?3) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _find = database.Prepare("SELECT record, kept, number, verdict FROM tags WHERE tag = ?1");
+    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO tags VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(tag) DO NOTHING");
     private readonly SqliteStatement _setKept = database.Prepare("UPDATE tags SET kept = ?2 WHERE tag = ?1");
     private readonly SqliteStatement _release = database.Prepare("UPDATE tags SET kept = kept - 1 WHERE tag = ?1");
     private readonly SqliteStatement _delete = database.Prepare("DELETE FROM tags WHERE tag = ?1");
     private readonly SqliteStatement _insertRecord = database.Prepare("INSERT INTO records VALUES(?1, ?2, ?3)");
     private readonly SqliteStatement _deleteRecord = database.Prepare("DELETE FROM records WHERE id = ?1");
-    private readonly SqliteStatement _remember = database.Prepare("INSERT INTO trimmed VALUES(?1, ?2) ON CONFLICT(tag) DO NOTHING");
+    private readonly SqliteStatement _remember = database.Prepare("INSERT INTO trimmed VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(tag) DO NOTHING");
     private readonly SqliteStatement _longestTrimmed = database.Prepare("SELECT tag FROM trimmed WHERE at < ?1 ORDER BY at, tag LIMIT ?2");
     private readonly SqliteStatement _forget = database.Prepare("DELETE FROM trimmed WHERE tag = ?1");
     private readonly List<Tag> _forgotten = [];
@@ -29,10 +30,11 @@ internal sealed class TagTable(SqliteDatabase database)
     }
 
     /// <summary>Adds a tag that has this many versions. False if it is there.</summary>
-    public bool Add(Tag tag, long record, int kept)
+    public bool Add(Tag tag, long record, int kept, FeedOutcome outcome)
     {
         Span<byte> key = stackalloc byte[TagKey.MaxSize];
-        _insert.Bind(1, TagKey.Of(tag, key)).Bind(2, record).Bind(3, kept).Run();
+        _insert.Bind(1, TagKey.Of(tag, key)).Bind(2, record).Bind(3, kept).Bind(4, (long)outcome.Number.Value)
+            .Bind(5, (long)outcome.Verdict).Run();
         return database.Changes > 0;
     }
 
@@ -55,8 +57,9 @@ internal sealed class TagTable(SqliteDatabase database)
         }
     }
 
-    /// <summary>Notes that a version of a tag was dropped. True if it was its last: then its record is gone too.</summary>
-    public bool Release(Tag tag)
+    /// <summary>Notes that a version of a tag was dropped. True if it was its last: then its record is gone too, and what
+    /// the feed made of it is to be remembered.</summary>
+    public bool Release(Tag tag, out FeedOutcome outcome)
     {
         Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
@@ -67,6 +70,7 @@ internal sealed class TagTable(SqliteDatabase database)
 
         long record = _find.Number(0);
         long kept = _find.Number(1);
+        outcome = FeedCodec.Read(_find.Number(2), _find.Number(3), []);
         _find.Reset();
         if (kept > 1)
         {
@@ -80,11 +84,20 @@ internal sealed class TagTable(SqliteDatabase database)
     }
 
     /// <summary>Remembers an accepted tag without a kept version. False if it was remembered already.</summary>
-    public bool Remember(Tag tag, Timestamp at)
+    public bool Remember(Tag tag, Timestamp at, FeedOutcome outcome)
     {
         Span<byte> key = stackalloc byte[TagKey.MaxSize];
-        _remember.Bind(1, TagKey.Of(tag, key)).Bind(2, (long)at.Value).Run();
+        _remember.Bind(1, TagKey.Of(tag, key)).Bind(2, (long)at.Value).Bind(3, (long)outcome.Number.Value)
+            .Bind(4, (long)outcome.Verdict).Bind(5, FeedCodec.Detail(outcome)).Run();
         return database.Changes > 0;
+    }
+
+    /// <summary>Forgets one trimmed tag; gives how many rows that were.</summary>
+    public int Forget(Tag tag)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _forget.Bind(1, TagKey.Of(tag, key)).Run();
+        return database.Changes;
     }
 
     /// <summary>Forgets trimmed tags, the longest trimmed first, below a stamp of trimming. Gives their number and their greatest

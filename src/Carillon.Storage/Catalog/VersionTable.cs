@@ -1,5 +1,6 @@
 using System.Text;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Storage.Catalogs;
@@ -14,6 +15,8 @@ internal struct VersionRow
     public long Record;
     public int ManifestStart;
     public int ManifestLength;
+
+    public SequenceNumber Number;
 
     /// <summary>Set by <see cref="Retention"/>.</summary>
     public bool IsDropped;
@@ -31,8 +34,11 @@ internal sealed class VersionTable(SqliteDatabase database)
     private readonly SqliteStatement _select = database.Prepare(
         "SELECT tag, kind, keeps, form, record, start, length FROM versions WHERE bucket = ?1 AND name = ?2 ORDER BY tag DESC");
 
+    private readonly SqliteStatement _current =
+        database.Prepare("SELECT tag, kind FROM versions WHERE bucket = ?1 AND name = ?2 ORDER BY tag DESC LIMIT 1");
+
     private readonly SqliteStatement _insert =
-        database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+        database.Prepare("INSERT INTO versions VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     private readonly SqliteStatement _delete = database.Prepare("DELETE FROM versions WHERE bucket = ?1 AND name = ?2 AND tag = ?3");
     private readonly SqliteStatement _count = database.Prepare(
         "INSERT INTO names VALUES(?1, ?2) ON CONFLICT(bucket) DO UPDATE SET live = live + excluded.live");
@@ -48,11 +54,28 @@ internal sealed class VersionTable(SqliteDatabase database)
 
     private ReadOnlySpan<byte> Name => _nameBytes.AsSpan(0, _nameLength);
 
-    /// <summary>Chooses the name that the other methods are about, and reads its versions, the newest first.</summary>
-    public void Load(ObjectName target, List<VersionRow> rows)
+    /// <summary>A name's greatest UID, a put's or a tombstone's, and whether it is a put's; none if the name never was.</summary>
+    public (Uid Uid, bool IsLive) Current(ObjectName target)
+    {
+        Choose(target);
+        (Uid, bool) current = _current.BindText(1, Bucket).Bind(2, Name).Step()
+            ? (TagKey.Read(_current.Bytes(0)).Uid, (OperationKind)_current.Number(1) == OperationKind.Put)
+            : default;
+        _current.Reset();
+        return current;
+    }
+
+    /// <summary>Chooses the name that the other methods are about.</summary>
+    public void Choose(ObjectName target)
     {
         _bucketLength = Encoding.UTF8.GetBytes(target.Bucket, _bucketBytes);
         _nameLength = Encoding.UTF8.GetBytes(target.Name, _nameBytes);
+    }
+
+    /// <summary>Chooses the name that the other methods are about, and reads its versions, the newest first.</summary>
+    public void Load(ObjectName target, List<VersionRow> rows)
+    {
+        Choose(target);
         rows.Clear();
         _select.BindText(1, Bucket).Bind(2, Name);
         while (_select.Step())
@@ -78,7 +101,7 @@ internal sealed class VersionTable(SqliteDatabase database)
         int length = ManifestHead.SizeOf(manifest);
         Span<byte> head = length <= MaxStackBytes ? stackalloc byte[MaxStackBytes] : new byte[length];
         ManifestHead.Write(manifest, head[..length]);
-        _insert.Bind(12, head[..length]).Run();
+        _insert.Bind(12, head[..length]).Bind(13, (long)row.Number.Value).Run();
     }
 
     /// <summary>Removes a version of the chosen name.</summary>

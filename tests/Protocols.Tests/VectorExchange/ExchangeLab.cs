@@ -16,9 +16,10 @@ internal sealed class ExchangeLab
     private readonly RandomSource _random;
     private long _order;
 
-    public ExchangeLab(int servers, ulong seed, VectorExchangeOptions? options = null)
+    public ExchangeLab(int servers, ulong seed, VectorExchangeOptions? options = null, bool hasFeed = false)
     {
         _random = new RandomSource(seed);
+        Feed = hasFeed ? new LabFeed(this) : null;
         Options = options ?? new VectorExchangeOptions();
         Configuration = new ClusterConfiguration("lab", 1, [.. Enumerable.Range(1, servers).Select(i => new ServerRecord
         {
@@ -41,6 +42,9 @@ internal sealed class ExchangeLab
 
     public VectorExchangeOptions Options { get; }
 
+    /// <summary>What orders the agreed, or null: then they are applied as they come.</summary>
+    public LabFeed? Feed { get; }
+
     public SortedDictionary<NodeId, LabServer> Servers { get; } = [];
 
     public Instant Now { get; private set; } = new(TimeSpan.TicksPerHour);
@@ -59,6 +63,11 @@ internal sealed class ExchangeLab
     public TimeSpan Delay { get; set; } = TimeSpan.FromMilliseconds(1);
 
     public TimeSpan FlushTime { get; set; } = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>Longest time that a server takes for each number of the feed; drawn anew for each.</summary>
+    public TimeSpan LongestApply { get; set; }
+
+    public TimeSpan ApplyTime() => TimeSpan.FromMilliseconds(0.1) + (LongestApply > TimeSpan.Zero ? _random.Below(LongestApply) : default);
 
     /// <summary>Pairs that can't reach each other.</summary>
     public HashSet<(NodeId, NodeId)> Cut { get; } = [];
@@ -207,6 +216,8 @@ internal sealed class LabServer : IExchangeHost
     private readonly Queue<Submission> _toApply = new();
     private readonly Dictionary<Tag, Submission> _applied = [];
     private readonly Dictionary<Tag, Tag> _rejected = [];
+    private readonly LabFeedState _state = new();
+    private bool _applying;
     private bool _flushing;
     private long _moved;
 
@@ -249,6 +260,14 @@ internal sealed class LabServer : IExchangeHost
 
     public Timestamp OutcomesSince { get; set; }
 
+    /// <summary>True while it takes nothing of the feed.</summary>
+    public bool Lags { get; set; }
+
+    /// <summary>What it has applied of the feed.</summary>
+    public LabFeedState State => _state;
+
+    public bool HasFeed => _lab.Feed is not null;
+
     public ulong Durable => (ulong)(_moved + _flushed.Count);
 
     public void Start()
@@ -264,6 +283,7 @@ internal sealed class LabServer : IExchangeHost
 
         Core.Start(Moment);
         Settle();
+        FeedGrew();
     }
 
     public void Crash()
@@ -272,6 +292,7 @@ internal sealed class LabServer : IExchangeHost
         _unflushed.Clear();
         _gated.Clear();
         _toApply.Clear();
+        _applying = false;
         _flushing = false;
         Life++;
     }
@@ -314,13 +335,14 @@ internal sealed class LabServer : IExchangeHost
     public void Delete(string name, string key, Action<SubmitOutcome>? then = null) =>
         Submit([new Operation(OperationKind.Delete, new ObjectName("files", name), null)], key, then);
 
-    public void Submit(ImmutableArray<Operation> operations, string key, Action<SubmitOutcome>? then = null)
+    public void Submit(
+        ImmutableArray<Operation> operations, string key, Action<SubmitOutcome>? then = null, bool untilSequenced = true)
     {
         Core.Submit(operations, key, default, Moment, outcome =>
         {
             Told.Add($"{key}: {outcome}");
             then?.Invoke(outcome);
-        });
+        }, untilSequenced: untilSequenced);
         Settle();
     }
 
@@ -379,6 +401,35 @@ internal sealed class LabServer : IExchangeHost
         }
     }
 
+    /// <summary>The feed has numbers that are not applied here: one after the other, each after a while.</summary>
+    public void FeedGrew()
+    {
+        if (!IsUp || _applying || Lags || _lab.Feed is not { } feed || _state.Applied == feed.Sequence.Count)
+        {
+            return;
+        }
+
+        _applying = true;
+        ulong life = Life;
+        _lab.At(_lab.ApplyTime(), () =>
+        {
+            if (Life == life)
+            {
+                _applying = false;
+                Submission submission = feed.Sequence[_state.Applied];
+                FeedOutcome outcome = _state.Take(submission);
+                Xunit.Assert.False(_rejected.ContainsKey(submission.Tag), $"{submission.Tag} is rejected at {Name} and stands in the feed");
+                OnApplied?.Invoke(submission.Tag, outcome);
+                Core.Sequenced(submission, outcome, Moment);
+                Settle();
+                FeedGrew();
+            }
+        });
+    }
+
+    /// <summary>Hears of each number that is applied here.</summary>
+    public Action<Tag, FeedOutcome>? OnApplied { get; set; }
+
     /// <summary>The catalog keeps outcomes for a while only.</summary>
     public void ForgetNoes() => _rejected.Clear();
 
@@ -388,7 +439,8 @@ internal sealed class LabServer : IExchangeHost
     public string? Content(string name)
     {
         Tag tag = GreatestApplied(new ObjectName("files", name));
-        return tag.IsNone ? null : _applied[tag].Operations.First(o => o.Target.Name == name).Manifest is { } manifest
+        Dictionary<Tag, Submission> records = HasFeed ? _state.Records : _applied;
+        return tag.IsNone ? null : records[tag].Operations.First(o => o.Target.Name == name).Manifest is { } manifest
             ? System.Text.Encoding.UTF8.GetString(manifest.Inline.Span) : null;
     }
 
@@ -425,6 +477,11 @@ internal sealed class LabServer : IExchangeHost
 
     public Tag GreatestApplied(ObjectName name)
     {
+        if (HasFeed)
+        {
+            return _state.Greatest(name);
+        }
+
         Tag greatest = default;
         foreach ((Tag tag, Submission submission) in _applied)
         {
@@ -435,20 +492,40 @@ internal sealed class LabServer : IExchangeHost
     }
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
-        _applied.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
+        _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
         : _rejected.TryGetValue(tag, out Tag successor) ? new AppliedOutcome(TagState.Rejected, successor) : default;
 
     (Tag Tag, Digest Fingerprint) IExchangeHost.AcceptedKey(string key)
     {
+        if (_state.Keys.TryGetValue(key, out Submission? first))
+        {
+            return (first.Tag, first.Fingerprint);
+        }
+
         Submission? found = ForgottenKeys.Contains(key) ? null : _applied.Values.FirstOrDefault(s => s.Key == key);
         return found is null ? default : (found.Tag, found.Fingerprint);
     }
 
-    Submission? IExchangeHost.Applied(Tag tag) => Trimmed.Contains(tag) ? null : _applied.GetValueOrDefault(tag);
+    Submission? IExchangeHost.Applied(Tag tag) => Trimmed.Contains(tag) ? null
+        : _applied.GetValueOrDefault(tag) ?? _state.Records.GetValueOrDefault(tag);
+
+    FeedOutcome IExchangeHost.Sequenced(Tag tag) => _state.Outcomes.GetValueOrDefault(tag);
+
+    bool IExchangeHost.HasConditionalAbove(ObjectName name, Uid uid) => _state.HasConditionalAbove(name, uid);
 
     PushVerdict? IExchangeHost.RefusePush(Submission submission) => null;
 
-    void IExchangeHost.Agreed(Submission submission) => _toApply.Enqueue(submission);
+    void IExchangeHost.Agreed(Submission submission)
+    {
+        if (_lab.Feed is { } feed)
+        {
+            feed.Hand(submission);
+        }
+        else
+        {
+            _toApply.Enqueue(submission);
+        }
+    }
 
     void IExchangeHost.Rejected(Tag tag, Tag successor) => _rejected.TryAdd(tag, successor);
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.Tests.Transcripts;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Protocols.Wire;
@@ -59,6 +60,13 @@ public sealed class ExchangeTranscripts
             case "clock":
                 _lab[command[0]].Skew = command.Duration(1);
                 break;
+            case "lag":
+                _lab[command[0]].Lags = command[1] == "on";
+                _lab[command[0]].FeedGrew();
+                break;
+            case "feed":
+                Feed(_lab.Feed!, command[0]);
+                break;
             case "full":
                 _lab[command[0]].IsFull = command[1] == "on";
                 break;
@@ -84,7 +92,17 @@ public sealed class ExchangeTranscripts
         switch (command.Name)
         {
             case "put":
-                server.Put(command[1], command[2], command["key"] ?? "k", o => Note(server.Name, $"answers {Text(o)}"));
+                var put = new Operation(OperationKind.Put, new ObjectName("files", command[1]), LabServer.Manifest(command[2]))
+                {
+                    Precondition = command["if"] switch
+                    {
+                        null => default,
+                        "absent" => Precondition.Absent,
+                        { } which => Precondition.Match(_tags[int.Parse(which, CultureInfo.InvariantCulture) - 1].Uid),
+                    },
+                };
+                server.Submit(
+                    [put], command["key"] ?? "k", o => Note(server.Name, $"answers {Text(o)}"), command["ack"] != "agreed");
                 break;
             case "read":
                 server.Read(command[1], o => Note(server.Name, $"read: {Text(o)}"));
@@ -103,16 +121,37 @@ public sealed class ExchangeTranscripts
         }
     }
 
+    private static void Feed(LabFeed feed, string order)
+    {
+        if (order == "hold")
+        {
+            feed.Hold();
+        }
+        else
+        {
+            feed.Release(backwards: order == "swap");
+        }
+    }
+
     private void Begin(TranscriptCommand command)
     {
         _tags.Clear();
         var options = new VectorExchangeOptions { ActiveConnectivity = command["connectivity"] == "active" };
-        _lab = new ExchangeLab((int)command.Number(0), 1, options)
+        _lab = new ExchangeLab((int)command.Number(0), 1, options, hasFeed: command["feed"] == "on")
         {
             Delay = command.Duration("delay", TimeSpan.FromMilliseconds(1)),
             FlushTime = command.Duration("flush", TimeSpan.FromMilliseconds(1)),
         };
         _lab.OnAppend = (server, record) => Note(server, $"writes {Text(record)}");
+        if (_lab.Feed is { } feed)
+        {
+            feed.OnNumber = (number, tag) => _effects.Add(string.Create(CultureInfo.InvariantCulture, $"feed: {number} is {Of(tag)}"));
+            foreach (LabServer server in _lab.Servers.Values)
+            {
+                server.OnApplied = (tag, outcome) => Note(server.Name, $"applies {outcome.Number}, {Of(tag)}: {outcome.Verdict}");
+            }
+        }
+
         _lab.OnSend = (from, to, message) => Note(from, $"{Text(message.Span)} to {to}");
     }
 
@@ -214,11 +253,20 @@ public sealed class ExchangeTranscripts
 
     private string Text(SubmitOutcome outcome) => outcome switch
     {
+        SubmitOutcome.Accepted { Sequenced.Number.IsNone: false } placed =>
+            $"accepted {Of(placed.Tag)} at {placed.Sequenced.Number}{(placed.Replayed ? ", as before" : "")}",
         SubmitOutcome.Accepted accepted => $"accepted {Of(accepted.Tag)}{(accepted.Replayed ? ", as before" : "")}",
+        SubmitOutcome.Refused refused => $"refused {Of(refused.Tag)} at {refused.Sequenced.Number}, the name {Winner(refused.Sequenced)}",
         SubmitOutcome.Rejected rejected => $"rejected, {rejected.Reason}: {rejected.Detail}",
         SubmitOutcome.Unknown unknown => $"unknown {Of(unknown.Tag)}",
         _ => "?",
     };
+
+    private string Winner(FeedOutcome outcome)
+    {
+        Tag tag = _tags.FirstOrDefault(t => t.Uid == outcome.Winner);
+        return outcome.IsWinnerLive ? $"has {Of(tag)}" : "is absent";
+    }
 
     private string Text(ReadOutcome outcome) => outcome switch
     {

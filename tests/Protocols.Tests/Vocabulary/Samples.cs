@@ -26,7 +26,15 @@ internal static class Samples
         var operations = ImmutableArray.CreateBuilder<Operation>(count);
         for (int i = 0; i < count; i++)
         {
-            operations.Add(RandomOperation(random, $"{Text(random, 1 + random.Below(40))}/{i}"));
+            operations.Add(RandomOperation(random, $"{Text(random, 1 + random.Below(40))}/{i}") with
+            {
+                Precondition = random.Below(6) switch
+                {
+                    0 => Precondition.Absent,
+                    1 => Precondition.Match(Tag(random.Next(), "s3").Uid),
+                    _ => default,
+                },
+            });
         }
 
         Tag replaces = random.Chance(0.3) ? Tag(random.Next(), "s2", random.Next()) : default;

@@ -56,6 +56,84 @@ public sealed class SubmissionTests
         }
     }
 
+    [Fact]
+    public void Submission_with_preconditions_has_them_behind_its_operations_and_keeps_them()
+    {
+        ImmutableArray<Operation> conditional =
+        [
+            Operations[0] with { Precondition = Precondition.Match(Samples.Tag(3, "s2").Uid) },
+            Operations[1] with { Precondition = Precondition.Absent },
+            Operations[2],
+        ];
+        Submission submission = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional);
+        string plain = Convert.ToHexStringLower(Example.Encoded.Span).Replace(
+            Example.Fingerprint.ToString(), submission.Fingerprint.ToString(), StringComparison.Ordinal);
+        string conditions = "01" + "02" + "0300000000000000" + "027332" + "00";
+        Assert.Equal("03" + plain[2..] + conditions + "0000" + "0000000000000000", Convert.ToHexStringLower(submission.Encoded.Span));
+        Assert.Equal(Example.OperationsEnd, submission.OperationsEnd);
+        Assert.True(submission.IsConditional && submission.IsDecidedByFeed && !Example.IsConditional && Example.IsDecidedByFeed);
+        Submission fenced = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional,
+            new Fence(ServiceName.Parse("job"), new Epoch(7)));
+        Assert.Equal(
+            "03" + plain[2..] + conditions + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
+        Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
+        Assert.Equal(fenced.Fence, read.Fence);
+        Assert.Equal(
+            ["if absent", "if 0-3@s2", "none"], read.Restamp(Samples.Tag(11)).Operations.Select(o => o.Precondition.ToString()));
+        for (int length = 0; length < fenced.Encoded.Length; length++)
+        {
+            Assert.False(Submission.TryRead(fenced.Encoded.Span[..length], out _));
+        }
+    }
+
+    [Fact]
+    public void Submission_stamped_afresh_after_the_feed_found_it_stale_says_so()
+    {
+        Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true);
+        string same = Convert.ToHexStringLower(Example.Restamp(Samples.Tag(99)).Encoded.Span);
+        Assert.Equal("04" + same[2..] + "000000" + "0000" + "0000000000000000", Convert.ToHexStringLower(fresh.Encoded.Span));
+        Assert.True(Submission.TryRead(fresh.Encoded.Span, out Submission read));
+        Assert.True(read.ReplacesStale && !read.IsConditional && read.Replaces == Example.Tag);
+        Assert.Equal(Example.OperationsEnd + same.Length / 2 - Example.Encoded.Length, read.OperationsEnd);
+        Assert.False(read.Restamp(Samples.Tag(100)).ReplacesStale);
+        for (int length = 0; length < fresh.Encoded.Length; length++)
+        {
+            Assert.False(Submission.TryRead(fresh.Encoded.Span[..length], out _));
+        }
+    }
+
+    [Theory]
+    [InlineData("00")]
+    [InlineData("03")]
+    [InlineData("02" + "0300000000000000" + "00")]
+    public void Record_of_conditions_that_are_none_is_refused(string precondition)
+    {
+        Submission submission = Submission.Create(
+            Example.Tag, default, new DiskId(1), "k", [Samples.Delete("n") with { Precondition = Precondition.Absent }]);
+        byte[] bytes = submission.Encoded.ToArray();
+        Assert.True(Submission.TryRead(bytes, out _));
+        Assert.False(Submission.TryRead(
+            [
+                .. bytes[..submission.OperationsEnd], .. Convert.FromHexString(precondition),
+                .. bytes[(submission.OperationsEnd + 1)..],
+            ], out _));
+    }
+
+    [Fact]
+    public void Precondition_is_met_by_the_version_that_it_names_and_no_other()
+    {
+        Uid uid = Samples.Tag(3).Uid;
+        Uid other = Samples.Tag(4).Uid;
+        Assert.True(Precondition.Match(uid).IsMetBy(uid, isLive: true));
+        Assert.False(Precondition.Match(uid).IsMetBy(uid, isLive: false));
+        Assert.False(Precondition.Match(uid).IsMetBy(other, isLive: true));
+        Assert.False(Precondition.Match(uid).IsMetBy(default, isLive: false));
+        Assert.True(Precondition.Absent.IsMetBy(default, isLive: false) && Precondition.Absent.IsMetBy(uid, isLive: false));
+        Assert.False(Precondition.Absent.IsMetBy(uid, isLive: true));
+        Assert.True(default(Precondition).IsMetBy(uid, isLive: true));
+    }
+
     // A key outlives the program that hashed it: a fingerprint that changed would turn retries into conflicts.
     [Fact]
     public void Fingerprint_of_known_operations_is_its_golden_one()
@@ -134,6 +212,10 @@ public sealed class SubmissionTests
             Samples.Put("n", "content"),
             put with { Manifest = manifest with { ContentType = "text/html" } },
             put with { Target = new ObjectName("other", "n") },
+            put with { Precondition = Precondition.Absent },
+            put with { Precondition = Precondition.Match(Samples.Tag(1).Uid) },
+            put with { Precondition = Precondition.Match(Samples.Tag(2).Uid) },
+            Samples.Delete("n") with { Precondition = Precondition.Match(Samples.Tag(2).Uid) },
         ];
         Assert.Equal(others.Length, others.Select(other => Submission.FingerprintOf([other])).Distinct().Count());
         Assert.DoesNotContain(Submission.FingerprintOf([put]), others.Select(other => Submission.FingerprintOf([other])));
@@ -204,7 +286,7 @@ public sealed class SubmissionTests
     public void Record_of_a_newer_version_is_refused()
     {
         byte[] bytes = Example.Encoded.ToArray();
-        bytes[0] = 2;
+        bytes[0] = 5;
         Assert.False(Submission.TryRead(bytes, out _));
     }
 
@@ -307,7 +389,8 @@ public sealed class SubmissionTests
         ObjectManifest? m = operation.Manifest;
         string inline = Convert.ToHexString((m?.Inline ?? default).Span);
         string content = $"{m?.Size} {m?.Sha256} {m?.VersionsKept} {m?.ContentType} {m?.Form} {inline}";
-        return $"{operation.Kind} {operation.Target} {content} {string.Join(' ', m?.Metadata ?? [])} {string.Join(' ', m?.Chunks ?? [])}";
+        string what = $"{operation.Kind} {operation.Target} {operation.Precondition}";
+        return $"{what} {content} {string.Join(' ', m?.Metadata ?? [])} {string.Join(' ', m?.Chunks ?? [])}";
     }
 
     private static byte[] Bytes(Digest digest)

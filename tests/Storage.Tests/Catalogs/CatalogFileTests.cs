@@ -117,18 +117,18 @@ public sealed class CatalogFileTests : IDisposable
     public void Newer_format_is_refused_and_left_alone()
     {
         Open().Dispose();
+        Execute("PRAGMA user_version = 4");
+        Assert.Contains("format 4", Assert.Throws<CatalogTooNewException>(Open).Message, StringComparison.Ordinal);
         Execute("PRAGMA user_version = 3");
-        Assert.Contains("format 3", Assert.Throws<CatalogTooNewException>(Open).Message, StringComparison.Ordinal);
-        Execute("PRAGMA user_version = 2");
         Open().Dispose();
     }
 
     [Fact]
-    public void Format_of_before_the_first_release_is_damage()
+    public void Format_of_before_the_feed_is_damage()
     {
         Open().Dispose();
-        Execute("PRAGMA user_version = 1");
-        Assert.Contains("has format 1", Assert.Throws<CatalogDamagedException>(Open).Message, StringComparison.Ordinal);
+        Execute("PRAGMA user_version = 2");
+        Assert.Contains("has format 2", Assert.Throws<CatalogDamagedException>(Open).Message, StringComparison.Ordinal);
     }
 
     [Fact]

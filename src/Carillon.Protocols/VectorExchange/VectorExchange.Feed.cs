@@ -1,0 +1,201 @@
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Protocols.VectorExchange;
+
+/// <content>
+/// What the feed made of what was agreed. This core asks nothing of the feed: it hands over what is agreed
+/// (<see cref="IExchangeHost.Agreed"/>), and is told of each number that is applied here.
+/// </content>
+public sealed partial class VectorExchange
+{
+    /// <summary>
+    /// A submission stands in the feed, and the catalog has made this of it here. Called for every number that holds one, in their order,
+    /// and again for those that come again; instead of <see cref="Applied"/>.
+    /// </summary>
+    public void Sequenced(Submission submission, FeedOutcome outcome, Moment now)
+    {
+        Invariant.That(_host.HasFeed);
+        Tag tag = submission.Tag;
+        Attempt? attempt = null;
+        if (_book.Find(tag) is { } ballot)
+        {
+            // What stands in the feed is agreed, whether or not this server saw the bits.
+            attempt = ballot.Attempt;
+            ballot.State = TagState.Accepted;
+            ballot.Attempt = null;
+            _book.Remove(ballot);
+        }
+
+        if (attempt is { HasAnswered: false })
+        {
+            EndBySequence(attempt, tag, outcome, now);
+        }
+
+        WakeContended(submission, now);
+        if (outcome.Verdict == FeedVerdict.Applied)
+        {
+            EndDeadTags(submission, now);
+        }
+
+        Settle(tag, TagState.Accepted, default, now);
+    }
+
+    private void EndBySequence(Attempt attempt, Tag tag, FeedOutcome outcome, Moment now)
+    {
+        switch (outcome.Verdict)
+        {
+            case FeedVerdict.Superseded when SeededBug.Is("superseded-is-a-conflict"):
+            case FeedVerdict.Refused:
+                Finish(attempt, new SubmitOutcome.Refused(tag, outcome));
+                break;
+            case FeedVerdict.Stale:
+                RestampStale(attempt, tag, outcome, now);
+                break;
+            case FeedVerdict.Repeated:
+                (Tag first, Digest fingerprint) = _host.AcceptedKey(attempt.Key);
+                EndByAcceptedKey(attempt, outcome.First, first == outcome.First ? fingerprint : attempt.Fingerprint, now);
+                break;
+            default:
+                Finish(attempt, new SubmitOutcome.Accepted(tag, Replayed: false) { Sequenced = outcome });
+                break;
+        }
+    }
+
+    /// <summary>The feed found it stale: the key is free, so a fresh tag takes its place, which names it (not as an abort).</summary>
+    private void RestampStale(Attempt attempt, Tag stale, FeedOutcome outcome, Moment now)
+    {
+        Sometimes.Reached("stale-in-the-feed");
+        attempt.Phase = AttemptPhase.Reserving;
+        attempt.Ballot = null;
+        attempt.Replaces = stale;
+        attempt.ReplacesStale = true;
+        attempt.Floor = Timestamp.Max(attempt.Floor, outcome.Winner.Stamp);
+        if (++attempt.Restamps > _options.MaxRestamps)
+        {
+            Reject(attempt, RejectionReason.PushTimeout, "other writers of this name were always ahead; try again");
+            return;
+        }
+
+        Figures.Restamps++;
+        TakeTag(attempt, now);
+    }
+
+    /// <summary>True if agreement is not the answer: the feed decides it, or the client wants its number, or it changes a bucket.</summary>
+    private bool WaitsForFeed(Attempt attempt, Submission submission) => _host.HasFeed
+        && (attempt.UntilSequenced || submission.IsDecidedByFeed || submission.Operations[0].Target.Bucket == ObjectName.SystemBucket);
+
+    /// <summary>Agreed; its number is waited for.</summary>
+    private void AwaitSequence(Attempt attempt, Moment now)
+    {
+        attempt.Phase = AttemptPhase.Sequencing;
+        attempt.Deadline = now.Now + _options.ExchangeTimeout;
+        Schedule(attempt.Id, attempt.Deadline);
+    }
+
+    /// <summary>No number in time. A plain one is accepted all the same; what became of another one nobody knows yet.</summary>
+    private void EndUnsequenced(Attempt attempt)
+    {
+        Submission submission = attempt.Ballot!.Submission!;
+        bool isKnown = !submission.IsDecidedByFeed && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket;
+        Finish(attempt, isKnown
+            ? new SubmitOutcome.Accepted(submission.Tag, Replayed: false)
+            : new SubmitOutcome.Unknown(submission.Tag));
+    }
+
+    /// <summary>Ends as another tag of the key does, once that is known here.</summary>
+    private void FollowTag(Attempt attempt, Tag other, Moment now)
+    {
+        attempt.Followed = other;
+        attempt.Deadline = now.Now + _options.ExchangeTimeout;
+        Schedule(attempt.Id, attempt.Deadline);
+        InquireTag(other, attempt.Deadline, now, report => EndByReport(
+            attempt, report, "another request with this key was ahead and was given up; try again"));
+    }
+
+    private void EndByReport(Attempt attempt, SubmissionReport report, string detail)
+    {
+        switch (report.State)
+        {
+            case SubmissionState.Accepted:
+                Finish(attempt, new SubmitOutcome.Accepted(report.Id, Replayed: true) { Sequenced = report.Sequenced });
+                break;
+            case SubmissionState.Rejected when report.Sequenced.Verdict == FeedVerdict.Refused:
+                Finish(attempt, new SubmitOutcome.Refused(report.Id, report.Sequenced));
+                break;
+            case SubmissionState.Rejected:
+                Reject(attempt, RejectionReason.Resolved, detail);
+                break;
+            default:
+                Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
+                break;
+        }
+    }
+
+    /// <summary>True for a tag whose agreement does not tell yet what becomes of it; one whose record is not known may be such a
+    /// one.</summary>
+    private bool IsUndecidedByFeed(Ballot ballot) =>
+        _host.HasFeed && ballot.State == TagState.Accepted && ballot.Submission is not { IsDecidedByFeed: false };
+
+    /// <summary>What became of a tag, for those who want to know whether its operations are in effect: a refused one is rejected.</summary>
+    private TagState FateOf(Tag tag)
+    {
+        if (_book.Find(tag) is { } ballot)
+        {
+            return IsUndecidedByFeed(ballot) ? TagState.Open : ballot.State;
+        }
+
+        TagState state = OutcomeOf(tag).State;
+        return state == TagState.Accepted && _host.HasFeed
+            && _host.Sequenced(tag).Verdict is FeedVerdict.Stale or FeedVerdict.Refused or FeedVerdict.Repeated
+            ? TagState.Rejected
+            : state;
+    }
+
+    /// <summary>
+    /// A question about a tag that is agreed. A repeated one goes on with the first of its key; a stale one with its key, which a fresh tag
+    /// may have: only a fence tells that none has or will.
+    /// </summary>
+    private void AnswerByFeed(TagInquiry inquiry, Moment now)
+    {
+        if (_book.Find(inquiry.Tag) is null && OutcomeOf(inquiry.Tag).State == TagState.Unknown)
+        {
+            // A peer's word. Whether the feed has a say depends on the record, which is fetched.
+            Decide(_book.Add(new Ballot(inquiry.Tag, now.Now)), TagState.Accepted, default, now);
+        }
+
+        FeedOutcome outcome = _host.Sequenced(inquiry.Tag);
+        switch (FateOf(inquiry.Tag))
+        {
+            case TagState.Accepted:
+                EndInquiry(inquiry, TagState.Accepted);
+                break;
+            case TagState.Rejected when outcome.Verdict == FeedVerdict.Repeated && inquiry.GoesOnWith(outcome.First):
+                AskForTag(inquiry, now);
+                break;
+            case TagState.Rejected when outcome.Verdict == FeedVerdict.Stale:
+                _tagInquiries.Remove(inquiry.Id);
+                InquireKey(outcome.Key!, fence: true, inquiry.Deadline, now, (answer, at) => GoOnWithKey(inquiry, answer, at));
+                break;
+            case TagState.Rejected:
+                EndInquiry(inquiry, TagState.Rejected);
+                break;
+        }
+    }
+
+    private void GoOnWithKey(TagInquiry inquiry, KeyAnswer answer, Moment now)
+    {
+        _tagInquiries.Add(inquiry.Id, inquiry);
+        switch (answer.State)
+        {
+            case TagState.Accepted when inquiry.GoesOnWith(answer.Tag):
+                AskForTag(inquiry, now);
+                break;
+            case TagState.Fenced:
+                EndInquiry(inquiry, TagState.Rejected);
+                break;
+            default:
+                EndInquiry(inquiry, TagState.Open);
+                break;
+        }
+    }
+}

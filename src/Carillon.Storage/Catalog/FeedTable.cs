@@ -1,0 +1,31 @@
+using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Submissions;
+
+namespace Carillon.Storage.Catalogs;
+
+/// <summary>The writer's statements on <c>feed</c>, number → what stands there, and on <c>sessions</c>.</summary>
+internal sealed class FeedTable(SqliteDatabase database)
+{
+    private readonly SqliteStatement _insert = database.Prepare("INSERT INTO feed VALUES(?1, ?2, ?3, ?4)");
+    private readonly SqliteStatement _trim = database.Prepare(
+        "DELETE FROM feed WHERE number IN (SELECT number FROM feed WHERE number < ?1 ORDER BY number LIMIT ?2)");
+    private readonly SqliteStatement _setSessions = database.Prepare("UPDATE sessions SET state = ?1");
+
+    /// <summary>The least number that is kept once everything up to one is applied.</summary>
+    public static SequenceNumber Oldest(SequenceNumber applied, CatalogOptions options) =>
+        new(applied.Value > (ulong)options.FeedCount ? applied.Value - (ulong)options.FeedCount + 1 : 1);
+
+    /// <summary>Adds a number's submission; numbers that hold none have no row.</summary>
+    public void Add(FeedOutcome outcome, Tag tag, ReadOnlySpan<byte> operations)
+    {
+        Span<byte> key = stackalloc byte[TagKey.MaxSize];
+        _insert.Bind(1, (long)outcome.Number.Value).Bind(2, TagKey.Of(tag, key)).Bind(3, (long)outcome.Verdict).Bind(4, operations).Run();
+    }
+
+    /// <summary>Drops rows below a number, a few more than a transaction adds.</summary>
+    public void Trim(SequenceNumber oldest, int limit) => _trim.Bind(1, (long)oldest.Value).Bind(2, limit).Run();
+
+    /// <summary>Keeps the sessions' state as of the applied number.</summary>
+    public void SetSessions(ReadOnlySpan<byte> state) => _setSessions.Bind(1, state).Run();
+}
