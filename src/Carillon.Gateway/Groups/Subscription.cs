@@ -11,7 +11,9 @@ namespace Carillon.Gateway.Groups;
 internal sealed class Subscription(
     IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> messages, PipeWriter output, MessageFormat format, TimeSpan heartbeat)
 {
-    /// <summary>Bytes that gather before they are sent on while more is ready: large writes, but well below the response's buffer.</summary>
+    /// <summary>
+    /// Bytes that gather before they are sent on while more is ready: large writes, but well below the response's buffer.
+    /// </summary>
     private const int FlushBytes = 128 << 10;
 
     private SequenceNumber _last;
