@@ -74,7 +74,8 @@ public interface IGroupGate
 
     /// <summary>
     /// Creates a group; ok where it is there with equal settings, rejected with
-    /// <see cref="Protocols.VectorExchange.RejectionReason.BucketExists"/> where it is there with others. The outcome is that of its record.
+    /// <see cref="Protocols.VectorExchange.RejectionReason.BucketExists"/> where it is there with others. The outcome is that of its
+    /// record.
     /// </summary>
     Task<Protocols.VectorExchange.SubmitOutcome> CreateAsync(GroupName group, GroupSettings settings, string key);
 
