@@ -318,7 +318,7 @@ internal sealed class MessageSender : IAsyncDisposable
                 break;
             case GroupAnswerKind.Refused:
                 pending.OpenAttempts--;
-                pending.Problem = new Problem { Code = "group-busy", Status = 503, Title = answer.Why, Detail = answer.Why, Retryable = true };
+                pending.Problem = Problem.Own("group-busy", answer.Why) with { Status = 503, Retryable = true };
                 pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, LongestPauseMilliseconds);
                 _refused.Add(pending);
                 break;

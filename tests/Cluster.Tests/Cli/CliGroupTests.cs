@@ -116,7 +116,8 @@ public sealed class CliGroupTests : IAsyncLifetime
         _groups["g"].Add(new MessageId(new SessionId(0xAB00000000000000, 1), 9), new byte[] { 0xFF });
         CliRun json = await RunAsync("subscribe g --from begin --count 2 -o jsonl");
         Assert.Equal(ExitCode.Ok, json.Code);
-        JsonElement[] lines = [.. json.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement)];
+        JsonElement[] lines =
+            [.. json.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonDocument.Parse(l).RootElement)];
         Assert.Equal([1UL, 2UL], lines.Select(l => l.GetProperty("sequence").GetUInt64()));
         Assert.Equal("a \"b\"\nc", lines[0].GetProperty("payload").GetString());
         Assert.Equal("/w==", lines[1].GetProperty("payloadBase64").GetString());
@@ -131,7 +132,8 @@ public sealed class CliGroupTests : IAsyncLifetime
     {
         _groups["g"].Add("one");
         using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(2));
-        CliRun run = await CliRun.OfAsync(["subscribe", "g", "--from", "1", "-o", "name"], Environment(), () => ExitCode.Interrupted, stop.Token);
+        CliRun run = await CliRun.OfAsync(
+            ["subscribe", "g", "--from", "1", "-o", "name"], Environment(), () => ExitCode.Interrupted, stop.Token);
         Assert.Equal((ExitCode.Interrupted, "1\n"), (run.Code, run.Output));
     }
 

@@ -1,11 +1,9 @@
-using System.Collections.Immutable;
 using System.Text;
 using Carillon.Client;
 using Carillon.Client.Groups;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
-using Microsoft.AspNetCore.Http;
 using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 
@@ -128,7 +126,7 @@ public sealed class AtomicGroupTests
     [Fact]
     public async Task Unknown_outcome_is_asked_of_the_next_server()
     {
-        var stuck = new FakeGroupGate(_groups) { OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")) };
+        FakeGroupGate stuck = Stuck();
         await using GatewayHouse minority = await GatewayHouse.StartAsync(groups: stuck);
         await using GatewayHouse majority = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
         using CarillonClient client = ClientOf(minority, majority);
@@ -139,7 +137,7 @@ public sealed class AtomicGroupTests
     [Fact]
     public async Task Outcome_that_stays_unknown_is_told_with_the_id_under_which_it_can_be_sent_again()
     {
-        var stuck = new FakeGroupGate(_groups) { OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")) };
+        FakeGroupGate stuck = Stuck();
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: stuck);
         using CarillonClient client = ClientOf(house);
         MessageId id;
@@ -287,6 +285,12 @@ public sealed class AtomicGroupTests
         Assert.True((await client.Groups.RemoveAsync(name)).AcceptedOrThrow().Existed);
         Assert.Equal(Failure.NotFound, (await Assert.ThrowsAsync<CarillonException>(() => client.Groups.ShowAsync(name))).Failure);
     }
+
+    /// <summary>A server that never learns of a commit.</summary>
+    private FakeGroupGate Stuck() => new(_groups)
+    {
+        OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")),
+    };
 
     private static CarillonClient ClientOf(params GatewayHouse[] houses) =>
         ClientServer.ClientOf([.. houses.Select(h => h.Gateway.Address)]);
