@@ -35,6 +35,9 @@ internal sealed record SeedOptions
     /// <summary>True if the run has services.</summary>
     public bool HasServices { get; init; }
 
+    /// <summary>The run's group, or null.</summary>
+    public GroupSeeds? Groups { get; init; }
+
     /// <summary>What clients do.</summary>
     public required WorkloadOptions Workload { get; init; }
 
@@ -107,6 +110,8 @@ internal sealed record SeedOptions
             IsCrowded = isCrowded,
             Duration = duration,
         };
+        GroupSeeds? groups = GroupSeeds.Draw(seed, drawn.Node);
+        drawn = drawn with { Groups = groups, Node = groups is null ? drawn.Node : drawn.Node with { Groups = groups.Node } };
         return drawn with
         {
             Node = temporariesStay
@@ -125,7 +130,7 @@ internal sealed record SeedOptions
     {
         NetworkConditions network = World.Network;
         return string.Join('\n', [
-            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(IsCrowded ? ", crowded" : Buggifies ? ", buggified" : "")}{(HasServices ? $", services, leases of {LeaseDuration.TotalSeconds:F2} s" : "")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
+            FormattableString.Invariant($"seed {Seed}: {World.Servers} servers, quorum {QuorumSize}, ≤ {Duration.TotalSeconds:F0} s under faults{(IsCrowded ? ", crowded" : Buggifies ? ", buggified" : "")}{(HasServices ? $", services, leases of {LeaseDuration.TotalSeconds:F2} s" : "")}{(Groups is null ? "" : $", a group of {Groups.Messages} messages")}{(World.NewerBuildPlace < 0 ? "" : $", {SimulatedWorld.NameOf(World.NewerBuildPlace)} of a newer build")}"),
             FormattableString.Invariant($"  network: {network.Latency.TotalMilliseconds:F2}+{network.Jitter.TotalMilliseconds:F2} ms, loss {network.DatagramLoss:P0}, doubled {network.DatagramDuplication:P0}, delayed {network.DatagramDelay:P1}"),
             FormattableString.Invariant($"  disk: flush {World.DiskSpeed.Flush.TotalMilliseconds:F2}+{World.DiskSpeed.FlushJitter.TotalMilliseconds:F2} ms, {World.DiskSpeed.BytesPerSecond >> 20} MiB/s"),
             FormattableString.Invariant($"  node: push.timeout {Node.Exchange.PushTimeout.TotalSeconds:F2} s, exchange.timeout {Node.Exchange.ExchangeTimeout.TotalSeconds:F2} s, temporary.ttl {Node.Exchange.TemporaryTtl.TotalSeconds:F0} s, stamp.block {Node.Exchange.StampBlock.TotalMilliseconds:F0} ms, {(Node.Exchange.ActiveConnectivity ? "active" : "passive")} connectivity, log segments {Node.Log.SegmentBytes >> 10} KiB, snapshot {Node.SnapshotBytes >> 10} KiB, transport {Node.Membership.Transport}"),

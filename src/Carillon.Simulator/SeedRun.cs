@@ -37,6 +37,7 @@ internal sealed class SeedRun : IDisposable
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
     private readonly ServiceWorkload? _services;
+    private readonly GroupWorkload? _group;
     private readonly LeaseChecker _leases;
     private readonly AcceptanceChecker _acceptance;
     private readonly PersistBeforeSendChecker _durability;
@@ -52,6 +53,9 @@ internal sealed class SeedRun : IDisposable
         _world = new SimulatedWorld(options.World, new NodeFactory(options.Node, ConfigurationOf(options)), random.Fork(), trace);
         _workload = new Workload(_world, options.Workload, random.Fork());
         _services = options.HasServices ? new ServiceWorkload(_world, new RandomSource(options.Seed ^ 0xF0CA1)) : null;
+        _group = options.Groups is { } group
+            ? new GroupWorkload(_world, new RandomSource(options.Seed ^ 0x6E0D5), _workload.Connection, group.Settings, group.Messages)
+            : null;
         _injector = new FaultInjector(_world, options.Faults, random.Fork());
         _acceptance = new AcceptanceChecker(
             _world, random.Fork(), options.QuorumSize, options.QuorumSize, () =>
@@ -139,6 +143,7 @@ internal sealed class SeedRun : IDisposable
         Buggify.Use(_options.Buggifies ? new RandomSource(~_options.Seed) : null, _options.IsCrowded);
         _workload.Start();
         _services?.Start();
+        _group?.Start();
         _injector.Start();
         _world.RunUntil(() => _workload.IsExhausted && !_options.LastsItsTime, _options.Duration, Step);
         Heal();
@@ -150,6 +155,7 @@ internal sealed class SeedRun : IDisposable
         }
 
         JudgeServices();
+        JudgeGroup();
         JudgeAnswers();
         JudgeCatalogs(Converge());
     }
@@ -183,6 +189,19 @@ internal sealed class SeedRun : IDisposable
             StartBound,
             "start",
             () => $"a healthy cluster does not take its first bucket: {created}");
+        if (_group is { } group)
+        {
+            Await(
+                () =>
+                {
+                    group.SetUp();
+                    return group.IsReady;
+                },
+                StartBound,
+                "start",
+                () => "a healthy cluster does not take its group");
+        }
+
         if (_services is { } services)
         {
             _leases.Start();
@@ -207,6 +226,23 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    // A server whose disk was damaged may vote in no group any more, and then nothing may be left to vote.
+    private void JudgeGroup()
+    {
+        if (_group is not { } group || _world.Servers.Exists(_injector.MayBeDamaged))
+        {
+            return;
+        }
+
+        Await(() => group.IsQuiet, ClientBound, "F10", () => "messages to a group never come to their end");
+        string? fault = null;
+        Await(
+            () => (fault = Voters().Select(group.FaultOf).FirstOrDefault(f => f is not null)) is null,
+            ConvergenceBound,
+            "F10",
+            () => fault!);
+    }
+
     private Quorum Quorum => new(_options.World.Servers, _options.QuorumSize);
 
     private void Heal()
@@ -216,6 +252,7 @@ internal sealed class SeedRun : IDisposable
         ScanChunks();
         _workload.Stop();
         _services?.Stop();
+        _group?.Stop();
         _injector.Heal();
         _world.Network.Conditions = _world.Network.Conditions.Healed();
         _workload.Connection.Healed = true;

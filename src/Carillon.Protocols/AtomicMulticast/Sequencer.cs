@@ -24,6 +24,9 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 {
     private readonly Dictionary<MessageId, ulong> _openIds = [];
     private readonly Queue<GroupData> _queue = new();
+
+    // Committed, and not applied yet: until the sessions know them, a request that comes late must not get them a second number.
+    private readonly Queue<(ulong Number, MessageId Id)> _unapplied = new();
     private readonly Dictionary<MessageId, Reports> _reports = [];
     private readonly ulong[] _upTo = new ulong[ClusterConfiguration.MaxServers];
     private readonly Instant[] _progressAt = new Instant[ClusterConfiguration.MaxServers];
@@ -92,6 +95,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         State = SequencerState.Idle;
         _recovery = null;
         _openIds.Clear();
+        _unapplied.Clear();
         _queue.Clear();
         _reports.Clear();
         _checkpoints.Clear();
@@ -398,6 +402,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
     private void Number()
     {
+        ForgetApplied();
         while (OpenCount < (ulong)context.Options.AssignWindow && _queue.TryDequeue(out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;
@@ -468,8 +473,17 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             context.Numbers.Learn(_committed, open.Value);
             if (!open.Value.IsNoOp)
             {
-                _openIds.Remove(open.Value.Id);
+                _unapplied.Enqueue((_committed, open.Value.Id));
             }
+        }
+    }
+
+    private void ForgetApplied()
+    {
+        while (_unapplied.TryPeek(out (ulong Number, MessageId Id) next) && next.Number <= context.Sessions.Number)
+        {
+            _unapplied.Dequeue();
+            _openIds.Remove(next.Id);
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using Carillon.Node;
+using Carillon.Node.Groups;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Primacy;
@@ -50,6 +52,14 @@ internal interface INodeUnderTest
 
     /// <summary>A primary's effect.</summary>
     void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done);
+
+    /// <summary>The groups that are there.</summary>
+    ImmutableSortedDictionary<GroupName, GroupFeed> Groups { get; }
+
+    /// <summary>A client's message to a group.</summary>
+    void Publish(
+        GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, Moment now,
+        Action<PublishEnd, SequenceNumber, string> done);
 
     /// <summary>News of a service's provider.</summary>
     void NoteService(ServiceNews news, Moment now);

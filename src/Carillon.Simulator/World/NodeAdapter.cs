@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 using Carillon.Node;
 using Carillon.Node.Identity;
 using Carillon.Node.Requests;
+using Carillon.Node.Groups;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Primacy;
@@ -80,6 +82,13 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done) =>
         node.Submit(new SubmitRequest(operations, key, default, fence), now, done);
+
+    public ImmutableSortedDictionary<GroupName, GroupFeed> Groups => node.Groups;
+
+    public void Publish(
+        GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, Moment now,
+        Action<PublishEnd, SequenceNumber, string> done) =>
+        node.Publish(group, id, settled, payload, new PublishAnswerTo(done), now);
 
     public void NoteService(ServiceNews news, Moment now) => node.NoteService(news, now);
 
@@ -201,6 +210,12 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
             });
         }
     }
+}
+
+/// <summary>A client that waits for a message's number.</summary>
+internal sealed class PublishAnswerTo(Action<PublishEnd, SequenceNumber, string> done) : IPublishCall
+{
+    void IPublishCall.Ended(PublishEnd end, SequenceNumber number, string why) => done(end, number, why);
 }
 
 /// <summary>Starts the node that ships, with the run's options.</summary>

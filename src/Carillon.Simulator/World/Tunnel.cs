@@ -19,7 +19,7 @@ internal enum TunnelState
 internal sealed class Tunnel
 {
     /// <summary>Number of <see cref="Node.TrafficKind"/>s.</summary>
-    public const int Kinds = 4;
+    public const int Kinds = 5;
 
     /// <summary>Makes a tunnel between two servers' places.</summary>
     public Tunnel(int low, int high)
