@@ -7,6 +7,7 @@ using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
 using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
 namespace Carillon.Gateway.Tests.Groups;
 
