@@ -42,6 +42,9 @@ public sealed partial class ServerNode
         _groups.All.Where(g => g.Trouble.Length > 0 || g.IsForgotten).Select(
             g => $"group '{g.Name}': {(g.IsForgotten ? "its promises were lost with a disk" : g.Trouble)}"));
 
+    /// <summary>How a group is here, in a line.</summary>
+    public string DescribeGroup(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.ToString() : "it is not here";
+
     internal bool IsStopping => _stopping;
 
     internal bool IsRebuilding => _identity.IsRebuilding;

@@ -267,5 +267,12 @@ internal sealed class GroupHost : IGroupHost
         Disk?.Messages.Dispose();
     }
 
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"delivered {Member.Delivered}, committed {Member.Committed}, heard of {Member.Heard}, stored {Store.Committed}, durable "
+        + $"{Store.CommittedDurable}, first {Member.First}, open {Store.OpenCount}, waiting {Store.Part.WaitingBytes} B, "
+        + $"{Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}"
+        + (Trouble.Length > 0 ? $", {Trouble}" : "") + (Disk is null ? "" : $", archive {Disk.Messages.Archive.Health} {Disk.Messages.Archive.Trouble}");
+
     private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
 }
