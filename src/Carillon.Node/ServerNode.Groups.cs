@@ -33,9 +33,6 @@ public sealed partial class ServerNode
     /// <summary>The groups that are here, and what other threads may know of them. Any thread may ask.</summary>
     public ImmutableSortedDictionary<GroupName, GroupFeed> Groups => _groups.Feeds;
 
-    /// <summary>Counters of a group on this server; null where it is not here.</summary>
-    public GroupFigures? GroupFiguresOf(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.Member.Figures : null;
-
     /// <summary>Why this server votes in no group, or not in some; empty where nothing is wrong.</summary>
     public string GroupsTrouble => _groups.Trouble.Length > 0 ? _groups.Trouble : string.Join(
         "; ",

@@ -32,12 +32,12 @@ internal sealed class GroupHost : IGroupHost
             ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
         Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
         _pending = new PendingPublishes(options.PublishPatience);
-        Feed = new GroupFeed(name, record, part.NewReader);
         var settings = new GroupMemberSettings
         {
             Group = Wire, Settings = record.Settings, Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
         };
         Member = new GroupMember(settings, options.ProtocolOf(record.Settings), Store, random, this);
+        Feed = new GroupFeed(name, record, part.NewReader) { Figures = Member.Figures };
     }
 
     public GroupName Name { get; }
