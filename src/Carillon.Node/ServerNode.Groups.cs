@@ -33,14 +33,14 @@ public sealed partial class ServerNode
     /// <summary>The groups that are here, and what other threads may know of them. Any thread may ask.</summary>
     public ImmutableSortedDictionary<GroupName, GroupFeed> Groups => _groups.Feeds;
 
-    /// <summary>Counters of a group on this server; null where it is not here.</summary>
-    public GroupFigures? GroupFiguresOf(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.Member.Figures : null;
-
     /// <summary>Why this server votes in no group, or not in some; empty where nothing is wrong.</summary>
     public string GroupsTrouble => _groups.Trouble.Length > 0 ? _groups.Trouble : string.Join(
         "; ",
         _groups.All.Where(g => g.Trouble.Length > 0 || g.IsForgotten).Select(
             g => $"group '{g.Name}': {(g.IsForgotten ? "its promises were lost with a disk" : g.Trouble)}"));
+
+    /// <summary>How a group is here, in a line.</summary>
+    public string DescribeGroup(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.ToString() : "it is not here";
 
     internal bool IsStopping => _stopping;
 

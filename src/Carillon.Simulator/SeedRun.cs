@@ -287,7 +287,7 @@ internal sealed class SeedRun : IDisposable
     {
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State != ServerState.Down && (!server.Node!.Votes || server.Node.HasFailedChunkStore))
+            if (server.State != ServerState.Down && (!server.Node!.Votes || server.Node.HasFailedChunkStore || server.Node.GroupsTrouble.Length > 0))
             {
                 server.Stop(CrashStyle.LoseAll);
                 server.Start();

@@ -22,6 +22,8 @@ public sealed class PastSeedsTests
     [InlineData(271, "a chunk that survived a failed flush in the cache was counted as durable")]
     [InlineData(334, "a restarted node withdrew, and so freed voters of the lease of its former life")]
     [InlineData(341, "a late no bit found servers that had applied the tag and forgotten it")]
+    [InlineData(35, "a newer build's datagrams to groups were garbled on their way")]
+    [InlineData(353, "a group's archive waited for a batch that the full memory could not take in")]
     [InlineData(388, "chunks of an upload that a restart had forgotten were collected before their submission")]
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]

@@ -32,12 +32,12 @@ internal sealed class GroupHost : IGroupHost
             ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
         Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
         _pending = new PendingPublishes(options.PublishPatience);
-        Feed = new GroupFeed(name, record, part.NewReader);
         var settings = new GroupMemberSettings
         {
             Group = Wire, Settings = record.Settings, Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
         };
         Member = new GroupMember(settings, options.ProtocolOf(record.Settings), Store, random, this);
+        Feed = new GroupFeed(name, record, part.NewReader) { Figures = Member.Figures };
     }
 
     public GroupName Name { get; }
@@ -266,6 +266,13 @@ internal sealed class GroupHost : IGroupHost
         Feed.End();
         Disk?.Messages.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"delivered {Member.Delivered}, committed {Member.Committed}, heard of {Member.Heard}, stored {Store.Committed}, durable "
+        + $"{Store.CommittedDurable}, first {Member.First}, open {Store.OpenCount}, waiting {Store.Part.WaitingBytes} B, "
+        + $"{Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}"
+        + (Trouble.Length > 0 ? $", {Trouble}" : "") + (Disk is null ? "" : $", archive {Disk.Messages.Archive.Health} {Disk.Messages.Archive.Trouble}");
 
     private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
 }

@@ -96,7 +96,7 @@ internal sealed class GroupWorkload(SimulatedWorld world, RandomSource random, C
 
         Checker.Check(place.Next - 1, WasSkipped);
         ulong wanted = Math.Max(Checker.Last, Checker.LastSeen);
-        return place.Next > wanted ? null : $"{server.Name} has messages up to {place.Next - 1}, and {wanted} is committed; its state is {feed.State}";
+        return place.Next > wanted ? null : $"{server.Name} has messages up to {place.Next - 1}, and {wanted} is committed; there {node.DescribeGroup(Name)}";
     }
 
     private void Think(Sender sender) => world.Queue.After(random.Below(ThinkMost), () =>
