@@ -25,6 +25,7 @@ public sealed class PastSeedsTests
     [InlineData(35, "a newer build's datagrams to groups were garbled on their way")]
     [InlineData(353, "a group's archive waited for a batch that the full memory could not take in")]
     [InlineData(388, "chunks of an upload that a restart had forgotten were collected before their submission")]
+    [InlineData(401, "the successor of a tag was looked for in the catalog alone, which had forgotten it")]
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]
     [InlineData(461, "a fresh tag lost its chunks when its predecessor was decided no")]

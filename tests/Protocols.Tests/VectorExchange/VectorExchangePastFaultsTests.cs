@@ -515,6 +515,32 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal(0, lab["s1"].Core.OpenTags);
     }
 
+    [Fact]
+    public void Tag_whose_abort_the_catalog_has_forgotten_is_still_told_with_its_successor()
+    {
+        // Seed 401: one server was away and not told of the abort yet, so that it was still known, and its successor was looked for in the
+        // catalog alone, whose memory was full: rejected, although the fresh tag was accepted.
+        var lab = new ExchangeLab(3, 1);
+        lab.Isolate("s1");
+        lab["s2"].Skew = Second * 10;
+        lab["s2"].Put("a", "ahead", "k1");
+        lab.Run(Second);
+        lab.Cut.Clear();
+        lab.Isolate("s3");
+        Tag first = default;
+        lab.OnSend = (from, _, message) => first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k2", told => outcome = told);
+        lab.Run(Second);
+        Tag accepted = Assert.IsType<SubmitOutcome.Accepted>(outcome).Tag;
+        lab["s1"].ForgetNoes();
+        SubmissionReport? report = null;
+        lab["s1"].Core.Show(first, lab["s1"].Moment, told => report = told);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        Assert.Equal((accepted, SubmissionState.Accepted), (report!.Id, report.State));
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
