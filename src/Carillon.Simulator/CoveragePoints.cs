@@ -69,6 +69,7 @@ internal static class CoveragePoints
         "record-fetched-late",
         "replica-manager-active",
         "replica-manager-fenced",
+        "replica-manager-votes-no-more",
         "round-barred-by-a-rival",
         "round-decides-no",
         "round-decides-yes",
@@ -81,6 +82,7 @@ internal static class CoveragePoints
         "start-still-has-a-no-to-tell",
         "successor-taken",
         "tag-dead",
+        "tag-known-by-its-key",
         "tag-stamped-afresh",
         "tag-too-old",
         "temporary-swept",
@@ -147,9 +149,11 @@ internal static class CoveragePoints
         "push-meets-a-promise",
         "push-withdrawn",
         "replica-manager-fenced",
+        "replica-manager-votes-no-more",
         "round-barred-by-a-rival",
         "stale-in-the-feed",
         "tag-dead",
+        "tag-known-by-its-key",
         "temporary-swept-early",
     };
 

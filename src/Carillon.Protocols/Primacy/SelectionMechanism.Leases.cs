@@ -81,6 +81,14 @@ public sealed partial class SelectionMechanism
             return;
         }
 
+        if (!CanDoItsWork(service))
+        {
+            Sometimes.Reached("replica-manager-votes-no-more");
+            Demote(service, DemotionReason.LeaseEnding, default, now);
+            TickDraining(service, tenure, now);
+            return;
+        }
+
         if (Voter.FenceOf(service.Name) > tenure.Epoch)
         {
             // Its effects would be refused here: it takes a greater epoch, or another node does.

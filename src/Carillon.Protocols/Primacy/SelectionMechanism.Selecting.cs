@@ -15,7 +15,11 @@ public sealed partial class SelectionMechanism
 
     private bool CanStand(HostedService service) =>
         service is { IsProvider: true, IsUp: true } && !_isStopping && service.Eligible.Contains(_self.Name)
-        && (_host.HasQuorum || SeededBug.Is("stands-without-quorum"));
+        && (_host.HasQuorum || SeededBug.Is("stands-without-quorum")) && CanDoItsWork(service);
+
+    /// <summary>The replica manager reads and writes its table by agreement, in which only a server that votes takes part. Other services
+    /// need an epoch, which others vote for.</summary>
+    private bool CanDoItsWork(HostedService service) => service.Name != ServiceName.ReplicaManager || _host.MayVote;
 
     private Rank OwnRank(HostedService service, Instant now) => CanStand(service) ? service.RankAt(now) : default;
 
@@ -40,6 +44,9 @@ public sealed partial class SelectionMechanism
         {
             service.Selection.StepAside();
             service.StandAt = Instant.Never;
+
+            // A server that votes again hears of nothing: it looks.
+            service.DueAt = CanDoItsWork(service) ? Instant.Never : now.Now + _options.StatementTimeout;
             return;
         }
 

@@ -60,6 +60,9 @@ internal sealed class Ballot(Tag tag, Instant created)
     /// <summary>Who said that the tag is too old for it to tell.</summary>
     public VoterSet TooOldAt { get; set; }
 
+    /// <summary>The question after the key that such a server is asked; 0 until one is.</summary>
+    public ulong KeyQuestion { get; set; }
+
     public Submission? Submission { get; set; }
 
     public FileState File { get; set; }

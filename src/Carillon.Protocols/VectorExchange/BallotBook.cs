@@ -69,6 +69,9 @@ internal sealed class BallotBook
     /// <summary>Held ballots of a key that are not rejected, in the order in which they came.</summary>
     public IReadOnlyList<Ballot> OfKey(string key) => _byKey.TryGetValue(key, out List<Ballot>? list) ? list : [];
 
+    /// <summary>The ballot whose key was asked after under this number, or null.</summary>
+    public Ballot? Asking(ulong question) => _byTag.Values.FirstOrDefault(b => b.KeyQuestion == question);
+
     /// <summary>True if an open put or delete names something in the bucket.</summary>
     public bool NamesIn(string bucket) => _namesInBucket.ContainsKey(bucket);
 

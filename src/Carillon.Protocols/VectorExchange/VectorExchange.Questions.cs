@@ -342,7 +342,18 @@ public sealed partial class VectorExchange
 
     private bool IsFenced(string key, Moment now) => _fences.TryGetValue(key, out long until) && until > now.Wall.Milliseconds;
 
-    private void OnKeyAnswer(int from, KeyAnswer answer, Moment now) => HearKey(answer.Question, from, answer, now);
+    private void OnKeyAnswer(int from, KeyAnswer answer, Moment now)
+    {
+        if (!_keyInquiries.ContainsKey(answer.Question)
+            && _book.Asking(answer.Question) is { } ballot)
+        {
+            HearKeyOfTooOld(from, ballot, answer, now);
+        }
+        else
+        {
+            HearKey(answer.Question, from, answer, now);
+        }
+    }
 
     private void HearKey(ulong id, int from, KeyAnswer answer, Moment now)
     {

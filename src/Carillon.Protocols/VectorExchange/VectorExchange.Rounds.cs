@@ -345,19 +345,65 @@ public sealed partial class VectorExchange
                 break;
             case TagState.TooOld when ballot is { IsOpen: true, Attempt: null or { HasAnswered: true } }
                 or { State: TagState.Accepted, Submission: null }:
-                // A bit is given up once a quorum, this server among it, gives neither bit nor promise any more: nothing can be decided
-                // then. Had the tag been accepted, index merge would bring what is kept of it; and its name has gone on since.
-                ballot.TooOldAt = ballot.TooOldAt.With(from);
-                if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt.With(_bit)))
-                {
-                    DropAsTooOld(ballot, now);
-                }
-
+                HearTooOld(from, ballot, now);
                 break;
         }
 
         AnswerInquiries(from, decided, now);
     }
+
+    /// <summary>Who has forgotten a tag may remember its key, which is kept longer where many versions are trimmed: it is asked before
+    /// its word counts ◆.</summary>
+    private void HearTooOld(int from, Ballot ballot, Moment now)
+    {
+        if (ballot is { IsOpen: true, OwnBit: { Value: true }, Submission: { } submission })
+        {
+            ballot.KeyQuestion = ballot.KeyQuestion == 0 ? ++_lastId : ballot.KeyQuestion;
+            Send(from, new KeyAsk(ballot.KeyQuestion, submission.Key, Fence: false));
+        }
+        else
+        {
+            CountTooOld(from, ballot, now);
+        }
+    }
+
+    private void HearKeyOfTooOld(int from, Ballot ballot, KeyAnswer answer, Moment now)
+    {
+        if (!ballot.IsOpen)
+        {
+            return;
+        }
+
+        if (answer.State == TagState.Accepted && answer.Tag == ballot.Tag)
+        {
+            Sometimes.Reached("tag-known-by-its-key");
+            Decide(ballot, TagState.Accepted, default, now);
+        }
+        else if (ballot.Attempt is null or { HasAnswered: true })
+        {
+            CountTooOld(from, ballot, now);
+        }
+    }
+
+    /// <summary>
+    /// A bit is given up where nothing rests on it any more ◆: nothing can be decided, since a quorum, this server among it, gives neither
+    /// bit nor promise; or the bit is a *no*, or all that the submission names has gone on here, so that a reader is shown something
+    /// greater. Had the tag been accepted, index merge would bring what is kept of it.
+    /// </summary>
+    private void CountTooOld(int from, Ballot ballot, Moment now)
+    {
+        ballot.TooOldAt = ballot.TooOldAt.With(from);
+        if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt.With(_bit))
+            || (ballot.IsOpen && (ballot.OwnBit is { Value: false } || IsSuperseded(ballot))))
+        {
+            DropAsTooOld(ballot, now);
+        }
+    }
+
+    /// <summary>True if something greater is applied here of each name of a record.</summary>
+    private bool IsSuperseded(Ballot ballot) =>
+        ballot.Submission is { } submission
+        && submission.Operations.All(operation => _host.GreatestApplied(operation.Target).Uid > ballot.Tag.Uid);
 
     private void OnDecidedNo(int from, Decided decided, Ballot? ballot, Moment now)
     {

@@ -87,6 +87,43 @@ public sealed class PrimacyProperties
         Assert.Empty(lab.Faults);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Server_that_does_not_vote_is_not_the_replica_manager(bool restarts)
+    {
+        // Seed 351: a server whose log was damaged stood first, could not read the table without a vote, and stayed.
+        var lab = new PrimacyLab(5, 4);
+        lab.SetTable(lab.Entry("job"));
+        lab.Run(TimeSpan.FromSeconds(3));
+        NodeId first = Assert.Single(lab.Primaries("replica-manager"));
+        PrimacyServer server = lab.Servers[first];
+        server.MayVote = false;
+        if (restarts)
+        {
+            server.Crash();
+            server.Start();
+            lab.Reconnect();
+        }
+
+        lab.Run(TimeSpan.FromSeconds(10));
+        Assert.NotEqual(first, Assert.Single(lab.Primaries("replica-manager")));
+        Assert.Single(lab.Primaries("job"));
+        Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Server_that_votes_again_stands_as_the_replica_manager_though_nothing_tells_it()
+    {
+        var lab = new PrimacyLab(1, 3);
+        lab["s1"].MayVote = false;
+        lab.Run(TimeSpan.FromSeconds(5));
+        Assert.Empty(lab.Primaries("replica-manager"));
+        lab["s1"].MayVote = true;
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Single(lab.Primaries("replica-manager"));
+    }
+
     [Fact]
     public void Primary_that_has_not_failed_stays_whatever_happens_to_a_minority_of_the_others()
     {

@@ -28,7 +28,7 @@ internal sealed class PrimacyServer(PrimacyLab lab, NodeId name, double pace) : 
 
     public List<ServiceOrder> Orders { get; } = [];
 
-    public bool MayVote => true;
+    public bool MayVote { get; set; } = true;
 
     public bool HasQuorum => lab.Configuration.Quorum.IsReachedBy(lab.Configuration.Voters.Count(v => IsConnected(v)));
 

@@ -431,6 +431,52 @@ public sealed class VectorExchangePastFaultsTests
     {
         // Seed 834: the others answered every round "too old", and the tag stayed open for ever. Seed 228: it also did where a minority was
         // away, so that a quorum was there only with the server that held the bit.
+        (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(servers);
+        foreach (string other in new[] { "s2", "s3" }.Take(others))
+        {
+            Assert.Equal(1, lab["s1"].Core.OpenTags);
+            TellTooOld(lab, other, tag, TagState.Unknown);
+        }
+
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Yes_bit_of_a_superseded_tag_is_given_up_once_a_server_has_forgotten_tag_and_key(bool superseded)
+    {
+        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, and two held yes bits: no quorum of promises, and
+        // none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
+        (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(5);
+        if (superseded)
+        {
+            var later = new Tag(new Uid(tag.Uid.Stamp.Next, NodeId.Parse("s2")), 1);
+            var put = new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("y"));
+            lab["s1"].Core.Learned(Submission.Create(later, default, new DiskId(2), "k2", [put]), lab.Moment());
+            lab["s1"].Settle();
+            lab.Run(Second);
+            Assert.Equal("y", lab["s1"].Content("a"));
+        }
+
+        TellTooOld(lab, "s2", tag, TagState.Unknown);
+        Assert.Equal(superseded ? 0 : 1, lab["s1"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Tag_that_is_forgotten_where_its_key_is_remembered_is_accepted()
+    {
+        // Beside seed 110: the tag had been accepted there, and its key, which is kept longer, says so.
+        (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(5);
+        TellTooOld(lab, "s2", tag, TagState.Accepted);
+        lab.Run(Second);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+        Assert.Equal(tag, Assert.Single(lab["s1"].Catalog).Key);
+    }
+
+    /// <summary>s1 has its own yes bit of a tag, has restarted since, and reaches nobody.</summary>
+    private static (ExchangeLab Lab, Tag Tag) ServerWithOldYesBit(int servers)
+    {
         var lab = new ExchangeLab(servers, 1);
         lab["s1"].Put("a", "x", "k");
         while (lab.VectorMessages == 0)
@@ -443,12 +489,28 @@ public sealed class VectorExchangePastFaultsTests
         lab["s1"].Crash();
         lab["s1"].Start();
         Assert.Equal(1, lab["s1"].Core.OpenTags);
-        foreach (NodeId other in new[] { NodeId.Parse("s2"), NodeId.Parse("s3") }.Take(others))
-        {
-            lab["s1"].Receive(other, MessageCodec.Encode(new Decided(tag, TagState.TooOld, default)));
-        }
+        return (lab, tag);
+    }
 
-        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    /// <summary>A server calls a tag too old, and says what it knows of the key when s1 asks for that.</summary>
+    private static void TellTooOld(ExchangeLab lab, string by, Tag tag, TagState key)
+    {
+        KeyAsk? asked = null;
+        lab.OnSend = (from, _, message) =>
+        {
+            if (from.Name == "s1" && message.Span[1] == (byte)MessageType.KeyAsk)
+            {
+                var reader = new WireReader(message.Span[2..]);
+                Assert.True(KeyAsk.TryRead(ref reader, out KeyAsk ask));
+                asked = ask;
+            }
+        };
+        lab["s1"].Receive(NodeId.Parse(by), MessageCodec.Encode(new Decided(tag, TagState.TooOld, default)));
+        lab.OnSend = null;
+        Assert.NotNull(asked);
+        Assert.Equal(("k", false), (asked.Value.Key, asked.Value.Fence));
+        Tag known = key == TagState.Accepted ? tag : default;
+        lab["s1"].Receive(NodeId.Parse(by), MessageCodec.Encode(new KeyAnswer(asked.Value.Question, key, known, default)));
     }
 
     [Theory]
