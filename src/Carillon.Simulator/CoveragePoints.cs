@@ -73,6 +73,7 @@ internal static class CoveragePoints
         "tag-stamped-afresh",
         "tag-too-old",
         "temporary-swept",
+        "vector-too-old",
     ];
 
     /// <summary>Rare branches, in order.</summary>
@@ -134,6 +135,7 @@ internal static class CoveragePoints
         "replica-manager-fenced",
         "round-barred-by-a-rival",
         "temporary-swept-early",
+        "vector-too-old",
     };
 
     /// <summary>Marks and branches.</summary>
