@@ -450,8 +450,8 @@ public sealed class VectorExchangePastFaultsTests
     [Fact]
     public void Vector_of_a_tag_that_may_be_forgotten_here_gets_no_bit()
     {
-        // Seed 110: a tag was decided no; two servers had been told, acknowledged, and forgotten it when its accepting server came back with
-        // its yes. They set theirs, and the tag was accepted, while the one that had decided it still knew it as rejected.
+        // Seed 110: a tag was decided no; two servers had been told, acknowledged, and forgotten it when its accepting server came back
+        // with its yes. They set theirs, and the tag was accepted, while the one that had decided it still knew it as rejected.
         var lab = new ExchangeLab(3, 1);
         lab["s1"].Put("a", "x", "k");
         lab.Run(Second);
