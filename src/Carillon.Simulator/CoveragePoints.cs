@@ -86,6 +86,7 @@ internal static class CoveragePoints
         "tag-stamped-afresh",
         "tag-too-old",
         "temporary-swept",
+        "vector-too-old",
     ];
 
     /// <summary>Rare branches, in order.</summary>
@@ -155,6 +156,7 @@ internal static class CoveragePoints
         "tag-dead",
         "tag-known-by-its-key",
         "temporary-swept-early",
+        "vector-too-old",
     };
 
     /// <summary>Marks and branches.</summary>

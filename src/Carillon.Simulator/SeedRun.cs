@@ -88,7 +88,10 @@ internal sealed class SeedRun : IDisposable
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
         var tap = new WireTap(
             _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
-                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt };
+                _injector.MayBeDamaged)
+        {
+            ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
+        };
         _world.Network.Tap = tap.Look;
     }
 

@@ -603,6 +603,27 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal((accepted, SubmissionState.Accepted), (report!.Id, report.State));
     }
 
+    [Fact]
+    public void Vector_of_a_tag_that_may_be_forgotten_here_gets_no_bit()
+    {
+        // Seed 110: a tag was decided no; two servers had been told, acknowledged, and forgotten it when its accepting server came back
+        // with its yes. They set theirs, and the tag was accepted, while the one that had decided it still knew it as rejected.
+        var lab = new ExchangeLab(3, 1);
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second);
+        (Tag tag, Submission submission) = lab["s1"].Catalog.Single();
+        Vector bit = new(tag, submission.Hash, 1, 0, Value: true, 0b001, Again: true);
+        lab["s2"].Forget(tag);
+        lab["s2"].OutcomesSince = tag.Uid.Stamp;
+        lab["s2"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
+        Assert.Equal(1, lab["s2"].Core.OpenTags);
+        lab.Run(Second * 10);
+        lab["s3"].Forget(tag);
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
+        Assert.Equal(0, lab["s3"].Core.OpenTags);
+    }
+
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
     {
         var reader = new WireReader(record);
