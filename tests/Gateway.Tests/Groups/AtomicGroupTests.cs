@@ -1,13 +1,13 @@
-using System.Collections.Immutable;
 using System.Text;
 using Carillon.Client;
 using Carillon.Client.Groups;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
-using Microsoft.AspNetCore.Http;
 using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
+
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
 namespace Carillon.Gateway.Tests.Groups;
 

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Groups;
 

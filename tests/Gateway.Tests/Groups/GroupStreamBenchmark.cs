@@ -8,6 +8,8 @@ using Carillon.Runtime.Groups;
 using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
+
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>

@@ -279,7 +279,7 @@ public sealed class GroupTests
         NodeId other = NodeId.Parse("s2");
 
         // The number is committed by the first and applied only at the next flush: in between the message looks fresh.
-        Receive(new AckMessage(lab.Roles.Configuration, new Primacy.Epoch(lab.LastEpoch), 1, 0, default));
+        Receive(new AckMessage(lab.Roles.Configuration, new Protocols.Primacy.Epoch(lab.LastEpoch), 1, 0, default));
         Receive(new NumberRequestMessage(lab.Roles.Configuration, requested));
         core.Flush(lab.LocalNow);
         lab.Drop = null;
