@@ -236,7 +236,8 @@ public sealed class GroupTests
     {
         var roles = new GroupRoles
         {
-            Configuration = 1, Servers = [S1], Commit = new VoterSet(0b11111), Data = new VoterSet(0b1111), Checkpoint = new VoterSet(0b111),
+            Configuration = 1, Servers = [S1],
+            Commit = new VoterSet(0b11111), Data = new VoterSet(0b1111), Checkpoint = new VoterSet(0b111),
         };
         Assert.Equal((3, 2, 2), (roles.CommitQuorum, roles.DataQuorum, roles.CheckpointQuorum));
         Assert.False(roles.IsShortCut);
