@@ -27,7 +27,8 @@ var options = new TableOptions<IPNetwork, Route>
 };
 try
 {
-    await using ReplicatedTable<IPNetwork, Route> table = await ReplicatedTable<IPNetwork, Route>.OpenAsync(client, group, options, stop.Token);
+    await using ReplicatedTable<IPNetwork, Route> table =
+        await ReplicatedTable<IPNetwork, Route>.OpenAsync(client, group, options, stop.Token);
     var controller = new Controller(table);
     while (!stop.IsCancellationRequested && await Console.In.ReadLineAsync(stop.Token) is { } line)
     {

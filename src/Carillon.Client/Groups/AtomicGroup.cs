@@ -36,8 +36,8 @@ public sealed class AtomicGroup : IAsyncDisposable
     /// </summary>
     /// <param name="payload">At most <see cref="GroupSettings.MaxPayloadBytes"/>; not to be changed before the end.</param>
     /// <param name="cancellation">The caller waits no longer; the message may be committed all the same.</param>
-    /// <exception cref="CarillonException">It was refused to the end, or its outcome is not known (<see cref="Failure.OutcomeUnknown"/>: the
-    /// problem has its id).</exception>
+    /// <exception cref="CarillonException">It was refused to the end, or its outcome is not known (<see cref="Failure.OutcomeUnknown"/>:
+    /// the problem has its id).</exception>
     public Task<SentMessage> SendAsync(ReadOnlyMemory<byte> payload, CancellationToken cancellation = default) =>
         payload.Length <= GroupSettings.MaxPayloadBytes
             ? _sender.SendAsync(payload, cancellation)

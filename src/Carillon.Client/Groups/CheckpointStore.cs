@@ -54,7 +54,8 @@ internal sealed class CheckpointStore(CarillonClient client, ObjectName place, i
         (await client.PutAsync(name, PutSource.FromBytes(bytes), cancellation: cancellation)).AcceptedOrThrow();
         // Two members may have found nothing and put both; then both versions are there.
         bool same = true;
-        await foreach (ObjectPage page in client.ListAsync(name.Bucket, new ListOptions { Prefix = name.Name, Versions = true }, cancellation))
+        var versions = new ListOptions { Prefix = name.Name, Versions = true };
+        await foreach (ObjectPage page in client.ListAsync(name.Bucket, versions, cancellation))
         {
             same &= page.Objects.All(o => o.Kind == "delete" || o.Sha256 is not { } other || Same(other, digest));
         }

@@ -38,7 +38,8 @@ public sealed class GroupCalls
 
     /// <summary>Takes part in a group; nothing is asked of a server until something is sent or delivered.</summary>
     /// <exception cref="CarillonException">The options are at fault.</exception>
-    public AtomicGroup Open(GroupName group, AtomicGroupOptions? options = null) => new(_transport, group, options ?? new AtomicGroupOptions());
+    public AtomicGroup Open(GroupName group, AtomicGroupOptions? options = null) =>
+        new(_transport, group, options ?? new AtomicGroupOptions());
 
     internal static string Path(GroupName group) => "/v1/groups/" + group.Name;
 

@@ -318,9 +318,18 @@ internal sealed class MessageSender : IAsyncDisposable
                 break;
             case GroupAnswerKind.Refused:
                 pending.OpenAttempts--;
-                pending.Problem = new Problem { Code = "group-busy", Status = 503, Title = answer.Why, Detail = answer.Why, Retryable = true };
-                pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, LongestPauseMilliseconds);
-                _refused.Add(pending);
+                pending.Problem = Problem.Own("group-busy", answer.Why) with { Status = 503, Retryable = true };
+                pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, int.MaxValue);
+                if (pending.NotBefore < pending.Deadline)
+                {
+                    _refused.Add(pending);
+                }
+                else
+                {
+                    // It would be too late then: better told now.
+                    Fail(pending, pending.Problem);
+                }
+
                 break;
             case GroupAnswerKind.Expired:
                 _session = _session == pending.Session && _options.Session.IsNone ? null : _session;

@@ -291,8 +291,8 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
         KeyValuePair<TKey, TValue>[] entries = _entries.ToArray();
         lock (_gate)
         {
-            // One is on its way and one waits. Where they come faster than they are kept, the one whose place is divisible by more twos stays:
-            // so members of different speed still keep, and compare, the same ones.
+            // One is on its way and one waits. Where they come faster than they are kept, the one whose place is divisible by more twos
+            // stays: so members of different speed still keep, and compare, the same ones.
             if (_due is { } waiting && Twos(waiting.Number) > Twos(number))
             {
                 return;
@@ -334,7 +334,8 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
     {
         try
         {
-            byte[] bytes = TableCheckpoint.Encode(number, entries.Select(e => KeyValuePair.Create(Bytes(_keys, e.Key), Bytes(_values, e.Value))));
+            byte[] bytes = TableCheckpoint.Encode(
+                number, entries.Select(e => KeyValuePair.Create(Bytes(_keys, e.Key), Bytes(_values, e.Value))));
             if (!await checkpoints.KeepAsync(number, bytes, _end.Token))
             {
                 Fail(new CarillonException(

@@ -35,7 +35,9 @@ public sealed record TableOptions<TKey, TValue>
     /// </summary>
     public bool TakesCheckpoints { get; init; } = true;
 
-    /// <summary>Checkpoints that are kept; older ones are removed. Too low: a member that reads one slowly may lose it on the way.</summary>
+    /// <summary>
+    /// Checkpoints that are kept; older ones are removed. Too low: a member that reads one slowly may lose it on the way.
+    /// </summary>
     public int CheckpointsKept { get; init; } = 3;
 
     /// <summary>Null: that of <c>string</c> or <c>byte[]</c>.</summary>

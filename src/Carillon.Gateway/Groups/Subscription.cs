@@ -11,16 +11,20 @@ namespace Carillon.Gateway.Groups;
 internal sealed class Subscription(
     IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> messages, PipeWriter output, MessageFormat format, TimeSpan heartbeat)
 {
-    /// <summary>Bytes that gather before they are sent on while more is ready: large writes, but well below the response's buffer.</summary>
+    /// <summary>
+    /// Bytes that gather before they are sent on while more is ready: large writes, but well below the response's buffer.
+    /// </summary>
     private const int FlushBytes = 128 << 10;
 
+    private Task _waiting = Task.CompletedTask;
     private SequenceNumber _last;
     private int _unflushed;
 
     /// <summary>Until the subscriber goes, or the subscription is ended.</summary>
     public async Task RunAsync(CancellationToken ended)
     {
-        IAsyncEnumerator<ReadOnlyMemory<GroupMessage>> enumerator = messages.GetAsyncEnumerator(ended);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(ended);
+        IAsyncEnumerator<ReadOnlyMemory<GroupMessage>> enumerator = messages.GetAsyncEnumerator(stop.Token);
         try
         {
             bool begun = false;
@@ -30,7 +34,9 @@ internal sealed class Subscription(
                 if (!next.IsCompleted)
                 {
                     begun = begun || Begin();
-                    next = new ValueTask<bool>(await WaitAsync(next.AsTask(), ended));
+                    Task<bool> waiting = next.AsTask();
+                    _waiting = waiting;
+                    next = new ValueTask<bool>(await WaitAsync(waiting, ended));
                 }
 
                 if (!await next)
@@ -52,6 +58,9 @@ internal sealed class Subscription(
         }
         finally
         {
+            // Where the subscriber went while messages were waited for: an enumerator must not be disposed of in the middle of that.
+            await stop.CancelAsync();
+            await _waiting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await enumerator.DisposeAsync();
         }
     }

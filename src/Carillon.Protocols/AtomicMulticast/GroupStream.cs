@@ -4,8 +4,8 @@ using System.Text;
 namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>
-/// The binary forms in which a group's messages travel between clients and gateways (docs/formats/group-streams.md): a preamble, then frames
-/// one after the other. Numbers are little-endian.
+/// The binary forms in which a group's messages travel between clients and gateways (docs/formats/group-streams.md): a preamble, then
+/// frames one after the other. Numbers are little-endian.
 /// </summary>
 public static class GroupStream
 {

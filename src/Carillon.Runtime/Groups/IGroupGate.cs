@@ -72,7 +72,11 @@ public interface IGroupGate
     /// <summary>One group, asked of a quorum where it is not known here; null if there is none.</summary>
     Task<GroupStatus?> FindAsync(GroupName group);
 
-    /// <summary>Creates a group; ok where it is there with equal settings. The outcome is that of its record.</summary>
+    /// <summary>
+    /// Creates a group; ok where it is there with equal settings, rejected with
+    /// <see cref="Protocols.VectorExchange.RejectionReason.BucketExists"/> where it is there with others. The outcome is that of its
+    /// record.
+    /// </summary>
     Task<Protocols.VectorExchange.SubmitOutcome> CreateAsync(GroupName group, GroupSettings settings, string key);
 
     /// <summary>Removes a group with all its messages.</summary>
@@ -85,7 +89,7 @@ public interface IGroupGate
     /// <param name="id">Given by the sender.</param>
     /// <param name="settled">All counters of the session up to this are known to the sender as committed or given up: the group forgets
     /// them.</param>
-    /// <param name="payload">At most <see cref="GroupSettings.MaxPayloadBytes"/>.</param>
+    /// <param name="payload">At most <see cref="GroupSettings.MaxPayloadBytes"/>; the callee's from now on, nobody changes it.</param>
     /// <param name="cancellation">The caller gave up; the message may be committed all the same.</param>
     Task<PublishOutcome> PublishAsync(
         GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, CancellationToken cancellation);

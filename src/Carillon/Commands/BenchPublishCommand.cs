@@ -17,13 +17,13 @@ internal static class BenchPublishCommand
     public static Command Create(CommandRunner runner)
     {
         Argument<string> name = GroupCommand.NameArgument();
-        var size = new Option<string>("--size") { Description = "Bytes of a message", HelpName = "SIZE", DefaultValueFactory = _ => "1KB" };
-        var senders = new Option<int>("--senders") { Description = "Senders, spread over the servers that are given", HelpName = "N", DefaultValueFactory = _ => 3 };
-        var inFlight = new Option<int>("--in-flight") { Description = "Messages that each has in flight", HelpName = "N", DefaultValueFactory = _ => 64 };
+        Option<string> size = Given("--size", "Bytes of a message", "SIZE", "1KB");
+        Option<int> senders = Given("--senders", "Senders, spread over the servers that are given", "N", 3);
+        Option<int> inFlight = Given("--in-flight", "Messages that each has in flight", "N", 64);
         var messages = new Option<long?>("--messages") { Description = "Messages in all, instead of --seconds", HelpName = "N" };
-        var seconds = new Option<double>("--seconds") { Description = "How long it runs", HelpName = "N", DefaultValueFactory = _ => 5 };
+        Option<double> seconds = Given("--seconds", "How long it runs", "N", 5.0);
         Option<string?> durability = GroupCommand.DurabilityOption();
-        var scratch = new Option<string>("--scratch") { Description = "Folder on the disk whose limits are measured", HelpName = "DIR", DefaultValueFactory = _ => "." };
+        Option<string> scratch = Given("--scratch", "Folder on the disk whose limits are measured", "DIR", ".");
         var noLimits = new Option<bool>("--no-limits") { Description = "Do not measure the machine" };
         var command = new DocumentedCommand("publish", "Messages to a group, which is made if it is not there")
         {
@@ -63,6 +63,9 @@ internal static class BenchPublishCommand
         });
         return command;
     }
+
+    private static Option<T> Given<T>(string name, string description, string value, T otherwise) =>
+        new(name) { Description = description, HelpName = value, DefaultValueFactory = _ => otherwise };
 
     private static int Between(int value, int most, string option) => value >= 1 && value <= most
         ? value : throw new UsageException($"{option} {value}: use 1 to {most}");
@@ -106,7 +109,8 @@ internal static class BenchPublishCommand
         }
         catch (CarillonException absent) when (absent.Failure == Failure.NotFound && absent.Problem?.Code == "group-not-found")
         {
-            (await client.Groups.CreateAsync(group, new NewGroup { Durability = durability }, cancellation: cancellation)).AcceptedOrThrow();
+            var settings = new NewGroup { Durability = durability };
+            (await client.Groups.CreateAsync(group, settings, cancellation: cancellation)).AcceptedOrThrow();
             return (await client.Groups.ShowAsync(group, cancellation)).Value;
         }
     }
@@ -114,7 +118,8 @@ internal static class BenchPublishCommand
     private static void WriteTable(TextWriter output, PublishPlan plan, GroupInfo group, PublishFigures figures, MachineLimits? limits)
     {
         var table = new TextTable(
-            "GROUP", "SENDERS", "IN FLIGHT", "MESSAGES", "MSG/S", "MB/S", "P50 ms", "P99 ms", "P99.9 ms", "MAX ms", "FLUSHES/MSG", "ERRORS");
+            "GROUP", "SENDERS", "IN FLIGHT", "MESSAGES", "MSG/S", "MB/S", "P50 ms", "P99 ms", "P99.9 ms", "MAX ms", "FLUSHES/MSG",
+            "ERRORS");
         table.Add(
             $"{group.Name} ({group.Durability})", BenchCommand.Text(plan.Senders), BenchCommand.Text(plan.InFlight),
             BenchCommand.Text(figures.Messages), BenchCommand.Text(figures.PerSecond),

@@ -60,7 +60,10 @@ internal static class GroupCommand
         Argument<string> name = NameArgument();
         Option<string?> durability = DurabilityOption();
         var retainTime = new Option<string?>("--retain-time") { Description = "How long messages are kept [7d]", HelpName = "T" };
-        var retainBytes = new Option<string?>("--retain-bytes") { Description = "Bytes of messages that are kept [1GiB]", HelpName = "SIZE" };
+        var retainBytes = new Option<string?>("--retain-bytes")
+        {
+            Description = "Bytes of messages that are kept [1GiB]", HelpName = "SIZE",
+        };
         var lifetime = new Option<ulong?>("--lifetime")
         {
             Description = "Messages of others after which an idle sender is forgotten [1000000]", HelpName = "N",

@@ -81,7 +81,8 @@ internal static class PublishCommand
         // Drawn here, so that it can be told whatever happens.
         MessageId id = given.Id ?? Draw();
         byte[] payload = await given.ReadAsync(context.Cancellation);
-        await using AtomicGroup once = client.Groups.Open(group, new AtomicGroupOptions { Session = id.Session, FirstCounter = id.Counter });
+        var options = new AtomicGroupOptions { Session = id.Session, FirstCounter = id.Counter };
+        await using AtomicGroup once = client.Groups.Open(group, options);
         try
         {
             Write(context, await once.SendAsync(payload, context.Cancellation));

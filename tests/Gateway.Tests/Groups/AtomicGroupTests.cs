@@ -128,7 +128,7 @@ public sealed class AtomicGroupTests
     [Fact]
     public async Task Unknown_outcome_is_asked_of_the_next_server()
     {
-        var stuck = new FakeGroupGate(_groups) { OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")) };
+        FakeGroupGate stuck = Stuck();
         await using GatewayHouse minority = await GatewayHouse.StartAsync(groups: stuck);
         await using GatewayHouse majority = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
         using CarillonClient client = ClientOf(minority, majority);
@@ -139,11 +139,11 @@ public sealed class AtomicGroupTests
     [Fact]
     public async Task Outcome_that_stays_unknown_is_told_with_the_id_under_which_it_can_be_sent_again()
     {
-        var stuck = new FakeGroupGate(_groups) { OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")) };
+        FakeGroupGate stuck = Stuck();
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: stuck);
         using CarillonClient client = ClientOf(house);
         MessageId id;
-        await using (AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromMilliseconds(300) }))
+        await using (AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromSeconds(2) }))
         {
             CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
             Assert.Equal(Failure.OutcomeUnknown, fault.Failure);
@@ -161,13 +161,14 @@ public sealed class AtomicGroupTests
     {
         var full = new FakeGroupGate(_groups)
         {
-            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMilliseconds(5))),
+            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMinutes(5))),
         };
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: full);
         using CarillonClient client = ClientOf(house);
-        await using AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromMilliseconds(300) });
+        await using AtomicGroup group = client.Groups.Open(Group);
         CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
         Assert.Equal(Failure.NoQuorum, fault.Failure);
+        Assert.Single(full.Published);
     }
 
     [Fact]
@@ -287,6 +288,12 @@ public sealed class AtomicGroupTests
         Assert.True((await client.Groups.RemoveAsync(name)).AcceptedOrThrow().Existed);
         Assert.Equal(Failure.NotFound, (await Assert.ThrowsAsync<CarillonException>(() => client.Groups.ShowAsync(name))).Failure);
     }
+
+    /// <summary>A server that never learns of a commit.</summary>
+    private FakeGroupGate Stuck() => new(_groups)
+    {
+        OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum")),
+    };
 
     private static CarillonClient ClientOf(params GatewayHouse[] houses) =>
         ClientServer.ClientOf([.. houses.Select(h => h.Gateway.Address)]);

@@ -7,7 +7,9 @@ using Carillon.Runtime.Groups;
 
 namespace Carillon.Gateway.Tests.Groups;
 
-/// <summary>Groups in memory that number messages as they come; gates of several gateways may share them, as servers share a cluster's.</summary>
+/// <summary>
+/// Groups in memory that number messages as they come; gates of several gateways may share them, as servers share a cluster's.
+/// </summary>
 internal sealed class FakeGroups
 {
     private readonly Lock _lock = new();

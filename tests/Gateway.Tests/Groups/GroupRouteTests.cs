@@ -77,7 +77,8 @@ public sealed class GroupRouteTests : IAsyncLifetime
         Assert.Equal("s1", shown.GetProperty("sequencer").GetString());
         Assert.Equal(3u, shown.GetProperty("epoch").GetUInt64());
         using HttpResponseMessage all = await _house.GetAsync("/v1/groups");
-        Assert.Equal("first", Assert.Single((await all.JsonAsync()).GetProperty("groups").EnumerateArray()).GetProperty("name").GetString());
+        JsonElement listed = Assert.Single((await all.JsonAsync()).GetProperty("groups").EnumerateArray());
+        Assert.Equal("first", listed.GetProperty("name").GetString());
         using HttpResponseMessage none = await _house.GetAsync("/v1/groups/second");
         await none.ProblemAsync(404, "group-not-found");
     }

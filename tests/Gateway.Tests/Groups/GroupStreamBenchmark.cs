@@ -13,8 +13,8 @@ using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>
-/// What gateway and client library cost a message, both in one process, over loopback, with a group that costs next to nothing. Run by hand:
-/// <c>--explicit only --filter-class *GroupStreamBenchmark --show-live-output on</c>.
+/// What gateway and client library cost a message, both in one process, over loopback, with a group that costs next to nothing. Run by
+/// hand: <c>--explicit only --filter-class *GroupStreamBenchmark --show-live-output on</c>.
 /// </summary>
 public sealed class GroupStreamBenchmark(ITestOutputHelper output)
 {

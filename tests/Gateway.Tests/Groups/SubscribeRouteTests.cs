@@ -1,7 +1,9 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
+using Carillon.Gateway.Groups;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
@@ -191,6 +193,18 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
         Task stopping = _house.Gateway.StopAsync(TestContext.Current.CancellationToken);
         Assert.Null(await reader.ReadLineAsync());
         await stopping.WaitAsync(TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public async Task Subscriber_that_goes_while_messages_are_waited_for_ends_the_wait_before_the_subscription()
+    {
+        var gone = new Pipe();
+        await gone.Reader.CompleteAsync();
+        var subscription = new Subscription(
+            _groups["g"].ReadAsync(new SequenceNumber(1), 100, TestContext.Current.CancellationToken), gone.Writer,
+            MessageFormat.Of(GroupStream.MessagesType), TimeSpan.FromMinutes(1));
+        await Assert.ThrowsAsync<OperationCanceledException>(
+            () => subscription.RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(10)));
     }
 
     private static async Task<(GroupStreamHeader Header, byte[] Payload)> FrameAsync(Stream stream)

@@ -28,12 +28,13 @@ internal sealed class GatewayHouse : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<GatewayHouse> StartAsync(GatewayOptions? options = null, IServiceGate? services = null, IGroupGate? groups = null, int port = 0)
+    public static async Task<GatewayHouse> StartAsync(
+        GatewayOptions? options = null, IServiceGate? services = null, IGroupGate? groups = null, int port = 0)
     {
         var server = new FakeServer();
         var log = new FailureLog();
-        return new GatewayHouse(
-            server, await HttpGateway.StartAsync((options ?? new GatewayOptions()) with { Port = port }, server, log, services, groups), log);
+        GatewayOptions own = (options ?? new GatewayOptions()) with { Port = port };
+        return new GatewayHouse(server, await HttpGateway.StartAsync(own, server, log, services, groups), log);
     }
 
     public async ValueTask DisposeAsync()
