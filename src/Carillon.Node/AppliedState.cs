@@ -23,6 +23,9 @@ internal sealed class AppliedState(CatalogReader reader)
 
     private long _bucketsVersion;
 
+    /// <summary>No accepted tag has a key above: those of our client begin with the time, so a fresh one need not be looked up.</summary>
+    private string _greatestKey = reader.GreatestKey;
+
     /// <summary>No tag above is in the catalog, accepted or rejected: nothing need be looked up for a fresh one.</summary>
     private Timestamp _decidedUpTo = reader.GreatestStamp;
 
@@ -42,6 +45,11 @@ internal sealed class AppliedState(CatalogReader reader)
     /// <summary>The accepted tag of a key with its fingerprint; none where there is no such.</summary>
     public (Tag Tag, Digest Fingerprint) AcceptedKey(string key)
     {
+        if (Utf8Order.Compare(key, _greatestKey) > 0)
+        {
+            return default;
+        }
+
         if (_keys.TryGetValue(key, out (Tag Tag, Digest Fingerprint) known))
         {
             return known;
@@ -107,6 +115,7 @@ internal sealed class AppliedState(CatalogReader reader)
         foreach (Submission submission in batch.Accepted)
         {
             _decidedUpTo = Timestamp.Max(_decidedUpTo, submission.Tag.Uid.Stamp);
+            _greatestKey = Utf8Order.Compare(submission.Key, _greatestKey) > 0 ? submission.Key : _greatestKey;
             _keys.Remove(submission.Key);
             foreach (Operation operation in submission.Operations)
             {

@@ -9,11 +9,16 @@ public readonly record struct Digest(ulong A, ulong B, ulong C, ulong D) : IComp
     /// <summary>Bytes on the wire and on disk.</summary>
     public const int Size = 32;
 
+    // To set the library's state up costs as much as to hash a small record: each thread keeps one.
+    [ThreadStatic] private static IncrementalHash? _hash;
+
     /// <summary>The digest of some bytes.</summary>
     public static Digest Of(ReadOnlySpan<byte> bytes)
     {
         Span<byte> hash = stackalloc byte[Size];
-        SHA256.HashData(bytes, hash);
+        IncrementalHash sha256 = _hash ??= IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        sha256.AppendData(bytes);
+        sha256.GetHashAndReset(hash);
         return Read(hash);
     }
 

@@ -104,6 +104,7 @@ internal static class CoveragePoints
         "no-told-late",
         "outcome-not-told",
         "probe-fails",
+        "push-misses-one",
         "push-refused",
         "push-timeout-short",
         "repair-hurried",

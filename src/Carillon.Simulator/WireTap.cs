@@ -65,8 +65,9 @@ internal sealed class WireTap(
         SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
         if (!mayBeDamaged(sender))
         {
-            ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false);
-            pushes.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.StateOf(tag) ?? TagState.Unknown);
+            TagState StateAtSender(Tag tag) => sender.Node?.StateOf(tag) ?? TagState.Unknown;
+            ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false, StateAtSender);
+            pushes.OnMessage(from, type, payload, world.Queue.Now, StateAtSender);
         }
 
         TellOfRareMoments(from, to, type, payload);
@@ -100,19 +101,30 @@ internal sealed class WireTap(
                 ExchangeBegun?.Invoke(from, vector.Tag);
             }
 
-            SimulatedServer receiver = world.Servers.Find(server => server.Name == to)!;
-            if (vector is { Again: true, Value: true } && receiver.Node?.StateOf(vector.Tag) == TagState.Rejected)
+            if (vector is { Again: true, Value: true })
             {
-                YesOfRejected?.Invoke(vector.Tag, receiver.Place);
+                LookForYesOfRejected(from, to, vector.Tag);
             }
         }
         else if (type == MessageType.Promise && Promise.TryRead(ref reader, out Promise promise) && promise.HasBit)
         {
             RoundSeen?.Invoke(promise.Tag);
         }
-        else if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer) && answer.Verdict == PushVerdict.Held)
+        else if (type == MessageType.PushAnswer && PushAnswer.TryRead(ref reader, out PushAnswer answer)
+            && answer.Verdict == PushVerdict.Held)
         {
             _fences.Held(from, answer.Tag);
+        }
+    }
+
+    private void LookForYesOfRejected(NodeId from, NodeId to, Tag tag)
+    {
+        SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
+        SimulatedServer receiver = world.Servers.Find(server => server.Name == to)!;
+        bool areTalking = !world.Network.IsCut(sender.Place, receiver.Place) && !world.Network.IsCut(receiver.Place, sender.Place);
+        if (areTalking && receiver.Node?.StateOf(tag) == TagState.Rejected)
+        {
+            YesOfRejected?.Invoke(tag, receiver.Place);
         }
     }
 

@@ -17,6 +17,7 @@ public sealed class BallotTrafficCheckerTests
     private readonly BallotTrafficChecker _checker;
     private int _seconds;
     private Tag[] _yesBits = [];
+    private TagState _state = TagState.Open;
 
     public BallotTrafficCheckerTests()
     {
@@ -89,8 +90,11 @@ public sealed class BallotTrafficCheckerTests
         HandMade.Breaks("read", () => Send(new ReadAnswer(1, default, [new HeldTag(Tag, 0b10)])));
     }
 
-    [Fact]
-    public void Two_tags_of_one_key_with_a_yes_at_once_are_found()
+    [Theory]
+    [InlineData(TagState.Open, true)]
+    [InlineData(TagState.Accepted, true)]
+    [InlineData(TagState.Rejected, false)]
+    public void Two_tags_of_one_key_with_a_yes_at_once_are_found(TagState stateOfSecond, bool isFound)
     {
         Tag other = HandMade.TagOf(6);
         foreach (Tag tag in new[] { Tag, other })
@@ -101,8 +105,16 @@ public sealed class BallotTrafficCheckerTests
 
         _yesBits = [Tag];
         Send(Bit(0, true));
-        _yesBits = [Tag, other];
-        HandMade.Breaks("key", () => Send(new Vector(other, default, 1, 0, true, 1, Again: false)));
+        _state = stateOfSecond;
+        void SendSecond() => Send(new Vector(other, default, 1, 0, true, 1, Again: false));
+        if (isFound)
+        {
+            HandMade.Breaks("key", SendSecond);
+        }
+        else
+        {
+            SendSecond();
+        }
     }
 
     private static Vector Bit(uint round, bool value) => new(Tag, default, 1, round, value, 1, Again: false);
@@ -113,6 +125,6 @@ public sealed class BallotTrafficCheckerTests
         byte[] bytes = MessageCodec.Encode(message);
         var reader = new WireReader(bytes);
         Assert.True(MessageCodec.TryReadHead(ref reader, out MessageType type));
-        _checker.OnMessage(HandMade.S1, type, bytes, HandMade.At(++_seconds), tag => _yesBits.Contains(tag));
+        _checker.OnMessage(HandMade.S1, type, bytes, HandMade.At(++_seconds), tag => _yesBits.Contains(tag), _ => _state);
     }
 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.IndexMerge;
@@ -23,9 +22,8 @@ public readonly record struct MergeDigest(ulong Count, UInt128 Sum)
         var writer = new WireWriter(item);
         writer.Tag(tag);
         writer.U8((byte)outcome);
-        Span<byte> hash = stackalloc byte[Digest.Size];
-        SHA256.HashData(item[..writer.Position], hash);
-        return new(1, System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(hash));
+        var hash = Digest.Of(item[..writer.Position]);
+        return new(1, new UInt128(hash.A, hash.B));
     }
 
     public void Write(ref WireWriter writer)

@@ -150,7 +150,9 @@ public sealed record ObjectManifest
     }
 
     /// <summary>Reads a manifest; the reader fails where it is not one.</summary>
-    public static ObjectManifest Read(ref WireReader reader)
+    /// <param name="reader">Stands before it.</param>
+    /// <param name="source">All that the reader reads, if that is kept: inline content stays in place then, and is copied else.</param>
+    public static ObjectManifest Read(ref WireReader reader, ReadOnlyMemory<byte> source = default)
     {
         long size = reader.I64();
         Digest sha256 = reader.Digest();
@@ -164,12 +166,13 @@ public sealed record ObjectManifest
         }
 
         var form = (ContentForm)reader.U8();
-        byte[] inline = [];
+        ReadOnlyMemory<byte> inline = default;
         var chunks = ImmutableArray<ChunkReference>.Empty;
         switch (form)
         {
             case ContentForm.Inline:
-                inline = reader.Blob(Submission.MaxBytes).ToArray();
+                ReadOnlySpan<byte> content = reader.Blob(Submission.MaxBytes);
+                inline = source.IsEmpty ? content.ToArray() : source[^(content.Length + reader.Remaining)..][..content.Length];
                 break;
             case ContentForm.Chunks or ContentForm.ChunkedList:
                 chunks = ReadChunks(ref reader);

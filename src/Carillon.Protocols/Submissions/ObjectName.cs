@@ -25,8 +25,8 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
     /// <inheritdoc/>
     public int CompareTo(ObjectName other)
     {
-        int byBucket = CompareUtf8(Bucket, other.Bucket);
-        return byBucket != 0 ? byBucket : CompareUtf8(Name, other.Name);
+        int byBucket = Utf8Order.Compare(Bucket, other.Bucket);
+        return byBucket != 0 ? byBucket : Utf8Order.Compare(Name, other.Name);
     }
 
     /// <summary>Why a user may not use this bucket name, or null if it is good.</summary>
@@ -111,20 +111,5 @@ public readonly record struct ObjectName(string Bucket, string Name) : IComparab
         }
 
         return true;
-    }
-
-    // The order of UTF-8 bytes is that of code points. UTF-16's is too, but for surrogates: they stand for the greatest code points
-    // and yet are less than the last 8,192 of the others.
-    private static int CompareUtf8(string a, string b)
-    {
-        int same = a.AsSpan().CommonPrefixLength(b);
-        if (same == a.Length || same == b.Length)
-        {
-            return a.Length.CompareTo(b.Length);
-        }
-
-        char left = a[same];
-        char right = b[same];
-        return char.IsSurrogate(left) == char.IsSurrogate(right) ? left.CompareTo(right) : char.IsSurrogate(left) ? 1 : -1;
     }
 }

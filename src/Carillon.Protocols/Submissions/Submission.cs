@@ -30,7 +30,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
         Manifest?.Write(ref writer);
     }
 
-    internal static Operation Read(ref WireReader reader)
+    internal static Operation Read(ref WireReader reader, ReadOnlyMemory<byte> source)
     {
         var kind = (OperationKind)reader.U8();
         var target = new ObjectName(reader.Text(ObjectName.MaxBucketLength), reader.Text(ObjectName.MaxNameBytes));
@@ -39,7 +39,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
             reader.Fail();
         }
 
-        return new Operation(kind, target, kind == OperationKind.Put ? ObjectManifest.Read(ref reader) : null);
+        return new Operation(kind, target, kind == OperationKind.Put ? ObjectManifest.Read(ref reader, source) : null);
     }
 }
 
@@ -170,7 +170,9 @@ public sealed class Submission
             return false;
         }
 
-        var reader = new WireReader(bytes);
+        // Inline content is a part of the copy, and no second one.
+        byte[] encoded = bytes.ToArray();
+        var reader = new WireReader(encoded);
         byte version = reader.U8();
         Tag tag = reader.Tag();
         Tag replaces = reader.Tag();
@@ -186,7 +188,7 @@ public sealed class Submission
         var operations = ImmutableArray.CreateBuilder<Operation>(count);
         for (int i = 0; i < count && !reader.Failed; i++)
         {
-            operations.Add(Operation.Read(ref reader));
+            operations.Add(Operation.Read(ref reader, encoded));
             if (i > 0 && operations[i - 1].Target.CompareTo(operations[i].Target) >= 0)
             {
                 reader.Fail();
@@ -199,7 +201,7 @@ public sealed class Submission
             return false;
         }
 
-        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence, bytes.ToArray());
+        submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence, encoded);
         return true;
     }
 

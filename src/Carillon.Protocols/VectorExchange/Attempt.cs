@@ -32,6 +32,7 @@ internal sealed class Attempt(
     ulong id, ImmutableArray<Operation> operations, string key, Tag upload, Instant started, Action<SubmitOutcome> answer)
 {
     private Action<SubmitOutcome>? _answer = answer;
+    private Digest? _fingerprint;
 
     public Fence Fence { get; init; }
 
@@ -41,7 +42,8 @@ internal sealed class Attempt(
 
     public string Key { get; } = key;
 
-    public Digest Fingerprint { get; } = Submission.FingerprintOf(operations);
+    /// <summary>What its key stands for; only a rival of the key makes anybody ask.</summary>
+    public Digest Fingerprint => _fingerprint ??= Submission.FingerprintOf(Operations);
 
     /// <summary>The tag that the chunks' put-intents name until a pushed tag takes it over; none where all is inline.</summary>
     public Tag Upload { get; set; } = upload;

@@ -37,9 +37,16 @@ internal static class Records
     public static byte[] Pending(ReadOnlySpan<byte> submission)
     {
         byte[] record = new byte[1 + submission.Length];
-        record[0] = (byte)RecordType.Pending;
-        submission.CopyTo(record.AsSpan(1));
+        Pending(submission, record);
         return record;
+    }
+
+    /// <summary>The same in a place that the caller has for it.</summary>
+    public static ReadOnlySpan<byte> Pending(ReadOnlySpan<byte> submission, Span<byte> record)
+    {
+        record[0] = (byte)RecordType.Pending;
+        submission.CopyTo(record[1..]);
+        return record[..(1 + submission.Length)];
     }
 
     public static byte[] Bit(Tag tag, Digest hash, ulong configuration, uint round, bool value, ulong bits)

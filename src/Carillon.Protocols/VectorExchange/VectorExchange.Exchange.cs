@@ -274,7 +274,7 @@ public sealed partial class VectorExchange
             if (ballot.File == FileState.Missing)
             {
                 ballot.File = FileState.Storing;
-                ballot.StoredAt = Persist(Records.Pending(submission.Encoded.Span));
+                ballot.StoredAt = PersistPending(submission);
             }
 
             Persist(Records.OfTag(RecordType.Agreed, ballot.Tag));

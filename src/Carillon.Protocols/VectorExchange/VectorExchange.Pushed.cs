@@ -173,7 +173,7 @@ public sealed partial class VectorExchange
         }
 
         ballot.File = FileState.Storing;
-        ballot.StoredAt = Persist(Records.Pending(submission.Encoded.Span));
+        ballot.StoredAt = PersistPending(submission);
         WhenDurable(ballot.StoredAt, later =>
         {
             ballot.File = FileState.Held;

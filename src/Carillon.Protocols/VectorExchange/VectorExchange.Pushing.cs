@@ -37,7 +37,8 @@ public sealed partial class VectorExchange
         attempt.PushMessage = MessageCodec.Encode(new Push(now.Wall, _configuration.Version, submission.Encoded));
         for (int bit = 0; bit < _configuration.Voters.Length; bit++)
         {
-            if (bit != _bit && _connected.Contains(bit))
+            // A push that is lost is one that was never answered.
+            if (bit != _bit && _connected.Contains(bit) && !Buggify.Here("push-misses-one", 0.15))
             {
                 SendPush(attempt, bit);
             }

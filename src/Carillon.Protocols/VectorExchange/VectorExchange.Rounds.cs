@@ -314,6 +314,9 @@ public sealed partial class VectorExchange
     {
         Sometimes.Reached("tag-too-old");
         _book.Remove(ballot);
+
+        // Whoever is in the middle of something with it stops there.
+        ballot.State = TagState.TooOld;
         ulong position = 0;
         if (ballot.IsKept)
         {
@@ -340,11 +343,12 @@ public sealed partial class VectorExchange
             case TagState.Rejected:
                 OnDecidedNo(from, decided, ballot, now);
                 break;
-            case TagState.TooOld when ballot is { IsOpen: true, Attempt: null } or { State: TagState.Accepted, Submission: null }:
-                // A bit is given up once it is older than a quorum's memory. Had the tag been accepted, index merge would bring what is
-                // kept of it.
+            case TagState.TooOld when ballot is { IsOpen: true, Attempt: null or { HasAnswered: true } }
+                or { State: TagState.Accepted, Submission: null }:
+                // A bit is given up once a quorum, this server among it, gives neither bit nor promise any more: nothing can be decided
+                // then. Had the tag been accepted, index merge would bring what is kept of it; and its name has gone on since.
                 ballot.TooOldAt = ballot.TooOldAt.With(from);
-                if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt))
+                if (ballot.OwnBit is null || Quorum.IsReachedBy(ballot.TooOldAt.With(_bit)))
                 {
                     DropAsTooOld(ballot, now);
                 }

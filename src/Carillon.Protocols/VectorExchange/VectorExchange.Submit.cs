@@ -54,7 +54,7 @@ public sealed partial class VectorExchange
         {
             if (stamp is not { } taken)
             {
-                answer(null, RejectionReason.ClockSkew);
+                answer(null, _host.ClockNearQuorum ? RejectionReason.Full : RejectionReason.ClockSkew);
                 return;
             }
 
@@ -222,8 +222,7 @@ public sealed partial class VectorExchange
 
             if (stamp is not { } taken)
             {
-                Reject(attempt, RejectionReason.ClockSkew,
-                    "this server's clock is too far from the others'; set it, or use another server");
+                RejectWithoutStamp(attempt);
                 return;
             }
 
@@ -233,7 +232,20 @@ public sealed partial class VectorExchange
         });
     }
 
-    /// <summary>Takes a stamp, reserving a block first where none is left; null if the clock forbids to reserve one.</summary>
+    private void RejectWithoutStamp(Attempt attempt)
+    {
+        if (_host.ClockNearQuorum)
+        {
+            Reject(attempt, RejectionReason.Full, "this server's log is out of space; free some, or use another server");
+        }
+        else
+        {
+            Reject(attempt, RejectionReason.ClockSkew, "this server's clock is too far from the others'; set it, or use another server");
+        }
+    }
+
+    /// <summary>Takes a stamp, reserving a block first where none is left; null if the clock, or a full log, forbids to reserve
+    /// one.</summary>
     private void WithStamp(Timestamp known, Moment now, Action<Timestamp?, Moment> then)
     {
         if (!Buggify.Here("stamps-used-up") && _stamps.TryTake(now.Wall, known, out Timestamp stamp))

@@ -23,6 +23,9 @@ namespace Carillon.Protocols.VectorExchange;
 /// </remarks>
 public sealed partial class VectorExchange
 {
+    /// <summary>A put of a few KiB; greater ones are rarer, and cost more than an allocation anyway.</summary>
+    private const int UsualRecord = 16 << 10;
+
     private readonly ClusterConfiguration _configuration;
     private readonly NodeId _self;
     private readonly DiskId _disk;
@@ -36,6 +39,7 @@ public sealed partial class VectorExchange
     private readonly PriorityQueue<(Ballot? Ballot, ulong Id), Instant> _timers = new();
     private readonly SortedDictionary<ulong, Attempt> _attempts = [];
     private readonly HashSet<Tag> _uploads = [];
+    private readonly byte[] _record = new byte[UsualRecord];
     private VoterSet _connected;
     private ulong _lastId = SweepTimer;
 
@@ -297,6 +301,13 @@ public sealed partial class VectorExchange
     }
 
     private ulong Persist(ReadOnlySpan<byte> record) => _host.Append(record);
+
+    /// <summary>Most bytes of the log are pending records: those of usual size are put together in one place.</summary>
+    private ulong PersistPending(Submission submission)
+    {
+        ReadOnlySpan<byte> encoded = submission.Encoded.Span;
+        return Persist(encoded.Length < _record.Length ? Records.Pending(encoded, _record) : Records.Pending(encoded));
+    }
 
     private void WhenDurable(ulong position, Action<Moment> then) => _waiting.Enqueue((position, then));
 

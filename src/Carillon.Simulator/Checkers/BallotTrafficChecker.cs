@@ -23,7 +23,9 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
     /// <param name="payload">The message.</param>
     /// <param name="now">When.</param>
     /// <param name="hasYesBit">Whether the sender's greatest own bit for a tag is a yes, and the tag not decided there.</param>
-    public void OnMessage(NodeId from, MessageType type, ReadOnlySpan<byte> payload, Instant now, Func<Tag, bool> hasYesBit)
+    /// <param name="stateAtSender">What the sender knows of a tag.</param>
+    public void OnMessage(
+        NodeId from, MessageType type, ReadOnlySpan<byte> payload, Instant now, Func<Tag, bool> hasYesBit, Func<Tag, TagState> stateAtSender)
     {
         var reader = new WireReader(payload);
         _ = MessageCodec.TryReadHead(ref reader, out _);
@@ -34,7 +36,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
                 break;
             case MessageType.Vector when Vector.TryRead(ref reader, out Vector vector)
                 && new VoterSet(vector.Bits).Contains(configuration.BitOf(from)):
-                OnBit(from, vector, now, hasYesBit);
+                OnBit(from, vector, now, hasYesBit, stateAtSender);
                 break;
             case MessageType.ReadAnswer when ReadAnswer.TryRead(ref reader, out ReadAnswer answer):
                 OnReadAnswer(from, answer, now);
@@ -68,7 +70,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
         }
     }
 
-    private void OnBit(NodeId from, Vector vector, Instant now, Func<Tag, bool> hasYesBit)
+    private void OnBit(NodeId from, Vector vector, Instant now, Func<Tag, bool> hasYesBit, Func<Tag, TagState> stateAtSender)
     {
         if (_rejected.Contains(vector.Tag))
         {
@@ -92,7 +94,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
             Compare(from, promise, vector.Round, vector.Value);
         }
 
-        CheckKey(from, vector, hasYesBit);
+        CheckKey(from, vector, hasYesBit, stateAtSender);
     }
 
     private static void Compare(NodeId from, Promise promise, uint round, bool value)
@@ -107,10 +109,11 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
         }
     }
 
-    // A late vector of a tag that is decided meanwhile says nothing; while both are open, one of the two must be without a yes.
-    private void CheckKey(NodeId from, Vector vector, Func<Tag, bool> hasYesBit)
+    // A late vector of a tag that is rejected meanwhile says nothing. One that is open, or was accepted while its bit was on its way to the
+    // disk, got the bit behind the open rival's, or the rival its own behind this one's: neither may be.
+    private void CheckKey(NodeId from, Vector vector, Func<Tag, bool> hasYesBit, Func<Tag, TagState> stateAtSender)
     {
-        if (!vector.Value || !hasYesBit(vector.Tag))
+        if (!vector.Value || stateAtSender(vector.Tag) is not (TagState.Open or TagState.Accepted))
         {
             return;
         }
@@ -119,7 +122,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
         {
             if (hasYesBit(rival))
             {
-                throw Violation.Of("key", $"{from} has set yes for {vector.Tag} and for {rival}, which are of one key, and neither is decided there");
+                throw Violation.Of("key", $"{from} has set yes for {vector.Tag} and for {rival}, which are of one key, and the second is not decided there");
             }
         }
     }

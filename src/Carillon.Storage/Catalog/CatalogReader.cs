@@ -33,6 +33,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     private readonly SqliteStatement _findSuccessor;
     private readonly SqliteStatement _lastRejected;
     private readonly SqliteStatement _findKeys;
+    private readonly SqliteStatement _lastKey;
     private readonly SqliteStatement _findRecent;
     private readonly SqliteStatement _facts;
     private readonly SqliteStatement _live;
@@ -61,6 +62,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         _findSuccessor = database.Prepare("SELECT successor FROM rejected WHERE tag = ?1");
         _lastRejected = database.Prepare("SELECT tag FROM rejected ORDER BY tag DESC LIMIT 1");
         _findKeys = database.Prepare("SELECT tag FROM keys WHERE key = ?1 ORDER BY tag");
+        _lastKey = database.Prepare("SELECT key FROM keys ORDER BY key DESC LIMIT 1");
         _findRecent = database.Prepare("SELECT fingerprint FROM recent WHERE tag = ?1");
         _facts = database.Prepare(CatalogFacts.Select);
         _live = database.Prepare("SELECT live FROM names WHERE bucket = ?1");
@@ -85,6 +87,18 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
             Timestamp rejected = _lastRejected.Step() ? TagKey.Read(_lastRejected.Bytes(0)).Uid.Stamp : default;
             _lastRejected.Reset();
             return Timestamp.Max(rejected, CatalogFacts.Read(_facts).Latest);
+        }
+    }
+
+    /// <summary>The last idempotency key in <see cref="Utf8Order"/> that is remembered, accepted or rejected; empty where there is
+    /// none.</summary>
+    public string GreatestKey
+    {
+        get
+        {
+            string key = _lastKey.Step() ? _lastKey.Text(0) : "";
+            _lastKey.Reset();
+            return key;
         }
     }
 
@@ -326,8 +340,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         }
 
         foreach (SqliteStatement statement in (ReadOnlySpan<SqliteStatement>)
-            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _lastRejected, _findKeys, _findRecent,
-                _facts, _live, _findChunk, _findListed, _findUnread])
+            [_greatest, _version, _versions, _findTag, _findTrimmed, _findRejected, _findSuccessor, _lastRejected, _findKeys, _lastKey,
+                _findRecent, _facts, _live, _findChunk, _findListed, _findUnread])
         {
             statement.Dispose();
         }

@@ -18,7 +18,7 @@ internal sealed class SqliteDatabase : IDisposable
     private SqliteDatabase(sqlite3 handle) => _handle = handle;
 
     /// <summary>Rows that the last statement inserted, changed or deleted.</summary>
-    public int Changes => raw.sqlite3_changes(_handle);
+    public int Changes => SqliteCalls.Changes(_handle.DangerousGetHandle());
 
     // SQLite's layer for files of one process: the locks between connections are in memory, so that a read needs no system call, and no
     // other process can open the file meanwhile. Only where there is POSIX.

@@ -15,7 +15,6 @@ internal static class SqliteLibrary
     /// has.</summary>
     private const int LeastVersion = 3_035_000;
 
-    private const string BundledName = "e_sqlite3";
     private static readonly string[] SystemNames = ["libsqlite3.so.0", "libsqlite3.dylib"];
     private static readonly Lazy<string> Loaded = new(Load);
 
@@ -25,11 +24,15 @@ internal static class SqliteLibrary
     private static string Load()
     {
         bool fromSystem = false;
-        NativeLibrary.SetDllImportResolver(
-            typeof(SQLite3Provider_e_sqlite3).Assembly,
-            (name, _, _) => name == BundledName && TryLoadSystem(out nint handle) && (fromSystem = true) ? handle : 0);
+        nint Resolve(string name, Assembly assembly, DllImportSearchPath? path) =>
+            name == SqliteCalls.Library && TryLoadSystem(out nint handle) && (fromSystem = true) ? handle : 0;
+        NativeLibrary.SetDllImportResolver(typeof(SQLite3Provider_e_sqlite3).Assembly, Resolve);
+        NativeLibrary.SetDllImportResolver(typeof(SqliteCalls).Assembly, Resolve);
         raw.SetProvider(new SQLite3Provider_e_sqlite3());
         raw.FreezeProvider();
+
+        // Nobody reads its sums of allocated memory, and they cost a lock around every allocation, shared by all threads.
+        _ = raw.sqlite3_config(raw.SQLITE_CONFIG_MEMSTATUS, 0);
         int version = raw.sqlite3_libversion_number();
         return string.Create(
             CultureInfo.InvariantCulture,

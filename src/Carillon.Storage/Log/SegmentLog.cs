@@ -109,7 +109,21 @@ public sealed class SegmentLog : IDisposable
     /// False means that the log is not writable; or that the disk is full (<see cref="IsDeviceFull"/>): a snapshot and a cut may help;
     /// or else only that flushes or preparations are behind: ask again when one completes.
     /// </summary>
-    public bool CanAppend(int bytes, bool urgent) => Health.IsWritable && HasRoom(bytes, urgent);
+    public bool CanAppend(int bytes, bool urgent)
+    {
+        if (!Health.IsWritable)
+        {
+            return false;
+        }
+
+        bool hasRoom = HasRoom(bytes, urgent);
+        if (!hasRoom)
+        {
+            _pool.WantRoom();
+        }
+
+        return hasRoom;
+    }
 
     /// <summary>
     /// Copies a record into the batch that is being filled, and returns its position. The owner asks <see cref="CanAppend"/> first. A

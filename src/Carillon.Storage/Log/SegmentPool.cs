@@ -22,6 +22,7 @@ internal sealed class SegmentPool : IDisposable
     private long _nextSlot = 1;
     private long _freeBytesWhenFull;
     private bool _wasRefused;
+    private bool _isRoomWanted;
 
     public SegmentPool(IStorageDevice device, string folder, SegmentLogOptions options)
     {
@@ -178,7 +179,7 @@ internal sealed class SegmentPool : IDisposable
         _preparation = null;
         if (failure is not null)
         {
-            (_wasRefused, _freeBytesWhenFull) = (true, _device.FreeBytes);
+            (_wasRefused, _freeBytesWhenFull, _isRoomWanted) = (true, _device.FreeBytes, false);
             return failure.Fault != StorageFault.Failed;
         }
 
@@ -209,8 +210,14 @@ internal sealed class SegmentPool : IDisposable
         return SegmentPreparation.OfNew(_device, _folder, name, _options.SegmentBytes);
     }
 
-    // Without a clock: tried again once the device has room for a segment more than when it refused.
-    private bool MayTry() => !_wasRefused || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes;
+    /// <summary>A record found no room: a device that refused for another reason than its space (it was read-only, or a quota) is tried
+    /// again.</summary>
+    public void WantRoom() => _isRoomWanted = true;
+
+    // Without a clock: tried again once the device has room for a segment more than when it refused; where it had room enough all the
+    // time, whenever somebody asks for some.
+    private bool MayTry() => !_wasRefused || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes
+        || (_isRoomWanted && _freeBytesWhenFull >= _options.SegmentBytes);
 
     private void GiveBack(Segment segment)
     {

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Cluster.Tests.Processes;
 
-/// <summary>A cluster of real servers on loopback, made by <c>cluster init</c> in a folder that goes with it, and its command line.</summary>
+/// <summary>A cluster of real servers on loopback, made by <c>cluster init</c> in a folder of its own, and its command line.</summary>
 internal sealed class ProcessCluster : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -120,7 +120,8 @@ internal sealed class ProcessCluster : IDisposable
         {
             if (end.IsCancellationRequested)
             {
-                Assert.Fail($"In vain: {what}.\n" + string.Join('\n', _running.OrderBy(r => r.Key).Select(r => $"s{r.Key}: {r.Value.Said}")));
+                Assert.Fail(
+                    $"In vain: {what}.\n" + string.Join('\n', _running.OrderBy(r => r.Key).Select(r => $"s{r.Key}: {r.Value.Said}")));
             }
 
             await Task.Yield();

@@ -19,7 +19,8 @@ public sealed class ProcessClusterTests
         await cluster.KillAsync(1);
 
         Assert.Equal(await ReadAsync(large), await cluster.GetAsync(3, "files/large"));
-        await cluster.UntilAsync("a put without s1", async () => (await cluster.CliAsync(2, "put", small, "files/small")).Code == ExitCode.Ok);
+        await cluster.UntilAsync(
+            "a put without s1", async () => (await cluster.CliAsync(2, "put", small, "files/small")).Code == ExitCode.Ok);
 
         cluster.Start(1);
         await cluster.UntilConnectedAsync(3);
@@ -46,7 +47,8 @@ public sealed class ProcessClusterTests
         }
 
         ServerProcess damaged = cluster.Start(3);
-        await cluster.UntilAsync("the others take a put", async () => (await cluster.CliAsync(1, "put", large, "files/again")).Code == ExitCode.Ok);
+        await cluster.UntilAsync(
+            "the others take a put", async () => (await cluster.CliAsync(1, "put", large, "files/again")).Code == ExitCode.Ok);
         Assert.Equal(await ReadAsync(large), await cluster.GetAsync(2, "files/large"));
         await cluster.UntilAsync("s3 serves it, or has ended and says why", async () => damaged.HasEnded
             || await cluster.HoldsAsync(3, "files/large", large, "--consistency", "local"));

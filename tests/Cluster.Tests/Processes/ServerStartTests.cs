@@ -39,19 +39,20 @@ public sealed class ServerStartTests
         await cluster.UntilAsync("s2 answers", async () => (await cluster.CliAsync(2, "cluster", "status")).Code == ExitCode.Ok);
         await cluster.KillAsync(2);
         Directory.Move(cluster.Data(2), cluster.Data(1));
-        byte[] identity = await File.ReadAllBytesAsync(Path.Combine(cluster.Data(1), "identity", "a"), TestContext.Current.CancellationToken);
+        string file = Path.Combine(cluster.Data(1), "identity", "a");
+        byte[] identity = await File.ReadAllBytesAsync(file, TestContext.Current.CancellationToken);
         await RefusedAsync(cluster, "s2");
-        Assert.Equal(
-            identity, await File.ReadAllBytesAsync(Path.Combine(cluster.Data(1), "identity", "a"), TestContext.Current.CancellationToken));
+        Assert.Equal(identity, await File.ReadAllBytesAsync(file, TestContext.Current.CancellationToken));
     }
 
     [Fact]
     public async Task Unknown_key_is_told_with_the_nearest_one()
     {
         using ProcessCluster cluster = await ProcessCluster.MakeAsync(1);
-        string text = await File.ReadAllTextAsync(cluster.Configuration(1), TestContext.Current.CancellationToken);
-        await File.WriteAllTextAsync(
-            cluster.Configuration(1), text.Replace("\"secrets\"", "\"secrts\"", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+        string file = cluster.Configuration(1);
+        string text = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
+        text = text.Replace("\"secrets\"", "\"secrts\"", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(file, text, TestContext.Current.CancellationToken);
         await RefusedAsync(cluster, "files.secrets", ExitCode.Usage);
     }
 

@@ -60,7 +60,8 @@ internal sealed class SmallDisks : IDisposable
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, UseShellExecute = false })!;
+            var start = new ProcessStartInfo(program, arguments) { RedirectStandardError = true, UseShellExecute = false };
+            using Process process = Process.Start(start)!;
             return process.WaitForExit(Patience) ? process.ExitCode : -1;
         }
         catch (System.ComponentModel.Win32Exception)

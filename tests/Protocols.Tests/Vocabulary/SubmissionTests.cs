@@ -91,6 +91,17 @@ public sealed class SubmissionTests
     }
 
     [Fact]
+    public void Submission_read_keeps_its_content_whatever_becomes_of_the_bytes_that_were_read()
+    {
+        byte[] bytes = Example.Encoded.ToArray();
+        Assert.True(Submission.TryRead(bytes, out Submission read));
+        Array.Clear(bytes);
+
+        Assert.Equal(Example.Encoded.ToArray(), read.Encoded.ToArray());
+        Assert.Equal("hello"u8.ToArray(), read.Operations[1].Manifest!.Inline.ToArray());
+    }
+
+    [Fact]
     public void Order_of_the_operations_that_were_given_plays_no_part()
     {
         Submission other = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [.. Operations.Reverse()]);

@@ -23,7 +23,7 @@ public sealed class TunnelFaultTests : IDisposable
         for (int round = 1; round <= 3; round++)
         {
             relay.Cut();
-            await Wait.Until(() => s1.Downs.Count == round && s2.Downs.Count == round);
+            await Wait.Until(() => s1.Downs.Count >= round && s2.Downs.Count >= round);
             await Wait.Until(() => s1.Ups.Count == round + 1 && s2.Ups.Count == round + 1);
             Assert.True(s1.Tunnel.TrySend(s2.Name, TrafficKind.Agreement, "again"u8));
             await Wait.Until(() => s2.Messages.Count == round);
@@ -74,7 +74,7 @@ public sealed class TunnelFaultTests : IDisposable
         await TestServer.ConnectAsync(s1, first);
         int port = first.Tunnel.EndPoint.Port;
         await first.DisposeAsync();
-        await Wait.Until(() => s1.Downs.Count == 1);
+        await Wait.Until(() => s1.Downs.Count >= 1);
 
         await using (TestServer restored = new(_cluster.Ring("s2"), incarnation: 4, port))
         {
@@ -124,7 +124,7 @@ public sealed class TunnelFaultTests : IDisposable
         s1.Tunnel.Observe(s2.Name, new DiskId(7), new Incarnation(1));
         Assert.Empty(s1.Downs);
         s1.Tunnel.Observe(s2.Name, new DiskId(7), new Incarnation(2));
-        await Wait.Until(() => s1.Downs.Count == 1);
+        await Wait.Until(() => s1.Downs.Count >= 1);
         Assert.Equal("it was started again", s1.Downs.Single().Reason);
         await Wait.Until(() => s1.Log.Failures.Count > 0);
         Assert.Single(s1.Ups);
@@ -158,7 +158,7 @@ public sealed class TunnelFaultTests : IDisposable
         await TestServer.ConnectAsync(s1, s2);
         s2.Tunnel.Configure(4, []);
 
-        await Wait.Until(() => s2.Downs.Count == 1 && s1.Log.Failures.Count > 0);
+        await Wait.Until(() => s2.Downs.Count >= 1 && s1.Log.Failures.Count > 0);
         Assert.Equal("it is not in the configuration any more", s2.Downs.Single().Reason);
         Assert.Contains("it refused: 's1' is not in the configuration", s1.Log.Failures[0]);
         s1.Tunnel.Configure(4, []);

@@ -56,6 +56,18 @@ public sealed class CatalogTests : IDisposable
     }
 
     [Fact]
+    public void Greatest_key_is_the_last_in_the_order_of_utf8_bytes()
+    {
+        Assert.Equal("", _reader.GreatestKey);
+
+        Apply(
+            Submission(Tag(10), "b", Put("a")), Submission(Tag(20), "\U0001F600", Put("b")), Submission(Tag(30), "\uFFFD", Put("c")));
+
+        Assert.Equal("\U0001F600", _reader.GreatestKey);
+        Assert.True(Utf8Order.Compare("\U0001F600", "\uFFFD") > 0);
+    }
+
+    [Fact]
     public void Names_that_never_were_have_no_uid_and_no_version()
     {
         Apply(Submission(Tag(10), Put("a")));

@@ -154,6 +154,30 @@ public sealed class SegmentLogSpaceTests
         Assert.True(FillWith(driver, urgent: false) > 0);
     }
 
+    /// <summary>Simulator, seed 86 with services: the device was read-only when a segment was wanted, and had more than room enough; the
+    /// log waited for room for ever.</summary>
+    [Fact]
+    public void Device_that_was_read_only_is_tried_again_when_room_is_asked_for()
+    {
+        var device = new FaultDevice { Capacity = 100L * LogDriver.Small.SegmentBytes };
+        var driver = new LogDriver(device);
+        for (int i = 0; i < 200 && driver.Log.CanAppend(Length, urgent: true); i++)
+        {
+            driver.Log.Append(new byte[Length]);
+            driver.Step();
+            if (driver.Log.TryBeginPreparation(out SegmentPreparation? preparation))
+            {
+                driver.Log.Complete(preparation, new StorageException(StorageFault.ReadOnly, "read-only"));
+            }
+        }
+
+        Assert.True(driver.Log.IsDeviceFull);
+        Assert.False(driver.Log.CanAppend(Length, urgent: false));
+        driver.Drain();
+        Assert.True(driver.Log.CanAppend(Length, urgent: false));
+        Assert.True(FillWith(driver, urgent: false) > 20);
+    }
+
     [Fact]
     public void Waiting_records_are_bounded()
     {
