@@ -7,7 +7,6 @@ using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
-using Carillon.Protocols.Wire;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node;
@@ -217,8 +216,8 @@ public sealed partial class ServerNode
         // Sequencers of many groups spread over the servers: each group has an order of its own (highest random weight).
         ImmutableArray<NodeId> order =
         [
-            .. Configuration.Voters.OrderByDescending(v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Name}\n{v}"))),
-                StringComparer.Ordinal),
+            .. Configuration.Voters.OrderByDescending(
+                v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Name}\n{v}"))), StringComparer.Ordinal),
         ];
         return new ServiceEntry
         {
@@ -243,7 +242,8 @@ public sealed partial class ServerNode
                     Selection.Note(new ServiceNews.Started(host.Service, recovered.Epoch), _now);
                     break;
                 case GroupEvent.CannotLead cannot:
-                    Tell(NodeEventKind.PrimaryChanged, Self.Name, $"can't sequence group '{host.Name}' in epoch {cannot.Epoch}: {cannot.Why}");
+                    Tell(NodeEventKind.PrimaryChanged, Self.Name,
+                        $"can't sequence group '{host.Name}' in epoch {cannot.Epoch}: {cannot.Why}");
                     StopSequencing(host, cannot.Why, isFailure: true);
                     break;
                 case GroupEvent.Deposed deposed:

@@ -290,7 +290,8 @@ internal sealed class SeedRun : IDisposable
     {
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State != ServerState.Down && (!server.Node!.Votes || server.Node.HasFailedChunkStore || server.Node.GroupsTrouble.Length > 0))
+            if (server.State != ServerState.Down
+                && (!server.Node!.Votes || server.Node.HasFailedChunkStore || server.Node.GroupsTrouble.Length > 0))
             {
                 server.Stop(CrashStyle.LoseAll);
                 server.Start();

@@ -36,7 +36,8 @@ public sealed class GroupFeed
     /// <summary>True once the group is no longer here.</summary>
     public bool IsOver => Volatile.Read(ref _isOver);
 
-    /// <summary>Called, on the loop, when there may be more to read, and when the group is gone: one listener for all subscribers.</summary>
+    /// <summary>Called, on the loop, when there may be more to read, and when the group is gone: one listener for all
+    /// subscribers.</summary>
     public Action? Changed
     {
         get => Volatile.Read(ref _changed);

@@ -1,7 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Primacy;
-using Carillon.Protocols.Wire;
 using Carillon.Storage.Groups;
 
 namespace Carillon.Node.Groups;
@@ -272,7 +271,8 @@ internal sealed class GroupHost : IGroupHost
         $"delivered {Member.Delivered}, committed {Member.Committed}, heard of {Member.Heard}, stored {Store.Committed}, durable "
         + $"{Store.CommittedDurable}, first {Member.First}, open {Store.OpenCount}, waiting {Store.Part.WaitingBytes} B, "
         + $"{Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}"
-        + (Trouble.Length > 0 ? $", {Trouble}" : "") + (Disk is null ? "" : $", archive {Disk.Messages.Archive.Health} {Disk.Messages.Archive.Trouble}");
+        + (Trouble.Length > 0 ? $", {Trouble}" : "")
+        + (Disk?.Messages.Archive is { } archive ? $", archive {archive.Health} {archive.Trouble}" : "");
 
     private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
 }

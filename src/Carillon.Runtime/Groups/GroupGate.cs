@@ -11,8 +11,8 @@ using Carillon.Storage.Groups;
 namespace Carillon.Runtime.Groups;
 
 /// <summary>Groups as the gateway asks for them: messages go to the node's loop, subscribers read beside it.</summary>
-internal sealed class GroupGate(EntryServer server, RealWorld world, Func<IReadOnlyDictionary<GroupName, GroupFeed>> feeds, TimeSpan retryAfter)
-    : IGroupGate
+internal sealed class GroupGate(
+    EntryServer server, RealWorld world, Func<IReadOnlyDictionary<GroupName, GroupFeed>> feeds, TimeSpan retryAfter) : IGroupGate
 {
     // Messages that a subscriber takes at once.
     private const int RunMessages = 256;

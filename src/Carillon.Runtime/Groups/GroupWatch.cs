@@ -2,8 +2,8 @@ using Carillon.Node.Groups;
 
 namespace Carillon.Runtime.Groups;
 
-/// <summary>All subscribers of a group that wait for more: one task for all of them, so that one that is idle costs its place in that task's
-/// list and little else.</summary>
+/// <summary>All subscribers of a group that wait for more: one task for all of them, so that one that is idle costs its place in that
+/// task's list and little else.</summary>
 internal sealed class GroupWatch
 {
     private readonly Lock _lock = new();

@@ -8,6 +8,8 @@ using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
+
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>The client library's part in a group, against gateways that die under it and servers that answer badly.</summary>

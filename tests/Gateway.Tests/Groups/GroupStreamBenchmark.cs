@@ -9,6 +9,8 @@ using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
+
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>
