@@ -23,6 +23,7 @@ public sealed class PastSeedsTests
     [InlineData(334, "a restarted node withdrew, and so freed voters of the lease of its former life")]
     [InlineData(341, "a late no bit found servers that had applied the tag and forgotten it")]
     [InlineData(388, "chunks of an upload that a restart had forgotten were collected before their submission")]
+    [InlineData(392, "a server that knew nothing of a tag called it too old, and those who held it dropped it")]
     [InlineData(401, "the successor of a tag was looked for in the catalog alone, which had forgotten it")]
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]
