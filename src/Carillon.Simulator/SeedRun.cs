@@ -366,7 +366,9 @@ internal sealed class SeedRun : IDisposable
 
     private void JudgeUpload(SimulatedServer server, StoredContent stored)
     {
-        if (server.Node?.IsUploading(stored.Upload) ?? false)
+        // One that others have decided *no* on while its server was cut off is over, though that server does not know it yet: it is refused.
+        bool isOver = _world.Servers.Exists(other => other.Node?.StateOf(stored.Upload) == TagState.Rejected);
+        if (!isOver && (server.Node?.IsUploading(stored.Upload) ?? false))
         {
             UploadChecker.Check(
                 stored.Upload,

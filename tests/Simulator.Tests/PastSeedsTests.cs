@@ -26,6 +26,7 @@ public sealed class PastSeedsTests
     [InlineData(351, "a server that did not vote became the replica manager, and could not read its table")]
     [InlineData(353, "a group's archive waited for a batch that the full memory could not take in")]
     [InlineData(388, "chunks of an upload that a restart had forgotten were collected before their submission")]
+    [InlineData(392, "a server that knew nothing of a tag called it too old, and those who held it dropped it")]
     [InlineData(401, "the successor of a tag was looked for in the catalog alone, which had forgotten it")]
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]

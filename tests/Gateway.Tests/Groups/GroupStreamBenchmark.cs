@@ -9,7 +9,6 @@ using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
-using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
 namespace Carillon.Gateway.Tests.Groups;
 

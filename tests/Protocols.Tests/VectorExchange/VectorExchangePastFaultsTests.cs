@@ -446,7 +446,7 @@ public sealed class VectorExchangePastFaultsTests
     [InlineData(true)]
     public void Yes_bit_of_a_superseded_tag_is_given_up_once_a_server_has_forgotten_tag_and_key(bool superseded)
     {
-        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, and two held yes bits: no quorum of promises, and
+        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, two held yes bits: no quorum of promises, and
         // none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
         (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(5);
         if (superseded)
@@ -590,7 +590,8 @@ public sealed class VectorExchangePastFaultsTests
         lab.Cut.Clear();
         lab.Isolate("s3");
         Tag first = default;
-        lab.OnSend = (from, _, message) => first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
+        lab.OnSend = (from, _, message) =>
+            first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
         SubmitOutcome? outcome = null;
         lab["s1"].Put("a", "x", "k2", told => outcome = told);
         lab.Run(Second);
@@ -622,6 +623,61 @@ public sealed class VectorExchangePastFaultsTests
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
         lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
         Assert.Equal(0, lab["s3"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Old_tag_is_not_given_up_at_the_word_of_a_server_that_knows_nothing_of_it()
+    {
+        // Seed 392: a server that had never seen the record and was asked about it, with little memory of outcomes, called the tag too
+        // old; those who held it dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
+        var lab = new ExchangeLab(5, 1);
+        Tag tag = StartAndCutOff(lab, "s5", "s3", "s4");
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab.Isolate("s4");
+        lab["s3"].Core.Show(tag, lab["s3"].Moment, _ => { });
+        lab["s3"].Settle();
+        lab.Run(Second * 4);
+        KeyAnswer? key = null;
+        lab["s3"].Core.Show("k", lab["s3"].Moment, told => key = told);
+        lab["s3"].Settle();
+        lab.Run(Second * 4);
+        lab.Cut.Clear();
+        lab.Cut.UnionWith([(NodeId.Parse("s5"), NodeId.Parse("s1")), (NodeId.Parse("s5"), NodeId.Parse("s2"))]);
+        lab.Reconnect();
+        lab.Run(Second * 10);
+        lab.Heal();
+        lab.Run(Second * 30);
+        bool isAccepted = lab.Servers.Values.Any(server => server.Catalog.ContainsKey(tag));
+        Assert.False(isAccepted && key?.State == TagState.Fenced, "the key is fenced, and its tag accepted");
+        Assert.All(lab.Servers.Values, server => Assert.Equal(isAccepted, server.Catalog.ContainsKey(tag)));
+        Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
+    }
+
+    /// <summary>A put of "a" whose record a quorum holds without some servers, and whose accepting server is cut off with its bit.</summary>
+    private static Tag StartAndCutOff(ExchangeLab lab, string acceptor, params string[] without)
+    {
+        NodeId self = NodeId.Parse(acceptor);
+        lab.Cut.UnionWith(without.Select(other => (self, NodeId.Parse(other))));
+        Tag tag = default;
+        bool isSent = false;
+        lab.OnSend = (from, to, message) =>
+        {
+            tag = TagOfPush(message) ?? tag;
+            if (from == self && message.Span[1] == (byte)MessageType.Vector)
+            {
+                isSent = true;
+                lab.Cut.UnionWith(lab.Configuration.Voters.Select(other => (self, other)));
+            }
+        };
+        lab[acceptor].Put("a", "x", "k");
+        while (!isSent)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        lab.OnSend = null;
+        lab.Reconnect();
+        return tag;
     }
 
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
