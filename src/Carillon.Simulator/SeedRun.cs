@@ -366,7 +366,8 @@ internal sealed class SeedRun : IDisposable
 
     private void JudgeUpload(SimulatedServer server, StoredContent stored)
     {
-        // One that others have decided *no* on while its server was cut off is over, though that server does not know it yet: it is refused.
+        // One that others have decided *no* on while its server was cut off is over, though that server does not know it yet: it is
+        // refused.
         bool isOver = _world.Servers.Exists(other => other.Node?.StateOf(stored.Upload) == TagState.Rejected);
         if (!isOver && (server.Node?.IsUploading(stored.Upload) ?? false))
         {

@@ -629,7 +629,7 @@ public sealed class VectorExchangePastFaultsTests
     public void Old_tag_is_not_given_up_at_the_word_of_a_server_that_knows_nothing_of_it()
     {
         // Seed 392: a server that had never seen the record and was asked about it, with little memory of outcomes, called the tag too
-        // old; those who held it dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
+        // old; those who held it dropped it, all three fenced its key, and then its accepting server came back and got two more bits.
         var lab = new ExchangeLab(5, 1);
         Tag tag = StartAndCutOff(lab, "s5", "s3", "s4");
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
@@ -653,7 +653,7 @@ public sealed class VectorExchangePastFaultsTests
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
 
-    /// <summary>A put of "a" whose record a quorum holds without some servers, and whose accepting server is cut off with its bit.</summary>
+    /// <summary>A put of "a" whose record a quorum holds without some, and whose accepting server is cut off with its bit.</summary>
     private static Tag StartAndCutOff(ExchangeLab lab, string acceptor, params string[] without)
     {
         NodeId self = NodeId.Parse(acceptor);
