@@ -528,7 +528,8 @@ public sealed class VectorExchangePastFaultsTests
         lab.Cut.Clear();
         lab.Isolate("s3");
         Tag first = default;
-        lab.OnSend = (from, _, message) => first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
+        lab.OnSend = (from, _, message) =>
+            first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
         SubmitOutcome? outcome = null;
         lab["s1"].Put("a", "x", "k2", told => outcome = told);
         lab.Run(Second);
@@ -544,8 +545,8 @@ public sealed class VectorExchangePastFaultsTests
     [Fact]
     public void Old_tag_is_not_given_up_at_the_word_of_a_server_that_knows_nothing_of_it()
     {
-        // Seed 392: a server that had never seen the record and was asked about it, with little memory of outcomes, called the tag too old; those who held it
-        // dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
+        // Seed 392: a server with little memory of outcomes that had never seen the record was asked about it, and called the tag too old.
+        // Those who held it dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
         var lab = new ExchangeLab(5, 1);
         Tag tag = StartAndCutOff(lab, "s5", "s3", "s4");
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
@@ -569,7 +570,7 @@ public sealed class VectorExchangePastFaultsTests
         Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
     }
 
-    /// <summary>A put of "a" whose record a quorum holds without some servers, and whose accepting server is cut off with its bit.</summary>
+    /// <summary>A put of "a" whose record a quorum holds without some, and whose accepting server is cut off with its bit.</summary>
     private static Tag StartAndCutOff(ExchangeLab lab, string acceptor, params string[] without)
     {
         NodeId self = NodeId.Parse(acceptor);
