@@ -305,9 +305,9 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
-    /// Of an old tag nothing is known here but that somebody asked for it. Whether it may have been forgotten, its name tells, so the record
-    /// is fetched. Nobody has it: it is dropped here, but others are not told that it is too old ◆, since they would drop what they hold,
-    /// and then fence the key of a tag that can still be accepted.
+    /// Of an old tag nothing is known here but that somebody asked for it. Whether it may have been forgotten, its name tells, so the
+    /// record is fetched. Nobody has it: it is dropped here, but others are not told that it is too old ◆, since they would drop what they
+    /// hold, and then fence the key of a tag that can still be accepted.
     /// </summary>
     private void LearnTheName(Ballot ballot, Moment now)
     {

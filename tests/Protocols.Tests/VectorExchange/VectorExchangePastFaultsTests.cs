@@ -628,8 +628,8 @@ public sealed class VectorExchangePastFaultsTests
     [Fact]
     public void Old_tag_is_not_given_up_at_the_word_of_a_server_that_knows_nothing_of_it()
     {
-        // Seed 392: a server that had never seen the record and was asked about it, with little memory of outcomes, called the tag too
-        // old; those who held it dropped it, all three fenced its key, and then its accepting server came back and got two more bits.
+        // Seed 392: a server with little memory of outcomes that had never seen the record was asked about it, and called the tag too old.
+        // Those who held it dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
         var lab = new ExchangeLab(5, 1);
         Tag tag = StartAndCutOff(lab, "s5", "s3", "s4");
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
