@@ -446,8 +446,8 @@ public sealed class VectorExchangePastFaultsTests
     [InlineData(true)]
     public void Yes_bit_of_a_superseded_tag_is_given_up_once_a_server_has_forgotten_tag_and_key(bool superseded)
     {
-        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, and two held yes bits: no quorum of promises, and
-        // none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
+        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, and two held yes bits: no quorum of
+        // promises, and none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
         (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(5);
         if (superseded)
         {
