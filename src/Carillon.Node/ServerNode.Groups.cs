@@ -7,7 +7,6 @@ using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
-using Carillon.Protocols.Wire;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node;
@@ -33,14 +32,14 @@ public sealed partial class ServerNode
     /// <summary>The groups that are here, and what other threads may know of them. Any thread may ask.</summary>
     public ImmutableSortedDictionary<GroupName, GroupFeed> Groups => _groups.Feeds;
 
-    /// <summary>Counters of a group on this server; null where it is not here.</summary>
-    public GroupFigures? GroupFiguresOf(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.Member.Figures : null;
-
     /// <summary>Why this server votes in no group, or not in some; empty where nothing is wrong.</summary>
     public string GroupsTrouble => _groups.Trouble.Length > 0 ? _groups.Trouble : string.Join(
         "; ",
         _groups.All.Where(g => g.Trouble.Length > 0 || g.IsForgotten).Select(
             g => $"group '{g.Name}': {(g.IsForgotten ? "its promises were lost with a disk" : g.Trouble)}"));
+
+    /// <summary>How a group is here, in a line.</summary>
+    public string DescribeGroup(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.ToString() : "it is not here";
 
     internal bool IsStopping => _stopping;
 
@@ -217,8 +216,8 @@ public sealed partial class ServerNode
         // Sequencers of many groups spread over the servers: each group has an order of its own (highest random weight).
         ImmutableArray<NodeId> order =
         [
-            .. Configuration.Voters.OrderByDescending(v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Name}\n{v}"))),
-                StringComparer.Ordinal),
+            .. Configuration.Voters.OrderByDescending(
+                v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Name}\n{v}"))), StringComparer.Ordinal),
         ];
         return new ServiceEntry
         {
@@ -243,7 +242,8 @@ public sealed partial class ServerNode
                     Selection.Note(new ServiceNews.Started(host.Service, recovered.Epoch), _now);
                     break;
                 case GroupEvent.CannotLead cannot:
-                    Tell(NodeEventKind.PrimaryChanged, Self.Name, $"can't sequence group '{host.Name}' in epoch {cannot.Epoch}: {cannot.Why}");
+                    Tell(NodeEventKind.PrimaryChanged, Self.Name,
+                        $"can't sequence group '{host.Name}' in epoch {cannot.Epoch}: {cannot.Why}");
                     StopSequencing(host, cannot.Why, isFailure: true);
                     break;
                 case GroupEvent.Deposed deposed:

@@ -1,4 +1,3 @@
-using Carillon.Node.Works;
 using Carillon.Protocols;
 using Carillon.Protocols.Membership;
 using Carillon.Protocols.Primacy;

@@ -25,6 +25,8 @@ internal static class CoveragePoints
         "chunk-store-refused-a-batch",
         "clock-in-quarantine",
         "conditional-bit-waits",
+        "damaged-group-archive-does-not-vote",
+        "damaged-group-log-does-not-vote",
         "damaged-log-does-not-vote",
         "effect-fenced",
         "feed-finds-a-stale-one",
@@ -32,6 +34,9 @@ internal static class CoveragePoints
         "feed-repeats-a-key",
         "feed-repeats-a-tag",
         "feed-supersedes",
+        "group-sequencer-deposed",
+        "group-skipped-to-checkpoint",
+        "group-snapshot-written",
         "intents-follow-a-successor",
         "key-fenced-by-a-quorum",
         "key-followed",
@@ -86,6 +91,7 @@ internal static class CoveragePoints
         "tag-stamped-afresh",
         "tag-too-old",
         "temporary-swept",
+        "vector-too-old",
     ];
 
     /// <summary>Rare branches, in order.</summary>
@@ -101,6 +107,7 @@ internal static class CoveragePoints
         "collected-without-grace",
         "collection-hurried",
         "exchange-timeout-short",
+        "group-snapshot-early",
         "log-batch-of-one",
         "log-keeps-few-segments",
         "log-segment-left-early",
@@ -134,12 +141,16 @@ internal static class CoveragePoints
         "chunk-store-failed",
         "collected-without-grace",
         "conditional-bit-waits",
+        "damaged-group-archive-does-not-vote",
+        "damaged-group-log-does-not-vote",
         "damaged-log-does-not-vote",
         "feed-finds-a-stale-one",
         "feed-refuses-a-precondition",
         "feed-repeats-a-key",
         "feed-repeats-a-tag",
         "feed-supersedes",
+        "group-sequencer-deposed",
+        "group-skipped-to-checkpoint",
         "log-drops-a-torn-tail",
         "log-found-corrupt",
         "no-bit-missed",
@@ -155,6 +166,7 @@ internal static class CoveragePoints
         "tag-dead",
         "tag-known-by-its-key",
         "temporary-swept-early",
+        "vector-too-old",
     };
 
     /// <summary>Marks and branches.</summary>

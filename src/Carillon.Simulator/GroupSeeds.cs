@@ -6,7 +6,8 @@ using Carillon.Storage.Groups;
 
 namespace Carillon.Simulator;
 
-/// <summary>What a run with a group has: drawn behind all else, and from a generator of its own, so that the other runs keep what they had.</summary>
+/// <summary>What a run with a group has: drawn behind all else, and from a generator of its own, so that the other runs keep what they
+/// had.</summary>
 internal sealed record GroupSeeds(GroupSettings Settings, GroupsOptions Node, int Messages)
 {
     private const double Share = 0.3;
@@ -20,7 +21,10 @@ internal sealed record GroupSeeds(GroupSettings Settings, GroupsOptions Node, in
             return null;
         }
 
-        var settings = new GroupSettings { RetainTime = random.Chance(0.3) ? TimeSpan.FromSeconds(1 + random.Below(20)) : TimeSpan.FromDays(1) };
+        var settings = new GroupSettings
+        {
+            RetainTime = random.Chance(0.3) ? TimeSpan.FromSeconds(1 + random.Below(20)) : TimeSpan.FromDays(1),
+        };
         var options = new GroupsOptions
         {
             Protocol = new GroupOptions

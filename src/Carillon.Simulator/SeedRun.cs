@@ -88,7 +88,10 @@ internal sealed class SeedRun : IDisposable
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
         var tap = new WireTap(
             _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
-                _injector.MayBeDamaged) { ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt };
+                _injector.MayBeDamaged)
+        {
+            ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
+        };
         _world.Network.Tap = tap.Look;
     }
 
@@ -287,7 +290,8 @@ internal sealed class SeedRun : IDisposable
     {
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State != ServerState.Down && (!server.Node!.Votes || server.Node.HasFailedChunkStore))
+            if (server.State != ServerState.Down
+                && (!server.Node!.Votes || server.Node.HasFailedChunkStore || server.Node.GroupsTrouble.Length > 0))
             {
                 server.Stop(CrashStyle.LoseAll);
                 server.Start();
@@ -362,7 +366,10 @@ internal sealed class SeedRun : IDisposable
 
     private void JudgeUpload(SimulatedServer server, StoredContent stored)
     {
-        if (server.Node?.IsUploading(stored.Upload) ?? false)
+        // One that others have decided *no* on while its server was cut off is over, though that server does not know it yet: it is
+        // refused.
+        bool isOver = _world.Servers.Exists(other => other.Node?.StateOf(stored.Upload) == TagState.Rejected);
+        if (!isOver && (server.Node?.IsUploading(stored.Upload) ?? false))
         {
             UploadChecker.Check(
                 stored.Upload,

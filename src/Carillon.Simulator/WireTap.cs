@@ -24,7 +24,8 @@ internal sealed class WireTap(
     /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
     public Action<Tag>? RoundSeen { get; set; }
 
-    /// <summary>Called when a server passes on its yes for a tag to one that knows it as rejected: the first has not been told yet.</summary>
+    /// <summary>Called when a server passes on its yes for a tag to one that knows it as rejected: the first has not been told
+    /// yet.</summary>
     public Action<Tag, int>? YesOfRejected { get; set; }
 
     /// <summary>A message is sent.</summary>

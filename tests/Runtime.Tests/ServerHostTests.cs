@@ -6,11 +6,13 @@ using System.Net.Sockets;
 using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Groups;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Serving;
@@ -113,12 +115,84 @@ public sealed class ServerHostTests
         await using ServerHost second = await ServerHost.StartAsync(options, NullLoggerFactory.Instance);
     }
 
+    [Theory]
+    [InlineData(GroupDurability.Durable)]
+    [InlineData(GroupDurability.Memory)]
+    public async Task Messages_to_a_group_are_read_at_all_servers_in_one_order(GroupDurability durability)
+    {
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateGroupAsync(new GroupSettings { Durability = durability });
+        ulong[] numbers = await Task.WhenAll(Enumerable.Range(0, 30).Select(i => trio.PublishAsync(i % 3, (ulong)i + 1)));
+        Assert.Equal(30, numbers.Distinct().Count());
+        foreach (IGroupGate gate in trio.Groups)
+        {
+            var read = new Dictionary<ulong, ulong>();
+            await foreach (ReadOnlyMemory<GroupMessage> run in gate.SubscribeAsync(
+                Trio.Group, new SequenceNumber(1), TestContext.Current.CancellationToken))
+            {
+                foreach (GroupMessage message in run.Span)
+                {
+                    read.Add(message.Number.Value, message.Id.Session.Low);
+                }
+
+                if (read.Count == 30)
+                {
+                    break;
+                }
+            }
+
+            Assert.All(numbers.Index(), n => Assert.Equal((ulong)n.Index + 1, read[n.Item]));
+        }
+    }
+
+    [Fact]
+    public async Task Group_is_created_again_with_its_settings_only_and_is_gone_after_its_removal()
+    {
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateGroupAsync(new GroupSettings());
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.Groups[1].CreateAsync(Trio.Group, new GroupSettings(), "again"));
+        SubmitOutcome other = await trio.Groups[2].CreateAsync(Trio.Group, new GroupSettings { Lifetime = 5000 }, "other");
+        Assert.Equal(RejectionReason.BucketExists, Assert.IsType<SubmitOutcome.Rejected>(other).Reason);
+        await trio.PublishAsync(0, 1);
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.Groups[0].RemoveAsync(Trio.Group, "remove"));
+        await Wait.Until(() => trio.Groups.All(g => g.ListAsync().Result.Count == 0));
+        Assert.Null(await trio.Groups[1].FindAsync(Trio.Group));
+        Assert.Empty(trio.Servers[0].Buckets());
+
+        // A new one of that name begins at 1.
+        await trio.CreateGroupAsync(new GroupSettings(), "anew");
+        Assert.Equal(1u, await trio.PublishAsync(0, 1));
+    }
+
+    [Fact]
+    public async Task Idle_subscriber_costs_a_few_hundred_bytes()
+    {
+        const int Subscribers = 5000;
+        const int MostBytes = 2000;
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateGroupAsync(new GroupSettings());
+        await trio.PublishAsync(0, 1);
+        using var ended = new CancellationTokenSource();
+        IAsyncEnumerator<ReadOnlyMemory<GroupMessage>>[] all = [.. Enumerable.Range(0, Subscribers).Select(
+            _ => trio.Groups[0].SubscribeAsync(Trio.Group, new SequenceNumber(2), ended.Token).GetAsyncEnumerator(ended.Token))];
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        Task<bool>[] waiting = [.. all.Select(s => s.MoveNextAsync().AsTask())];
+        long bytes = (GC.GetTotalMemory(forceFullCollection: true) - before) / Subscribers;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{bytes} bytes for each idle subscriber");
+        Assert.InRange(bytes, 0, MostBytes);
+        await trio.PublishAsync(1, 2);
+        Assert.All(await Task.WhenAll(waiting), Assert.True);
+        await ended.CancelAsync();
+    }
+
     private sealed class Trio : IAsyncDisposable
     {
         private readonly List<ServerHost> _hosts = [];
         private readonly string _folder = Directory.CreateTempSubdirectory("carillon-test-").FullName;
 
         public IReadOnlyList<IEntryServer> Servers => [.. _hosts.Select(h => h.Server)];
+
+        public IReadOnlyList<IGroupGate> Groups => [.. _hosts.Select(h => h.Groups)];
 
         public static async Task<Trio> StartAsync(NodeOptions? node = null)
         {
@@ -152,6 +226,29 @@ public sealed class ServerHostTests
             }
 
             return trio;
+        }
+
+        public static GroupName Group { get; } = GroupName.Parse("g");
+
+        public async Task CreateGroupAsync(GroupSettings settings, string key = "group")
+        {
+            Assert.IsType<SubmitOutcome.Accepted>(await Groups[0].CreateAsync(Group, settings, key));
+            await Wait.Until(() => Groups.All(g => g.ListAsync().Result.Count == 1));
+        }
+
+        /// <summary>A message of a session of its own, at one server, again until it has its number.</summary>
+        public async Task<ulong> PublishAsync(int server, ulong session)
+        {
+            ulong number = 0;
+            var id = new MessageId(new SessionId(1, session), 1);
+            await Wait.Until(() =>
+            {
+                PublishOutcome outcome = Groups[server].PublishAsync(
+                    Group, id, 0, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken).Result;
+                number = (outcome as PublishOutcome.Committed)?.Number.Value ?? 0;
+                return number > 0;
+            });
+            return number;
         }
 
         public static async Task<byte[]> ReadAsync(IEntryServer server, ObjectManifest manifest)

@@ -319,8 +319,17 @@ internal sealed class MessageSender : IAsyncDisposable
             case GroupAnswerKind.Refused:
                 pending.OpenAttempts--;
                 pending.Problem = Problem.Own("group-busy", answer.Why) with { Status = 503, Retryable = true };
-                pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, LongestPauseMilliseconds);
-                _refused.Add(pending);
+                pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, int.MaxValue);
+                if (pending.NotBefore < pending.Deadline)
+                {
+                    _refused.Add(pending);
+                }
+                else
+                {
+                    // It would be too late then: better told now.
+                    Fail(pending, pending.Problem);
+                }
+
                 break;
             case GroupAnswerKind.Expired:
                 _session = _session == pending.Session && _options.Session.IsNone ? null : _session;

@@ -8,7 +8,7 @@ public sealed class GroupFeed
 {
     private readonly Lock _lock = new();
     private readonly Func<GroupReader> _newReader;
-    private TaskCompletionSource? _changed;
+    private Action? _changed;
     private (SequenceNumber Committed, SequenceNumber First, NodeId Sequencer, ulong Epoch) _state;
     private bool _isOver;
 
@@ -36,19 +36,16 @@ public sealed class GroupFeed
     /// <summary>True once the group is no longer here.</summary>
     public bool IsOver => Volatile.Read(ref _isOver);
 
-    /// <summary>Ends when there may be more than what was read after it was asked for. One for all that wait: an idle subscriber costs its
-    /// place in that list.</summary>
-    public Task Changed
+    /// <summary>Called, on the loop, when there may be more to read, and when the group is gone: one listener for all
+    /// subscribers.</summary>
+    public Action? Changed
     {
-        get
-        {
-            lock (_lock)
-            {
-                return _isOver ? Task.CompletedTask
-                    : (_changed ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
-            }
-        }
+        get => Volatile.Read(ref _changed);
+        set => Volatile.Write(ref _changed, value);
     }
+
+    /// <summary>Counters.</summary>
+    public required GroupFigures Figures { get; init; }
 
     /// <summary>A reader for one subscriber.</summary>
     public GroupReader NewReader() => _newReader();
@@ -62,24 +59,11 @@ public sealed class GroupFeed
     }
 
     /// <summary>There is more to read.</summary>
-    internal void Signal()
-    {
-        TaskCompletionSource? changed;
-        lock (_lock)
-        {
-            (changed, _changed) = (_changed, null);
-        }
-
-        changed?.SetResult();
-    }
+    internal void Signal() => Changed?.Invoke();
 
     internal void End()
     {
-        lock (_lock)
-        {
-            _isOver = true;
-        }
-
+        Volatile.Write(ref _isOver, true);
         Signal();
     }
 }

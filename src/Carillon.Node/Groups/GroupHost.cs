@@ -1,7 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Primacy;
-using Carillon.Protocols.Wire;
 using Carillon.Storage.Groups;
 
 namespace Carillon.Node.Groups;
@@ -32,12 +31,12 @@ internal sealed class GroupHost : IGroupHost
             ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
         Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
         _pending = new PendingPublishes(options.PublishPatience);
-        Feed = new GroupFeed(name, record, part.NewReader);
         var settings = new GroupMemberSettings
         {
             Group = Wire, Settings = record.Settings, Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
         };
         Member = new GroupMember(settings, options.ProtocolOf(record.Settings), Store, random, this);
+        Feed = new GroupFeed(name, record, part.NewReader) { Figures = Member.Figures };
     }
 
     public GroupName Name { get; }
@@ -266,6 +265,14 @@ internal sealed class GroupHost : IGroupHost
         Feed.End();
         Disk?.Messages.Dispose();
     }
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"delivered {Member.Delivered}, committed {Member.Committed}, heard of {Member.Heard}, stored {Store.Committed}, durable "
+        + $"{Store.CommittedDurable}, first {Member.First}, open {Store.OpenCount}, waiting {Store.Part.WaitingBytes} B, "
+        + $"{Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}"
+        + (Trouble.Length > 0 ? $", {Trouble}" : "")
+        + (Disk?.Messages.Archive is { } archive ? $", archive {archive.Health} {archive.Trouble}" : "");
 
     private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
 }

@@ -27,7 +27,8 @@ public abstract class GroupReader
     {
     }
 
-    /// <summary>Copies messages from a number on, as many as are at hand and find room. Their payloads are good until the next read.</summary>
+    /// <summary>Copies messages from a number on, as many as are at hand and find room. Their payloads are good until the next
+    /// read.</summary>
     public abstract GroupRead Read(SequenceNumber from, Span<CommittedMessage> into, out int count);
 
     /// <summary>Gives back what memory it holds: nothing is read for a while.</summary>

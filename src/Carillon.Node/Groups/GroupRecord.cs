@@ -5,7 +5,6 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 

@@ -296,7 +296,9 @@ internal sealed partial class GroupSet
                 _run(new ArchiveLoadWork(load, done => Loaded(host, done)));
             }
 
-            if (disk.Messages.TryBeginWork(now.Wall.Milliseconds, out ArchiveWork? work, _snapshotWanted))
+            // Where the memory is full, no more may come that would make a batch worth writing.
+            bool isHurried = _snapshotWanted || disk.WaitingBytes > 0;
+            if (disk.Messages.TryBeginWork(now.Wall.Milliseconds, out ArchiveWork? work, isHurried))
             {
                 _busy.Add(host);
                 _run(new ArchiveStorageWork(work, (done, failure) => Archived(host, done, failure)));

@@ -5,7 +5,6 @@ using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Storage;
 using Carillon.Storage.Groups;
-using Carillon.Storage.Log;
 
 namespace Carillon.Node.Groups;
 

@@ -13,7 +13,8 @@ namespace Carillon.Node.Groups;
 /// The cores commit assignments, and tell right behind which of them are the first of their message: only then
 /// (<see cref="Delivered"/>) it is known what every server alike keeps at a number.
 /// </remarks>
-internal sealed class GroupStore(CommittedPart committed, long mostBytes, Func<int, bool> hasRoom, Func<GroupData[], ulong>? append) : IMessageStore
+internal sealed class GroupStore(
+    CommittedPart committed, long mostBytes, Func<int, bool> hasRoom, Func<GroupData[], ulong>? append) : IMessageStore
 {
     // Messages of one record.
     private const int MostInRecord = 512;
@@ -152,7 +153,8 @@ internal sealed class GroupStore(CommittedPart committed, long mostBytes, Func<i
         return true;
     }
 
-    /// <summary>Copies forward what only the log has: messages without a number, and committed ones that are not durable in the archive.</summary>
+    /// <summary>Copies forward what only the log has: messages without a number, and committed ones that are not durable in the
+    /// archive.</summary>
     public void WriteSnapshot(Action<GroupData[]> write)
     {
         var run = new List<GroupData>();

@@ -11,13 +11,16 @@ public sealed record GroupsOptions
     public GroupOptions Protocol { get; init; } = new() { SenderBytes = 16L << 20 };
 
     /// <summary>The log of all groups. Nothing of it is kept for a full disk: senders are told to wait then.</summary>
-    public SegmentLogOptions Log { get; init; } = new() { ReserveBytes = 0, MaxFreeSegments = 12, MaxBatchBytes = 4 << 20, MaxWaitingBytes = 128 << 20 };
+    public SegmentLogOptions Log { get; init; } = new()
+    {
+        ReserveBytes = 0, MaxFreeSegments = 12, MaxBatchBytes = 4 << 20, MaxWaitingBytes = 128 << 20,
+    };
 
     /// <summary>Committed messages in memory.</summary>
     public CommittedMessagesOptions Recent { get; init; } = new();
 
-    /// <summary>Log bytes after which archives are flushed, what is open is copied forward and the log is cut. Too low: small batches in the
-    /// archives; too high: a longer start, and more disk.</summary>
+    /// <summary>Log bytes after which archives are flushed, what is open is copied forward and the log is cut. Too low: small batches
+    /// in the archives; too high: a longer start, and more disk.</summary>
     public long SnapshotBytes { get; init; } = 96L << 20;
 
     /// <summary>Bytes of messages of one group that have no number yet, or wait for the archive; senders wait beyond.</summary>

@@ -7,8 +7,8 @@ using Carillon.Storage.Log;
 namespace Carillon.Node.Works;
 
 /// <summary>The groups' log is opened: it is not there before the first group is.</summary>
-internal sealed class GroupLogOpenWork(IStorageDevice device, DiskId disk, SegmentLogOptions options, Action<SegmentLog?, StorageException?> done)
-    : StorageWork
+internal sealed class GroupLogOpenWork(
+    IStorageDevice device, DiskId disk, SegmentLogOptions options, Action<SegmentLog?, StorageException?> done) : StorageWork
 {
     private SegmentLog? _log;
 

@@ -1,6 +1,7 @@
 namespace Carillon.Protocols.AtomicMulticast;
 
-/// <summary>How a checkpoint's bytes are cut into blocks, each of which can be verified by itself: block 0 is the list of the digests of the
+/// <summary>How a checkpoint's bytes are cut into blocks, each of which can be verified by itself: block 0 is the list of the digests of
+/// the
 /// others, and the digest of that list is the checkpoint's.</summary>
 public static class CheckpointBlocks
 {
@@ -19,7 +20,8 @@ public static class CheckpointBlocks
         byte[] list = new byte[Count((ulong)bytes.Length) * Digest.Size];
         for (int i = 0; i * BlockBytes < bytes.Length; i++)
         {
-            Digest.Of(bytes.Slice(i * BlockBytes, Math.Min(BlockBytes, bytes.Length - (i * BlockBytes)))).Write(list.AsSpan(i * Digest.Size));
+            ReadOnlySpan<byte> block = bytes.Slice(i * BlockBytes, Math.Min(BlockBytes, bytes.Length - (i * BlockBytes)));
+            Digest.Of(block).Write(list.AsSpan(i * Digest.Size));
         }
 
         return list;
@@ -42,7 +44,8 @@ public static class CheckpointBlocks
     }
 }
 
-/// <summary>A checkpoint on its way here: blocks from any servers, in any order, each verified, kept over the death of who sent it.</summary>
+/// <summary>A checkpoint on its way here: blocks from any servers, in any order, each verified, kept over the death of who sent
+/// it.</summary>
 internal sealed class CheckpointFetch(CheckpointMark mark)
 {
     private const int AtOnce = 16;
@@ -62,7 +65,8 @@ internal sealed class CheckpointFetch(CheckpointMark mark)
     {
         if (index == 0)
         {
-            if (_list is not null || Digest.Of(block.Span) != mark.Digest || block.Length != CheckpointBlocks.Count(mark.Size) * Digest.Size)
+            if (_list is not null || Digest.Of(block.Span) != mark.Digest
+                || block.Length != CheckpointBlocks.Count(mark.Size) * Digest.Size)
             {
                 return false;
             }

@@ -2,7 +2,8 @@ namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>
 /// Consolidates: at the same numbers everywhere a checkpoint is made and reported with its digest; what an advertised one covers may be
-/// collected, by the numbers that were assigned ◆; and who lacks what was collected gets the checkpoint, block by block, while nobody waits.
+/// collected, by the numbers that were assigned ◆; and who lacks what was collected gets the checkpoint, block by block, while nobody
+/// waits.
 /// </summary>
 internal sealed class CheckpointServer(GroupContext context)
 {
@@ -35,7 +36,8 @@ internal sealed class CheckpointServer(GroupContext context)
     /// <summary>The sessions that this server starts from.</summary>
     public void Restore(ulong number, byte[] sessions) => _sessions[number] = sessions;
 
-    /// <summary>A record of the log, the last of its kind: its checkpoint was advertised once, or nothing would have been collected.</summary>
+    /// <summary>A record of the log, the last of its kind: its checkpoint was advertised once, or nothing would have been
+    /// collected.</summary>
     public void Restore(ulong trimmed, CheckpointMark mark, byte[] sessions)
     {
         _recorded = (trimmed, mark, sessions);

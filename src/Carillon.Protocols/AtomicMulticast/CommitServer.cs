@@ -91,10 +91,12 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆: it does not vote
+    /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆: it does not
+    /// vote
     /// until a sequencer of a greater epoch than it ever promised leads, one that recovered from a majority of the others.</summary>
     public void Start() =>
-        _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone && !SeededBug.Is("votes-after-forgetting");
+        _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone
+            && !SeededBug.Is("votes-after-forgetting");
 
     /// <summary>The sequencer of an epoch leads: it has recovered.</summary>
     public void HearLeader(Epoch epoch) => _hasForgotten &= epoch <= Promised;

@@ -48,7 +48,8 @@ public enum SendVerdict : byte
 /// <summary>A data server's word on a message.</summary>
 public readonly record struct SendAnswer(MessageId Id, SendVerdict Verdict, ulong Number);
 
-/// <summary>A message of a group: <c>u8 version = 1 │ u8 type │ u8 length, group │ fields</c> (docs/formats/group-messages.md). What a newer
+/// <summary>A message of a group: <c>u8 version = 1 │ u8 type │ u8 length, group │ fields</c> (docs/formats/group-messages.md). What a
+/// newer
 /// writer added behind is passed over.</summary>
 public interface IGroupMessage
 {

@@ -129,7 +129,8 @@ internal sealed class GroupContext
         return count == 0 ? default : Roles.Servers[bits[(int)(((uint)turn + Place) % (uint)count)]];
     }
 
-    /// <summary>A wait before something missing is asked for: not less than a quarter of the longest, since it may only be overtaken.</summary>
+    /// <summary>A wait before something missing is asked for: not less than a quarter of the longest, since it may only be
+    /// overtaken.</summary>
     public TimeSpan DrawQueryDelay() => (Options.QueryDelay / 4) + Random.Below(Options.QueryDelay * 0.75);
 
     /// <summary>Drawn once.</summary>

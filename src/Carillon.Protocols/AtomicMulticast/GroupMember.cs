@@ -27,7 +27,8 @@ public sealed record GroupMemberSettings
 
 /// <summary>
 /// One member of one atomic multicast group (seed 001), with all roles that it holds: every message that is sent to the group is delivered
-/// by all members or by none, in one order, with the numbers 1, 2, 3, …. docs/protocols/atomic-multicast.md has the messages, the states and
+/// by all members or by none, in one order, with the numbers 1, 2, 3, …. docs/protocols/atomic-multicast.md has the messages, the states
+/// and
 /// the argument.
 /// </summary>
 /// <remarks>
@@ -56,7 +57,8 @@ public sealed class GroupMember
     private (ulong Checkpoint, byte[] Sessions)? _start;
     private (ulong Position, CheckpointMark Mark, SessionTable Sessions)? _installing;
 
-    /// <summary>Makes the core of one member; then the log is replayed by <see cref="Restore"/>, and <see cref="Start"/> begins. The store has
+    /// <summary>Makes the core of one member; then the log is replayed by <see cref="Restore"/>, and <see cref="Start"/> begins. The
+    /// store has
     /// its committed messages already; uncommitted ones may come while the log is replayed.</summary>
     public GroupMember(GroupMemberSettings settings, GroupOptions options, IMessageStore store, RandomSource random, IGroupHost host)
     {
@@ -89,7 +91,8 @@ public sealed class GroupMember
     /// <summary>Counters for metrics.</summary>
     public GroupFigures Figures => _context.Figures;
 
-    /// <summary>The greatest number that was delivered here; before <see cref="Start"/>, the one behind which deliveries will begin.</summary>
+    /// <summary>The greatest number that was delivered here; before <see cref="Start"/>, the one behind which deliveries will
+    /// begin.</summary>
     public SequenceNumber Delivered => new(Math.Max(_receiver.Delivered, _start?.Checkpoint ?? 0));
 
     /// <summary>The greatest number that is known here, with all below it, to be committed.</summary>
@@ -148,7 +151,8 @@ public sealed class GroupMember
                 ulong trimmed = reader.U64();
                 CheckpointMark mark = reader.Mark();
                 byte[] sessions = reader.Blob(int.MaxValue).ToArray();
-                if (reader.Failed || !SessionTable.TryRead(sessions, ulong.MaxValue, out SessionTable table) || table.Number != mark.Number.Value)
+                if (reader.Failed || !SessionTable.TryRead(sessions, ulong.MaxValue, out SessionTable table)
+                    || table.Number != mark.Number.Value)
                 {
                     return false;
                 }
@@ -170,7 +174,8 @@ public sealed class GroupMember
     /// An application's state is as it was behind this number, with these sessions: deliveries begin behind it, if no record says that they
     /// begin later. After the log was replayed, before <see cref="Start"/>.
     /// </summary>
-    /// <returns>False: deliveries begin earlier, and the application passes over those that it has. Either the bytes are no table of sessions
+    /// <returns>False: deliveries begin earlier, and the application passes over those that it has. Either the bytes are no table of
+    /// sessions
     /// at that number; or the store has not got all up to it: a crash took the last of it, and what others may need is delivered to it
     /// again.</returns>
     public bool StartFrom(SequenceNumber number, ReadOnlyMemory<byte> sessions)

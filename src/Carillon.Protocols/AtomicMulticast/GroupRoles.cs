@@ -9,7 +9,8 @@ namespace Carillon.Protocols.AtomicMulticast;
 /// </summary>
 public sealed record GroupRoles
 {
-    /// <summary>The configuration's version: assignments, acknowledgements and preparations carry it, and a server answers its own only.</summary>
+    /// <summary>The configuration's version: assignments, acknowledgements and preparations carry it, and a server answers its own
+    /// only.</summary>
     public required ulong Configuration { get; init; }
 
     /// <summary>The servers, in the order of the bits of the sets.</summary>

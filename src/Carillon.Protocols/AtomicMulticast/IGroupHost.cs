@@ -60,7 +60,8 @@ public interface IGroupHost
     /// newer passes over them.</summary>
     void Delivered(ReadOnlySpan<DeliveredMessage> run);
 
-    /// <summary>A message that was sent here has come to its end. The session's table knows it no longer than until it is settled.</summary>
+    /// <summary>A message that was sent here has come to its end. The session's table knows it no longer than until it is
+    /// settled.</summary>
     /// <param name="id">Which message.</param>
     /// <param name="verdict">How; never <see cref="SendVerdict.Busy"/>.</param>
     /// <param name="number">Its number; none where it is not known any more.</param>
@@ -71,7 +72,8 @@ public interface IGroupHost
 
     /// <summary>
     /// Everything up to this number was delivered, and a checkpoint is due. True: the application freezes its state now, puts the sessions
-    /// into the checkpoint, and <see cref="GroupMember.CheckpointTaken"/> is called when it is made. False: there is no application, and the
+    /// into the checkpoint, and <see cref="GroupMember.CheckpointTaken"/> is called when it is made. False: there is no application, and
+    /// the
     /// sessions alone are the checkpoint.
     /// </summary>
     bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions);

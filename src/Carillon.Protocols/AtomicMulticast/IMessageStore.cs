@@ -24,7 +24,8 @@ public enum StoreAnswer : byte
 /// </summary>
 /// <remarks>
 /// <para>
-/// Positions are those of the same log that <see cref="IGroupHost.Append"/> writes: a message that was put before an assignment was appended
+/// Positions are those of the same log that <see cref="IGroupHost.Append"/> writes: a message that was put before an assignment was
+/// appended
 /// is durable whenever the assignment is. That is what makes a server's one acknowledgement count for both (◆ of the protocol's page).
 /// </para>
 /// <para>Calls come from one thread, return at once, and never throw for anything that a peer sent. Payloads that are handed in may be
@@ -70,7 +71,8 @@ public interface IMessageStore
     /// <summary>
     /// Takes messages that are not held yet. The core has compared hashes and judged duplicates.
     /// </summary>
-    /// <returns>The log's position from which on all of them are durable; 0 if they are at once, or where nothing is made durable.</returns>
+    /// <returns>The log's position from which on all of them are durable; 0 if they are at once, or where nothing is made
+    /// durable.</returns>
     ulong Put(ReadOnlySpan<GroupData> messages);
 
     /// <summary>
@@ -86,7 +88,8 @@ public interface IMessageStore
     /// segments, but counts them as trimmed.</summary>
     void Trim(SequenceNumber upTo);
 
-    /// <summary>A checkpoint was put in place here: everything up to its number is gone, and the next committed is the one after it. Messages
+    /// <summary>A checkpoint was put in place here: everything up to its number is gone, and the next committed is the one after it.
+    /// Messages
     /// that are held and have no number stay.</summary>
     void StartAfter(SequenceNumber checkpoint);
 

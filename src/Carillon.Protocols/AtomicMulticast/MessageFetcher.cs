@@ -1,7 +1,8 @@
 namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>
-/// Gets messages that stand at numbers and are not here, from data servers (figure 2, step 2): asks one, many messages at once, after a short
+/// Gets messages that stand at numbers and are not here, from data servers (figure 2, step 2): asks one, many messages at once, after a
+/// short
 /// random wait in which the repair may be overheard; then another.
 /// </summary>
 internal sealed class MessageFetcher(GroupContext context)
@@ -64,7 +65,8 @@ internal sealed class MessageFetcher(GroupContext context)
         foreach (MessageId id in message.Ids.Span)
         {
             // The next server is asked at once, but after the last one a wait begins.
-            if (_wants.TryGetValue(id, out Want? want) && want.Due != Instant.Never && want.Turn % Math.Max(1, context.Roles.Data.Count) != 0)
+            if (_wants.TryGetValue(id, out Want? want) && want.Due != Instant.Never
+                && want.Turn % Math.Max(1, context.Roles.Data.Count) != 0)
             {
                 want.Due = now;
                 NextDeadline = now;

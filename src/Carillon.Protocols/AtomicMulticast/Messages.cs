@@ -306,7 +306,8 @@ public readonly record struct PreparedMessage(
 
     public static bool TryRead(ref WireReader reader, out PreparedMessage message)
     {
-        message = new PreparedMessage(reader.U64(), reader.Epoch(), reader.U64(), reader.U64(), reader.U16(), reader.U16(), Read(ref reader));
+        message = new PreparedMessage(
+            reader.U64(), reader.Epoch(), reader.U64(), reader.U64(), reader.U16(), reader.U16(), Read(ref reader));
         return !reader.Failed && (message.Parts == 0 || message.Part < message.Parts);
     }
 

@@ -13,7 +13,8 @@ public enum GroupRecordType : byte
     /// <summary>A commit server's assignments: <c>u64 epoch │ u64 first │ u32 count │ assignments</c>.</summary>
     Assigned = 65,
 
-    /// <summary>What is up to a number may be deleted, and counts as committed here; with the checkpoint that covers it, and the sessions as
+    /// <summary>What is up to a number may be deleted, and counts as committed here; with the checkpoint that covers it, and the sessions
+    /// as
     /// they are behind its number: <c>u64 trimmed │ mark │ blob sessions</c>.</summary>
     Trimmed = 66,
 

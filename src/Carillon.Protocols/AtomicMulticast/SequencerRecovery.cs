@@ -17,8 +17,10 @@ internal enum RecoveryStep : byte
 }
 
 /// <summary>
-/// Phase 1 of a new sequencer: promises of a majority, never fewer ◆; what is committed is the greatest N of any answer ◆ and is not touched;
-/// above it the assignment of the greatest epoch stands at each number ◆, a gap becomes a no-op, and a message that stands twice stays once ◆;
+/// Phase 1 of a new sequencer: promises of a majority, never fewer ◆; what is committed is the greatest N of any answer ◆ and is not
+/// touched;
+/// above it the assignment of the greatest epoch stands at each number ◆, a gap becomes a no-op, and a message that stands twice stays
+/// once ◆;
 /// and each is assigned again only when its message is here ◆.
 /// </summary>
 internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fetcher, Epoch epoch, ulong counter)
@@ -318,7 +320,8 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
                 continue;
             }
 
-            bool hasNumber = context.Sessions.Judge(held.Assignment.Id, ulong.MaxValue, out ulong number) == SessionVerdict.Numbered && number != 0;
+            SessionVerdict verdict = context.Sessions.Judge(held.Assignment.Id, ulong.MaxValue, out ulong number);
+            bool hasNumber = verdict == SessionVerdict.Numbered && number != 0;
             if (hasNumber)
             {
                 Fill(i);

@@ -35,7 +35,8 @@ public sealed class SessionTable
     /// <summary>The most sessions: beyond, messages of new ones wait until others are retired.</summary>
     public const int MaxSessions = 262_144;
 
-    /// <summary>The most numbered counters of one session above what it settled; the catalog's have no bound, since nothing that is agreed may
+    /// <summary>The most numbered counters of one session above what it settled; the catalog's have no bound, since nothing that is
+    /// agreed may
     /// be refused.</summary>
     public const int MaxNumbered = 16_384;
 

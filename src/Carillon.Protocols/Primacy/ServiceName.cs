@@ -24,7 +24,8 @@ public readonly record struct ServiceName : IComparable<ServiceName>
     /// <summary>True for a service that the servers themselves provide: it is selected directly and is not in the table.</summary>
     public bool IsCore => this == ReplicaManager;
 
-    /// <summary>True for a group's sequencer: the servers provide it too, and no operator defines it; it has an order of preference.</summary>
+    /// <summary>True for a group's sequencer: the servers provide it too, and no operator defines it; it has an order of
+    /// preference.</summary>
     public bool IsSequencer => Name.StartsWith(SequencerPrefix, StringComparison.Ordinal);
 
     /// <summary>True for what the servers themselves provide: no program is run for it, and the table does not name it.</summary>

@@ -39,6 +39,18 @@ public sealed partial class VectorExchange
                 return true;
             }
 
+            if (vector.Tag.Uid.Stamp < _host.OutcomesSince)
+            {
+                // It may have been decided and forgotten here ◆: no bit, or one that was away long enough revives what was rejected.
+                Sometimes.Reached("vector-too-old");
+                if (vector.Again)
+                {
+                    Send(from, new Decided(vector.Tag, TagState.TooOld, default));
+                }
+
+                return true;
+            }
+
             ballot = _book.Add(new Ballot(vector.Tag, now.Now));
         }
 

@@ -437,7 +437,7 @@ public sealed partial class VectorExchange
         }
         else if (state is TagState.Accepted or TagState.Rejected or TagState.TooOld)
         {
-            Settle(inquiry.Tag, state, _host.Outcome(inquiry.Tag).Successor, now);
+            Settle(inquiry.Tag, state, OutcomeOf(inquiry.Tag).Successor, now);
             return;
         }
 

@@ -60,7 +60,11 @@ public sealed partial class VectorExchange
         if (!SeededBug.Is("no-rounds") && ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
         {
-            if (MayHaveForgotten(ballot.Tag, ballot, NoName))
+            if (ballot.Submission is null && MayHaveForgotten(ballot.Tag, ballot, NoName))
+            {
+                LearnTheName(ballot, now);
+            }
+            else if (MayHaveForgotten(ballot.Tag, ballot, NoName))
             {
                 DropAsTooOld(ballot, now);
             }
@@ -298,6 +302,23 @@ public sealed partial class VectorExchange
 
         ObjectName name = ballot?.Submission?.Operations[0].Target ?? first;
         return name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
+    }
+
+    /// <summary>
+    /// Of an old tag nothing is known here but that somebody asked for it. Whether it may have been forgotten, its name tells, so the
+    /// record is fetched. Nobody has it: it is dropped here, but others are not told that it is too old ◆, since they would drop what they
+    /// hold, and then fence the key of a tag that can still be accepted.
+    /// </summary>
+    private void LearnTheName(Ballot ballot, Moment now)
+    {
+        if (ballot.FetchTurn >= 2 * _configuration.Voters.Length || _connected.Count == 1)
+        {
+            GiveUp(ballot, now);
+        }
+        else if (ballot.FetchAt == Instant.Never)
+        {
+            StartFetch(ballot, -1, now);
+        }
     }
 
     /// <summary>Whoever promised for a round taken here is told too, or two that know nothing of it would ask each other for

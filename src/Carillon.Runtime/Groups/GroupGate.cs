@@ -11,8 +11,8 @@ using Carillon.Storage.Groups;
 namespace Carillon.Runtime.Groups;
 
 /// <summary>Groups as the gateway asks for them: messages go to the node's loop, subscribers read beside it.</summary>
-internal sealed class GroupGate(EntryServer server, RealWorld world, Func<IReadOnlyDictionary<GroupName, GroupFeed>> feeds, TimeSpan retryAfter)
-    : IGroupGate
+internal sealed class GroupGate(
+    EntryServer server, RealWorld world, Func<IReadOnlyDictionary<GroupName, GroupFeed>> feeds, TimeSpan retryAfter) : IGroupGate
 {
     // Messages that a subscriber takes at once.
     private const int RunMessages = 256;
@@ -21,6 +21,7 @@ internal sealed class GroupGate(EntryServer server, RealWorld world, Func<IReadO
 
     private static readonly TimeSpan RivalWait = TimeSpan.FromMilliseconds(100);
 
+    private readonly ConditionalWeakTable<GroupFeed, GroupWatch> _watches = [];
     private readonly PublishQueue _queue = new(world, retryAfter);
 
     public Task<IReadOnlyList<GroupStatus>> ListAsync() =>
@@ -79,12 +80,13 @@ internal sealed class GroupGate(EntryServer server, RealWorld world, Func<IReadO
         GroupName group, SequenceNumber from, [EnumeratorCancellation] CancellationToken cancellation)
     {
         GroupFeed feed = await FeedAsync(group, cancellation);
+        GroupWatch watch = _watches.GetValue(feed, static watched => new GroupWatch(watched));
         GroupReader reader = feed.NewReader();
         SequenceNumber next = from.IsNone ? new SequenceNumber(1) : from;
         while (!feed.IsOver)
         {
             cancellation.ThrowIfCancellationRequested();
-            Task changed = feed.Changed;
+            Task changed = watch.Changed;
             if (!TryRead(feed, reader, ref next, out GroupMessage[] run, out int count))
             {
                 // Nothing to read: it holds no buffer while it waits.

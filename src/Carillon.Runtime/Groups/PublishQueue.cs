@@ -99,7 +99,8 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
 }
 
 /// <summary>One message that somebody waits for.</summary>
-internal sealed class PublishCall(PublishQueue queue, GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload) : IPublishCall
+internal sealed class PublishCall(
+    PublishQueue queue, GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload) : IPublishCall
 {
     // Continuations run on the pool's thread that tells outcomes: it has nothing else to do.
     private readonly TaskCompletionSource<PublishOutcome> _outcome = new();

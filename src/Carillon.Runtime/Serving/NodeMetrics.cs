@@ -41,6 +41,7 @@ internal static class NodeMetrics
                 tunnel.RoundTrip(p.Name)?.TotalSeconds ?? 0, new KeyValuePair<string, object?>("peer", p.Name.Name))),
             "s", "Last round trip of a tunnel's ping");
         PublishMembership(node, meter);
+        GroupMetrics.Publish(node, meter);
     }
 
     // VE-62: skew is measured and exported.

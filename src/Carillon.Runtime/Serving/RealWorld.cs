@@ -18,7 +18,7 @@ namespace Carillon.Runtime.Serving;
 internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHandler, IDatagramHandler, IDisposable
 {
     private static readonly System.Diagnostics.Metrics.Counter<long> Flushes =
-        CarillonMeter.Instance.CreateCounter<long>("carillon.log.flushes", description: "Group commits of the segment log");
+        CarillonMeter.Instance.CreateCounter<long>("carillon.log.flushes", description: "Group commits of the segment logs");
 
     private readonly ILogger _logger;
     private readonly StorageLanes _lanes;
@@ -242,7 +242,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     private void GiveBack(StorageWork work, StorageException? failure)
     {
-        if (work.Lane == StorageLane.Log)
+        if (work.Lane is StorageLane.Log or StorageLane.Groups)
         {
             Flushes.Add(1);
         }

@@ -25,7 +25,8 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
     /// <param name="hasYesBit">Whether the sender's greatest own bit for a tag is a yes, and the tag not decided there.</param>
     /// <param name="stateAtSender">What the sender knows of a tag.</param>
     public void OnMessage(
-        NodeId from, MessageType type, ReadOnlySpan<byte> payload, Instant now, Func<Tag, bool> hasYesBit, Func<Tag, TagState> stateAtSender)
+        NodeId from, MessageType type, ReadOnlySpan<byte> payload, Instant now, Func<Tag, bool> hasYesBit,
+            Func<Tag, TagState> stateAtSender)
     {
         var reader = new WireReader(payload);
         _ = MessageCodec.TryReadHead(ref reader, out _);

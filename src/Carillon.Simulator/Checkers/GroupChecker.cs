@@ -96,7 +96,8 @@ internal sealed class GroupChecker
         {
             if (number <= upTo && !_numberOf.ContainsKey(id) && !skipped(number))
             {
-                throw Violation.Of("F4", $"{id} was acknowledged at {number}, where {(_at.TryGetValue(number, out var there) ? there.Id : "nothing was seen")} is");
+                string there = _at.TryGetValue(number, out (MessageId Id, string Content, NodeId By) seen) ? seen.Id.ToString() : "nothing";
+                throw Violation.Of("F4", $"{id} was acknowledged at {number}, where {there} was seen");
             }
         }
     }

@@ -45,7 +45,9 @@ internal sealed class SubmissionRegistry
 
     /// <summary>The other tags of a tag's key.</summary>
     public IEnumerable<Tag> RivalsOf(Tag tag) =>
-        _submissions.TryGetValue(tag, out (string Key, Tag Replaces, ObjectName First) found) ? _byKey[found.Key].Where(other => other != tag) : [];
+        _submissions.TryGetValue(tag, out (string Key, Tag Replaces, ObjectName First) found)
+            ? _byKey[found.Key].Where(other => other != tag)
+            : [];
 
     /// <summary>The tags that a tag took the place of, one after the other.</summary>
     public IEnumerable<Tag> ReplacedBy(Tag tag)

@@ -98,7 +98,8 @@ internal sealed class DiskDamage(SimulatedWorld world, RandomSource random)
         // What was written lately is needed for certain; much of what is older is not any more, and nobody reads it.
         if (random.Chance(0.6))
         {
-            foreach (SimulatedInode newest in server.Disk.Files(folder).Select(file => file.Value).OrderByDescending(file => file.LastFlush))
+            IEnumerable<SimulatedInode> all = server.Disk.Files(folder).Select(file => file.Value);
+            foreach (SimulatedInode newest in all.OrderByDescending(file => file.LastFlush))
             {
                 if (newest.NewestSettledPage(SettledFlushes) is >= 0 and var page)
                 {

@@ -129,7 +129,8 @@ internal sealed class FaultInjector
         }
     }
 
-    /// <summary>A server begins the exchange of a submission: what it alone has decided so far is best hidden from the others now.</summary>
+    /// <summary>A server begins the exchange of a submission: what it alone has decided so far is best hidden from the others
+    /// now.</summary>
     public void OnExchangeBegun(NodeId name, Tag tag)
     {
         if (_cutsAtVector > 0 && _world.Servers.Count > 1 && _random.Chance(0.5))

@@ -11,8 +11,8 @@ using Carillon.Storage.Groups;
 namespace Carillon.Simulator.Workloads;
 
 /// <summary>
-/// A group of a run: senders with sessions, each of which tries one server after the other under the message's id until it knows the number,
-/// and subscribers that go from server to server and on from where they are.
+/// A group of a run: senders with sessions, each of which tries one server after the other under the message's id until it knows the
+/// number, and subscribers that go from server to server and on from where they are.
 /// </summary>
 internal sealed class GroupWorkload(SimulatedWorld world, RandomSource random, Connection connection, GroupSettings settings, int messages)
 {
@@ -96,7 +96,9 @@ internal sealed class GroupWorkload(SimulatedWorld world, RandomSource random, C
 
         Checker.Check(place.Next - 1, WasSkipped);
         ulong wanted = Math.Max(Checker.Last, Checker.LastSeen);
-        return place.Next > wanted ? null : $"{server.Name} has messages up to {place.Next - 1}, and {wanted} is committed; its state is {feed.State}";
+        return place.Next > wanted
+            ? null
+            : $"{server.Name} has messages up to {place.Next - 1}, and {wanted} is committed; there {node.DescribeGroup(Name)}";
     }
 
     private void Think(Sender sender) => world.Queue.After(random.Below(ThinkMost), () =>

@@ -20,7 +20,8 @@ internal sealed class Workload
     /// <summary>Versions that the common bucket keeps of a name.</summary>
     public const int VersionsKept = 5;
 
-    // Glances of the onlooker in a run (and writes that are repeated at a rare moment), and how many of the moments that are worth one get it.
+    // Glances of the onlooker in a run (and writes that are repeated at a rare moment), and how many of the moments that are worth one
+    // get it.
     private const int MostGlances = 40;
     private const double GlanceShare = 0.3;
 

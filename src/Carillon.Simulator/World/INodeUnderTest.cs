@@ -56,6 +56,12 @@ internal interface INodeUnderTest
     /// <summary>The groups that are there.</summary>
     ImmutableSortedDictionary<GroupName, GroupFeed> Groups { get; }
 
+    /// <summary>Why it votes in no group, or not in some; empty where nothing is wrong.</summary>
+    string GroupsTrouble { get; }
+
+    /// <summary>How a group is there, for messages.</summary>
+    string DescribeGroup(GroupName group);
+
     /// <summary>A client's message to a group.</summary>
     void Publish(
         GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, Moment now,

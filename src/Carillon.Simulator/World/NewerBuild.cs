@@ -32,11 +32,15 @@ internal static class NewerBuild
         return [.. extended];
     }
 
-    /// <summary>A datagram's message, which is one of membership's.</summary>
+    /// <summary>A datagram's message: membership's begins with its length, the other cores' with zero.</summary>
     public static byte[] ExtendDatagram(ReadOnlySpan<byte> message)
     {
         byte[] known = message.ToArray();
-        SetFrameLength(known);
+        if (BinaryPrimitives.ReadUInt16LittleEndian(known) != 0)
+        {
+            SetFrameLength(known);
+        }
+
         return [.. known, .. FurtherFields];
     }
 

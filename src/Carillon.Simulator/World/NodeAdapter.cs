@@ -85,6 +85,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public ImmutableSortedDictionary<GroupName, GroupFeed> Groups => node.Groups;
 
+    public string GroupsTrouble => node.GroupsTrouble;
+
+    public string DescribeGroup(GroupName group) => node.DescribeGroup(group);
+
     public void Publish(
         GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, Moment now,
         Action<PublishEnd, SequenceNumber, string> done) =>

@@ -267,7 +267,11 @@ public sealed partial class Catalog : IDisposable
 
     private void Reject(RejectedTag rejected)
     {
-        Invariant.That(!_tags.Contains(rejected.Tag));
+        if (_tags.Contains(rejected.Tag))
+        {
+            Invariant.That(false, $"{rejected.Tag} is rejected, and the catalog has it as accepted");
+        }
+
         if (rejected.Tag.Uid.Stamp >= CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl) && _keys.AddRejected(rejected))
         {
             _facts.Rejected++;

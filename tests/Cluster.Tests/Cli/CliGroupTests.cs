@@ -95,7 +95,7 @@ public sealed class CliGroupTests : IAsyncLifetime
     public async Task Outcome_that_is_not_known_is_exit_code_8_with_the_id()
     {
         _gate.OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no quorum"));
-        CliRun run = await RunAsync("publish g --text hello --timeout 300ms -o json");
+        CliRun run = await RunAsync("publish g --text hello --timeout 2s -o json");
         Assert.Equal(ExitCode.OutcomeUnknown, run.Code);
         JsonElement error = JsonDocument.Parse(run.Error).RootElement;
         Assert.Equal("outcome-unknown", error.GetProperty("code").GetString());
@@ -105,8 +105,8 @@ public sealed class CliGroupTests : IAsyncLifetime
     [Fact]
     public async Task Refusal_is_exit_code_7()
     {
-        _gate.OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMilliseconds(10)));
-        Assert.Equal(ExitCode.NoQuorum, (await RunAsync("publish g --text hello --timeout 300ms")).Code);
+        _gate.OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMinutes(5)));
+        Assert.Equal(ExitCode.NoQuorum, (await RunAsync("publish g --text hello")).Code);
     }
 
     [Fact]

@@ -8,6 +8,7 @@ using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
+
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>The client library's part in a group, against gateways that die under it and servers that answer badly.</summary>
@@ -142,7 +143,7 @@ public sealed class AtomicGroupTests
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: stuck);
         using CarillonClient client = ClientOf(house);
         MessageId id;
-        await using (AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromMilliseconds(300) }))
+        await using (AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromSeconds(2) }))
         {
             CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
             Assert.Equal(Failure.OutcomeUnknown, fault.Failure);
@@ -160,13 +161,14 @@ public sealed class AtomicGroupTests
     {
         var full = new FakeGroupGate(_groups)
         {
-            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMilliseconds(5))),
+            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMinutes(5))),
         };
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: full);
         using CarillonClient client = ClientOf(house);
-        await using AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { SendTimeout = TimeSpan.FromMilliseconds(300) });
+        await using AtomicGroup group = client.Groups.Open(Group);
         CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
         Assert.Equal(Failure.NoQuorum, fault.Failure);
+        Assert.Single(full.Published);
     }
 
     [Fact]

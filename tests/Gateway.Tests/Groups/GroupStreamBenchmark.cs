@@ -9,6 +9,7 @@ using Xunit;
 using ClientServer = global::Gateway.Tests.Client.FakeServer;
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
+
 namespace Carillon.Gateway.Tests.Groups;
 
 /// <summary>

@@ -182,7 +182,8 @@ internal sealed class GroupLab
 
     public PublishAnswer Publish(NodeId at, MessageId id, ulong settled, ulong? timestamp = null, byte[]? payload = null)
     {
-        byte[] bytes = payload ?? Published.GetValueOrDefault(id) ?? [(byte)id.Session.Low, (byte)id.Counter, .. new byte[Random.Below(40)]];
+        byte[] bytes = payload ?? Published.GetValueOrDefault(id)
+            ?? [(byte)id.Session.Low, (byte)id.Counter, .. new byte[Random.Below(40)]];
         Published.TryAdd(id, bytes);
         PublishAnswer answer = default;
         Members[at].Input(now =>
@@ -313,7 +314,9 @@ internal sealed class GroupLab
         for (int i = 0; i < copies; i++)
         {
             int life = Members[to].Life;
-            TimeSpan delay = IsExact ? Delay : Random.Chance(0.05 * Math.Sign(Loss)) ? Delay * (1 + (30 * Random.Fraction())) : Delay * (0.5 + Random.Fraction());
+            TimeSpan delay = IsExact ? Delay
+                : Random.Chance(0.05 * Math.Sign(Loss)) ? Delay * (1 + (30 * Random.Fraction()))
+                : Delay * (0.5 + Random.Fraction());
             At(delay, () =>
             {
                 if (Reaches(from, to))

@@ -211,7 +211,8 @@ public sealed class GroupMessageTests
             GroupMessageType.DataQuery => DataQueryMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.DataAbsent => DataAbsentMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.SendAnswer => SendAnswerMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
-            GroupMessageType.CheckpointReport => CheckpointReportMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
+            GroupMessageType.CheckpointReport =>
+                CheckpointReportMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.BlockQuery => BlockQueryMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.BlockAnswer => BlockAnswerMessage.TryRead(ref reader, frame, out var m) ? GroupCodec.Encode(group, m) : null,
             _ => null,

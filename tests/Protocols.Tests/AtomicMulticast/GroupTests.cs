@@ -236,7 +236,8 @@ public sealed class GroupTests
     {
         var roles = new GroupRoles
         {
-            Configuration = 1, Servers = [S1], Commit = new VoterSet(0b11111), Data = new VoterSet(0b1111), Checkpoint = new VoterSet(0b111),
+            Configuration = 1, Servers = [S1],
+            Commit = new VoterSet(0b11111), Data = new VoterSet(0b1111), Checkpoint = new VoterSet(0b111),
         };
         Assert.Equal((3, 2, 2), (roles.CommitQuorum, roles.DataQuorum, roles.CheckpointQuorum));
         Assert.False(roles.IsShortCut);
@@ -262,6 +263,34 @@ public sealed class GroupTests
         lab.Publish(S1, Message(1, 26), 25);
         Assert.True(lab.RunUntil(() => lab["s2"].Core.Delivered.Value == 26, TimeSpan.FromSeconds(5)));
         Assert.Empty(lab.Faults);
+    }
+
+    [Fact]
+    public void Request_that_comes_with_the_last_acknowledgement_gets_no_second_number()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        lab.Drop = (_, _, type) => type is GroupMessageType.Ack or GroupMessageType.Request;
+        MessageId id = Message(1, 1);
+        lab.Publish(S1, id, 0);
+        lab.Run(TimeSpan.FromMilliseconds(20));
+        GroupMember core = lab["s1"].Core;
+        byte[] payload = lab.Published[id];
+        GroupData[] requested = [new GroupData(id, Digest.Of(payload), 0, 0, payload)];
+        NodeId other = NodeId.Parse("s2");
+
+        // The number is committed by the first and applied only at the next flush: in between the message looks fresh.
+        Receive(new AckMessage(lab.Roles.Configuration, new Protocols.Primacy.Epoch(lab.LastEpoch), 1, 0, default));
+        Receive(new NumberRequestMessage(lab.Roles.Configuration, requested));
+        core.Flush(lab.LocalNow);
+        lab.Drop = null;
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal(1u, core.Delivered.Value);
+        Assert.Equal(1, core.Figures.Assigned);
+
+        void Receive<T>(in T message)
+            where T : IGroupMessage =>
+            Assert.True(core.Receive(other, GroupCodec.Encode(GroupName.Parse("g"), message), lab.LocalNow));
     }
 
     private static void Lead(GroupLab lab)

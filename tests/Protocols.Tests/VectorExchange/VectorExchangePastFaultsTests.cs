@@ -446,8 +446,8 @@ public sealed class VectorExchangePastFaultsTests
     [InlineData(true)]
     public void Yes_bit_of_a_superseded_tag_is_given_up_once_a_server_has_forgotten_tag_and_key(bool superseded)
     {
-        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, and two held yes bits: no quorum of
-        // promises, and none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
+        // Seed 110: of five servers two were away, one had applied the tag and forgotten it, two held yes bits: no quorum of promises, and
+        // none of "too old". What nothing greater stands for here stays open, as a reader may have to find it.
         (ExchangeLab lab, Tag tag) = ServerWithOldYesBit(5);
         if (superseded)
         {
@@ -575,6 +575,109 @@ public sealed class VectorExchangePastFaultsTests
         lab.Run(Second);
         Assert.False(hasBit);
         Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Tag_whose_abort_the_catalog_has_forgotten_is_still_told_with_its_successor()
+    {
+        // Seed 401: one server was away and not told of the abort yet, so that it was still known, and its successor was looked for in the
+        // catalog alone, whose memory was full: rejected, although the fresh tag was accepted.
+        var lab = new ExchangeLab(3, 1);
+        lab.Isolate("s1");
+        lab["s2"].Skew = Second * 10;
+        lab["s2"].Put("a", "ahead", "k1");
+        lab.Run(Second);
+        lab.Cut.Clear();
+        lab.Isolate("s3");
+        Tag first = default;
+        lab.OnSend = (from, _, message) =>
+            first = from == NodeId.Parse("s1") && first.IsNone && TagOfPush(message) is { } tag ? tag : first;
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k2", told => outcome = told);
+        lab.Run(Second);
+        Tag accepted = Assert.IsType<SubmitOutcome.Accepted>(outcome).Tag;
+        lab["s1"].ForgetNoes();
+        SubmissionReport? report = null;
+        lab["s1"].Core.Show(first, lab["s1"].Moment, told => report = told);
+        lab["s1"].Settle();
+        lab.Run(Second);
+        Assert.Equal((accepted, SubmissionState.Accepted), (report!.Id, report.State));
+    }
+
+    [Fact]
+    public void Vector_of_a_tag_that_may_be_forgotten_here_gets_no_bit()
+    {
+        // Seed 110: a tag was decided no; two servers had been told, acknowledged, and forgotten it when its accepting server came back
+        // with its yes. They set theirs, and the tag was accepted, while the one that had decided it still knew it as rejected.
+        var lab = new ExchangeLab(3, 1);
+        lab["s1"].Put("a", "x", "k");
+        lab.Run(Second);
+        (Tag tag, Submission submission) = lab["s1"].Catalog.Single();
+        Vector bit = new(tag, submission.Hash, 1, 0, Value: true, 0b001, Again: true);
+        lab["s2"].Forget(tag);
+        lab["s2"].OutcomesSince = tag.Uid.Stamp;
+        lab["s2"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
+        Assert.Equal(1, lab["s2"].Core.OpenTags);
+        lab.Run(Second * 10);
+        lab["s3"].Forget(tag);
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(bit));
+        Assert.Equal(0, lab["s3"].Core.OpenTags);
+    }
+
+    [Fact]
+    public void Old_tag_is_not_given_up_at_the_word_of_a_server_that_knows_nothing_of_it()
+    {
+        // Seed 392: a server with little memory of outcomes that had never seen the record was asked about it, and called the tag too old.
+        // Those who held it dropped it, all three fenced its key, and then its accepting server came back with its bit and got two more.
+        var lab = new ExchangeLab(5, 1);
+        Tag tag = StartAndCutOff(lab, "s5", "s3", "s4");
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab.Isolate("s4");
+        lab["s3"].Core.Show(tag, lab["s3"].Moment, _ => { });
+        lab["s3"].Settle();
+        lab.Run(Second * 4);
+        KeyAnswer? key = null;
+        lab["s3"].Core.Show("k", lab["s3"].Moment, told => key = told);
+        lab["s3"].Settle();
+        lab.Run(Second * 4);
+        lab.Cut.Clear();
+        lab.Cut.UnionWith([(NodeId.Parse("s5"), NodeId.Parse("s1")), (NodeId.Parse("s5"), NodeId.Parse("s2"))]);
+        lab.Reconnect();
+        lab.Run(Second * 10);
+        lab.Heal();
+        lab.Run(Second * 30);
+        bool isAccepted = lab.Servers.Values.Any(server => server.Catalog.ContainsKey(tag));
+        Assert.False(isAccepted && key?.State == TagState.Fenced, "the key is fenced, and its tag accepted");
+        Assert.All(lab.Servers.Values, server => Assert.Equal(isAccepted, server.Catalog.ContainsKey(tag)));
+        Assert.All(lab.Servers.Values, server => Assert.Equal(0, server.Core.OpenTags));
+    }
+
+    /// <summary>A put of "a" whose record a quorum holds without some, and whose accepting server is cut off with its bit.</summary>
+    private static Tag StartAndCutOff(ExchangeLab lab, string acceptor, params string[] without)
+    {
+        NodeId self = NodeId.Parse(acceptor);
+        lab.Cut.UnionWith(without.Select(other => (self, NodeId.Parse(other))));
+        Tag tag = default;
+        bool isSent = false;
+        lab.OnSend = (from, to, message) =>
+        {
+            tag = TagOfPush(message) ?? tag;
+            if (from == self && message.Span[1] == (byte)MessageType.Vector)
+            {
+                isSent = true;
+                lab.Cut.UnionWith(lab.Configuration.Voters.Select(other => (self, other)));
+            }
+        };
+        lab[acceptor].Put("a", "x", "k");
+        while (!isSent)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        lab.OnSend = null;
+        lab.Reconnect();
+        return tag;
     }
 
     private static Timestamp? ReservedIn(ReadOnlySpan<byte> record)
