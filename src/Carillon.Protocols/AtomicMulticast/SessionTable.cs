@@ -100,6 +100,22 @@ public sealed class SessionTable
         && (!_sessions.TryGetValue(assignment.Id.Session, out Session? session)
             || (assignment.Id.Counter > session.Settled && session.Find(assignment.Id.Counter) < 0));
 
+    /// <summary>A table of its own with the same content: what would be applied can be tried on it.</summary>
+    public SessionTable Copy()
+    {
+        var copy = new SessionTable(_lifetime) { Number = Number };
+        copy._sessions.EnsureCapacity(_sessions.Count);
+        foreach (Session session in _byLast)
+        {
+            var own = new Session { Id = session.Id, Settled = session.Settled, Last = session.Last };
+            own.Numbered.AddRange(session.Numbered);
+            own.Place = copy._byLast.AddLast(own);
+            copy._sessions.Add(own.Id, own);
+        }
+
+        return copy;
+    }
+
     /// <summary>Applies what is committed at the next number.</summary>
     /// <returns>True if it does something; false: a no-op, or seen before.</returns>
     public bool Apply(in Assignment assignment)

@@ -293,6 +293,35 @@ public sealed class GroupTests
             Assert.True(core.Receive(other, GroupCodec.Encode(GroupName.Parse("g"), message), lab.LocalNow));
     }
 
+    [Fact]
+    public void Message_that_was_settled_in_front_of_its_number_is_not_needed_by_a_recovery_after_all_stopped()
+    {
+        var lab = new GroupLab(1, 3) { IsExact = true, Reelects = false };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 10), 9);
+        lab.Run(TimeSpan.FromTicks(1));
+
+        // The second is numbered while the first is on its way; the others see it settled before its data come, and need it no more.
+        lab.Drop = (_, _, type) => type is GroupMessageType.Data or GroupMessageType.DataQuery;
+        lab.Publish(S1, Message(1, 5), 0);
+        Assert.True(lab.RunUntil(() => lab.Members.Values.All(m => m.Core.Delivered.Value == 2), TimeSpan.FromSeconds(1)));
+        Assert.True(lab["s2"].Store.CommittedDurable.IsNone && lab["s3"].Store.CommittedDurable.IsNone);
+        foreach (LabMember member in lab.Members.Values)
+        {
+            member.Crash();
+        }
+
+        lab.Drop = null;
+        lab["s2"].Start();
+        lab["s3"].Start();
+        Assert.False(lab["s2"].Store.Holds(Message(1, 5), out _) || lab["s3"].Store.Holds(Message(1, 5), out _));
+        lab.Elect("s2");
+        lab.Publish(NodeId.Parse("s3"), Message(2, 1), 0);
+        Assert.True(lab.RunUntil(() => lab["s3"].Core.Delivered.Value == 3, TimeSpan.FromSeconds(20)));
+        Assert.Equal(SequencerState.Leading, lab["s2"].Core.SequencerState);
+        Assert.Empty(lab.Faults);
+    }
+
     private static void Lead(GroupLab lab)
     {
         lab.StartAll();
