@@ -220,6 +220,46 @@ public sealed class GroupTests
     }
 
     [Fact]
+    public void Session_table_that_is_full_retires_the_longest_idle_session_and_refuses_no_new_one()
+    {
+        const ulong Most = SessionTable.MaxSessions;
+        var table = new SessionTable(1_000_000);
+        for (ulong session = 1; session <= Most; session++)
+        {
+            Assert.True(table.Apply(Value(session, 1, 0)));
+        }
+
+        // The first is the youngest now, and the second gives way to a new one.
+        Assert.True(table.Apply(Value(1, 2, 1)));
+        Assert.Equal(SessionVerdict.Numbered, table.Judge(Message(2, 1), 0, out _));
+        Assert.Equal(SessionVerdict.Fresh, table.Judge(Message(Most + 1, 1), table.Number, out _));
+        Assert.True(table.Apply(Value(Most + 1, 1, 0)));
+        Assert.True(SessionTable.TryRead(table.Serialize(), 1_000_000, out SessionTable read));
+        SessionTable[] all = [table, read, table.Copy()];
+        foreach (SessionTable each in all)
+        {
+            Assert.Equal((int)Most, each.Count);
+            Assert.Equal(SessionVerdict.Expired, each.Judge(Message(2, 1), 1, out _));
+            Assert.Equal(SessionVerdict.Expired, each.Judge(Message(2, 1), 2, out _));
+            Assert.Equal(SessionVerdict.Fresh, each.Judge(Message(2, 2), 3, out _));
+            Assert.Equal(SessionVerdict.Numbered, each.Judge(Message(3, 1), 0, out _));
+            Assert.Equal(SessionVerdict.Numbered, each.Judge(Message(1, 2), 0, out _));
+            Assert.True(each.Apply(Value(Most + 2, 1, 0)));
+            Assert.Equal(SessionVerdict.Expired, each.Judge(Message(3, 1), 3, out _));
+        }
+
+        Assert.All(all, each => Assert.Equal(Digest.Of(table.Serialize()), Digest.Of(each.Serialize())));
+    }
+
+    [Fact]
+    public void Lifetime_of_a_group_is_never_the_catalogs()
+    {
+        Assert.Empty(new GroupSettings { Lifetime = GroupSettings.MaxLifetime }.Validate());
+        Assert.Single(new GroupSettings { Lifetime = GroupSettings.MaxLifetime + 1 }.Validate());
+        Assert.Single(new GroupSettings { Lifetime = SessionTable.NoLifetime }.Validate());
+    }
+
+    [Fact]
     public void Catalogs_sessions_never_retire()
     {
         var table = new SessionTable(SessionTable.NoLifetime);
