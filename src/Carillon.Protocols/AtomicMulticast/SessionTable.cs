@@ -97,9 +97,10 @@ public sealed class SessionTable
 
     /// <summary>True if a message of this timestamp can't be judged when its session is unknown (SAM-60, SAM-61).</summary>
     public bool IsTooOld(ulong timestamp) =>
-        _lifetime != NoLifetime
-        && ((Number >= _lifetime && timestamp <= Number - _lifetime)
-            || (_sessions.Count >= MaxSessions && timestamp < _byLast.First!.Value.Last));
+        IsBeyondLifetime(timestamp) || (_lifetime != NoLifetime && _sessions.Count >= MaxSessions && timestamp < _byLast.First!.Value.Last);
+
+    /// <summary>True if it is too old by its age alone, however many sessions there are.</summary>
+    public bool IsBeyondLifetime(ulong timestamp) => _lifetime != NoLifetime && Number >= _lifetime && timestamp <= Number - _lifetime;
 
     /// <summary>True if an assignment, applied next, does something: it is no no-op, and its message has no number yet.</summary>
     public bool IsFirst(in Assignment assignment) =>
