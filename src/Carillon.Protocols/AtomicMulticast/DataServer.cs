@@ -6,8 +6,9 @@ namespace Carillon.Protocols.AtomicMulticast;
 /// </summary>
 internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 {
-    // Those that are held and were not seen committed; all wait equally long, so that the oldest is due first.
-    private readonly Queue<(MessageId Id, Instant Due)> _unnumbered = new();
+    // Those that are held and were not seen committed; all wait equally long, so that the oldest is due first. Over: when so much is
+    // applied, one that has expired stands at no number that is not; 0 where it has not expired.
+    private readonly Queue<(MessageId Id, Instant Due, ulong Over)> _unnumbered = new();
     private readonly Queue<(ulong Position, GroupData Data)> _undurable = new();
     private readonly List<GroupData> _put = [];
     private readonly List<GroupData> _requests = [];
@@ -16,7 +17,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
     /// <summary>Whom a message is told that is held from now on.</summary>
     public Action<GroupData, Instant> Held { get; set; } = (_, _) => { };
 
-    public Instant NextDeadline => _unnumbered.TryPeek(out (MessageId Id, Instant Due) next) ? next.Due : Instant.Never;
+    public Instant NextDeadline => _unnumbered.TryPeek(out (MessageId Id, Instant Due, ulong Over) next) ? next.Due : Instant.Never;
 
     /// <summary>The log is replayed: what was held and has no number is asked for.</summary>
     public void Start(Instant now)
@@ -69,7 +70,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
     /// <summary>All that are held and have no number are told again: this server has begun to sequence.</summary>
     public void TellAll(Instant now)
     {
-        foreach ((MessageId id, _) in _unnumbered)
+        foreach ((MessageId id, _, _) in _unnumbered)
         {
             if (context.Store.Find(id, out GroupData data) == StoreAnswer.Found)
             {
@@ -90,7 +91,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 
     public void Advance(Instant now)
     {
-        while (_unnumbered.TryPeek(out (MessageId Id, Instant Due) next) && next.Due <= now)
+        while (_unnumbered.TryPeek(out (MessageId Id, Instant Due, ulong Over) next) && next.Due <= now)
         {
             _unnumbered.Dequeue();
             if (context.Store.Find(next.Id, out GroupData data) != StoreAnswer.Found)
@@ -99,15 +100,16 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
             }
 
             SessionVerdict verdict = context.Sessions.Judge(next.Id, data.Timestamp, out _);
-            if (verdict is SessionVerdict.Numbered or SessionVerdict.Expired && !fetcher.Wants(next.Id, data.Hash))
+            ulong over = verdict != SessionVerdict.Expired ? 0 : next.Over != 0 ? next.Over : context.Sessions.Number + context.MostAhead;
+            if (verdict is SessionVerdict.Numbered or SessionVerdict.Expired && !fetcher.Wants(next.Id, data.Hash) && IsOver(data, over))
             {
                 // It will never get another number (SAM-61).
                 context.Store.Forget(next.Id);
                 continue;
             }
 
-            _unnumbered.Enqueue((next.Id, now + context.Options.RequestInterval));
-            if (context.IsData)
+            _unnumbered.Enqueue((next.Id, now + context.Options.RequestInterval, over));
+            if (context.IsData && over == 0)
             {
                 _requests.Add(data with { Payload = default });
             }
@@ -203,6 +205,11 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
         return answer;
     }
 
+    // ◆ One that expired may have been numbered just before, and its number be on its way: it does something there, and is needed. One that
+    // has its number, or was settled, does nothing at any other.
+    private bool IsOver(in GroupData data, ulong over) =>
+        context.Sessions.Number >= over || context.Sessions.IsBeyondLifetime(data.Timestamp + context.MostAhead);
+
     // What a sender is to be told, if anything; a message to keep goes to the list.
     private SendAnswer? Consider(in GroupData data)
     {
@@ -246,7 +253,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 
     private void Track(in GroupData data, ulong position, Instant now)
     {
-        _unnumbered.Enqueue((data.Id, now + context.Options.RequestInterval));
+        _unnumbered.Enqueue((data.Id, now + context.Options.RequestInterval, 0));
         if (context.IsData && !context.Roles.IsShortCut)
         {
             if (position > context.Host.Durable)

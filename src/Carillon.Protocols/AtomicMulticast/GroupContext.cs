@@ -48,6 +48,13 @@ internal sealed class GroupContext
     /// <summary>The group of accepted submissions: payloads are not sent, and no session is retired.</summary>
     public bool IsCatalog => Group == GroupName.Catalog;
 
+    /// <summary>
+    /// How far above what a sequencer has applied it gives numbers. Not further than a lifetime: what was settled in front of a number
+    /// still is when that number is applied. And a message that nobody may number any more stands nowhere beyond as many numbers from
+    /// then on.
+    /// </summary>
+    public ulong MostAhead => Math.Min(2 * (ulong)Options.AssignWindow, Math.Min(Settings.Lifetime, SessionTable.MaxSessions));
+
     /// <summary>Who sequences, as far as was heard.</summary>
     public NodeId Sequencer { get; private set; }
 

@@ -16,6 +16,9 @@ public sealed record GroupSettings
     /// <summary>The longest payload of one message, in bytes.</summary>
     public const int MaxPayloadBytes = 1 << 20;
 
+    /// <summary>The longest lifetime: far below <see cref="SessionTable.NoLifetime"/>, which is the catalog's alone.</summary>
+    public const ulong MaxLifetime = 1_000_000_000_000_000;
+
     /// <summary>Where messages are before they are acknowledged. Can't be changed later.</summary>
     public GroupDurability Durability { get; init; }
 
@@ -30,7 +33,8 @@ public sealed record GroupSettings
 
     /// <summary>
     /// Maximum logical lifetime (SAM-60), in committed numbers: a session that was idle for longer is forgotten, and what it sends again
-    /// afterwards is answered with "expired", which says nothing about the outcome.
+    /// afterwards is answered with "expired", which says nothing about the outcome. It is shorter where that would be more than
+    /// <see cref="SessionTable.MaxSessions"/> sessions.
     /// </summary>
     public ulong Lifetime { get; init; } = 1_000_000;
 
@@ -51,6 +55,11 @@ public sealed record GroupSettings
         if (Lifetime < 1_000)
         {
             faults.Add("lifetime must be 1,000 or more.");
+        }
+
+        if (Lifetime > MaxLifetime)
+        {
+            faults.Add("lifetime must be 1,000,000,000,000,000 or less.");
         }
 
         return faults;

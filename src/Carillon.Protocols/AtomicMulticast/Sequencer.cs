@@ -403,7 +403,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private void Number()
     {
         ForgetApplied();
-        while (OpenCount < (ulong)context.Options.AssignWindow && _queue.TryDequeue(out GroupData data))
+        while (OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
+            && _queue.TryDequeue(out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;
             if (!isFresh && !SeededBug.Is("message-numbered-twice"))

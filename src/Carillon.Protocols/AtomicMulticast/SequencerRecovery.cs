@@ -27,6 +27,9 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 {
     private readonly Answer?[] _answers = new Answer?[ClusterConfiguration.MaxServers];
     private readonly List<HeldAssignment> _chosen = [];
+
+    // Of the chosen ones, those that do something where they stand; null: it was not needed so far.
+    private List<HeldAssignment>? _effective;
     private VoterSet _dropped;
     private Instant _askAt;
     private Instant _patienceEnd;
@@ -194,15 +197,10 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
         }
 
         int missing = 0;
-        for (int i = 0; i < _chosen.Count; i++)
+        foreach (HeldAssignment held in Missing())
         {
-            HeldAssignment held = _chosen[i];
-            if (!held.Assignment.IsNoOp && context.Sessions.IsFirst(held.Assignment) && !context.HoldsExactly(held.Assignment)
-                && !SeededBug.Is("reassigned-before-fetch"))
-            {
-                missing++;
-                fetcher.Add(held.Assignment, held.Number, Holder(complete, held), isUrgent: true, now);
-            }
+            missing++;
+            fetcher.Add(held.Assignment, held.Number, Holder(complete, held), isUrgent: true, now);
         }
 
         if (missing == 0)
@@ -226,10 +224,9 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 
     private bool NamesMissing(int bit)
     {
-        foreach (HeldAssignment held in _chosen)
+        foreach (HeldAssignment held in Missing())
         {
-            if (!held.Assignment.IsNoOp && context.Sessions.IsFirst(held.Assignment) && !context.HoldsExactly(held.Assignment)
-                && _answers[bit]!.Held.TryGetValue(held.Number, out HeldAssignment own) && own.Assignment == held.Assignment)
+            if (_answers[bit]!.Held.TryGetValue(held.Number, out HeldAssignment own) && own.Assignment == held.Assignment)
             {
                 return true;
             }
@@ -237,6 +234,31 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 
         return false;
     }
+
+    // ◆ Only what does something where it stands needs its message: nobody has to keep that of any other. Whether it does is judged by the
+    // table as it will be there, behind all that is assigned again in front of it.
+    private IEnumerable<HeldAssignment> Missing()
+    {
+        if (SeededBug.Is("reassigned-before-fetch") || _chosen.TrueForAll(IsHere))
+        {
+            return [];
+        }
+
+        if (_effective is null)
+        {
+            SessionTable ahead = context.Sessions.Copy();
+            _effective = _chosen.FindAll(held =>
+            {
+                bool isFirst = ahead.IsFirst(held.Assignment);
+                ahead.Apply(held.Assignment);
+                return isFirst;
+            });
+        }
+
+        return _effective.FindAll(held => !IsHere(held));
+    }
+
+    private bool IsHere(HeldAssignment held) => held.Assignment.IsNoOp || context.HoldsExactly(held.Assignment);
 
     // Answers whose values or messages can't be had are as if they had not come, while a majority remains.
     private void Drop(VoterSet complete, Predicate<int> which, string why, Instant now)
@@ -290,6 +312,7 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
             }
         }
 
+        _effective = null;
         _chosen.Clear();
         foreach ((ulong number, HeldAssignment held) in greatest)
         {

@@ -26,13 +26,17 @@ public enum SessionVerdict : byte
 /// <remarks>
 /// A session that was idle for the maximum logical lifetime is retired. A message whose session is unknown is fresh only if its logical
 /// timestamp is younger than that: had it been numbered, it was numbered after its timestamp, and its session would still be there.
+/// The lifetime is shorter while there are as many sessions as there may be: a new one then takes the place of the one that was idle
+/// longest, and what is not younger than the last of those that remain was perhaps sent in one that is gone. Once there are fewer again,
+/// one that stayed longer has been retired by its age, so that the rule of the age says as much.
 /// </remarks>
 public sealed class SessionTable
 {
     /// <summary>No session is ever retired: the catalog's.</summary>
     public const ulong NoLifetime = ulong.MaxValue;
 
-    /// <summary>The most sessions: beyond, messages of new ones wait until others are retired.</summary>
+    /// <summary>The most sessions: beyond, the one that was idle longest is retired. The catalog's are not; messages of new ones wait
+    /// there.</summary>
     public const int MaxSessions = 262_144;
 
     /// <summary>The most numbered counters of one session above what it settled; the catalog's have no bound, since nothing that is
@@ -73,7 +77,7 @@ public sealed class SessionTable
                 return SessionVerdict.Expired;
             }
 
-            return _sessions.Count >= MaxSessions ? SessionVerdict.Full : SessionVerdict.Fresh;
+            return _sessions.Count >= MaxSessions && _lifetime == NoLifetime ? SessionVerdict.Full : SessionVerdict.Fresh;
         }
 
         if (id.Counter <= session.Settled && !SeededBug.Is("settled-forgotten"))
@@ -92,13 +96,33 @@ public sealed class SessionTable
     }
 
     /// <summary>True if a message of this timestamp can't be judged when its session is unknown (SAM-60, SAM-61).</summary>
-    public bool IsTooOld(ulong timestamp) => _lifetime != NoLifetime && Number >= _lifetime && timestamp <= Number - _lifetime;
+    public bool IsTooOld(ulong timestamp) =>
+        IsBeyondLifetime(timestamp) || (_lifetime != NoLifetime && _sessions.Count >= MaxSessions && timestamp < _byLast.First!.Value.Last);
+
+    /// <summary>True if it is too old by its age alone, however many sessions there are.</summary>
+    public bool IsBeyondLifetime(ulong timestamp) => _lifetime != NoLifetime && Number >= _lifetime && timestamp <= Number - _lifetime;
 
     /// <summary>True if an assignment, applied next, does something: it is no no-op, and its message has no number yet.</summary>
     public bool IsFirst(in Assignment assignment) =>
         !assignment.IsNoOp
         && (!_sessions.TryGetValue(assignment.Id.Session, out Session? session)
             || (assignment.Id.Counter > session.Settled && session.Find(assignment.Id.Counter) < 0));
+
+    /// <summary>A table of its own with the same content: what would be applied can be tried on it.</summary>
+    public SessionTable Copy()
+    {
+        var copy = new SessionTable(_lifetime) { Number = Number };
+        copy._sessions.EnsureCapacity(_sessions.Count);
+        foreach (Session session in _byLast)
+        {
+            var own = new Session { Id = session.Id, Settled = session.Settled, Last = session.Last };
+            own.Numbered.AddRange(session.Numbered);
+            own.Place = copy._byLast.AddLast(own);
+            copy._sessions.Add(own.Id, own);
+        }
+
+        return copy;
+    }
 
     /// <summary>Applies what is committed at the next number.</summary>
     /// <returns>True if it does something; false: a no-op, or seen before.</returns>
@@ -223,7 +247,9 @@ public sealed class SessionTable
 
     private void Retire()
     {
-        while (_lifetime != NoLifetime && Number > _lifetime && _byLast.First is { } first && first.Value.Last < Number - _lifetime)
+        // One number is the last of one session at most, so that no two were idle equally long.
+        while (_lifetime != NoLifetime && _byLast.First is { } first
+            && (_sessions.Count > MaxSessions || (Number > _lifetime && first.Value.Last < Number - _lifetime)))
         {
             _sessions.Remove(first.Value.Id);
             _byLast.RemoveFirst();
