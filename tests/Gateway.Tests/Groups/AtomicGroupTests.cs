@@ -91,12 +91,12 @@ public sealed class AtomicGroupTests
         var first = new FakeGroupGate(_groups);
         GatewayHouse dying = await GatewayHouse.StartAsync(groups: first);
         await using GatewayHouse other = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
+        var over = new TaskCompletionSource();
         first.OnPublish = async (id, commit) =>
         {
             commit();
             _ = dying.Gateway.StopAsync(new CancellationToken(true));
-            await Task.Delay(Timeout.Infinite, new CancellationTokenSource(TimeSpan.FromSeconds(5)).Token)
-                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await over.Task;
             return null;
         };
         using CarillonClient client = ClientOf(dying, other);
@@ -104,6 +104,7 @@ public sealed class AtomicGroupTests
         SentMessage sent = await group.SendAsync(Bytes("once"));
         Assert.Equal(1u, sent.Number.Value);
         Assert.Single(_groups["g"].Messages());
+        over.SetResult();
         await dying.DisposeAsync();
     }
 
