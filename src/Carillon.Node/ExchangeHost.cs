@@ -18,6 +18,8 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
 
     public Timestamp OutcomesSince => node.OutcomesSince;
 
+    public Timestamp OutcomeHorizon => node.Reader.OutcomeHorizon;
+
     public bool IsClockGood(NodeId server) => node.Members.IsClockGood(server);
 
     public bool CanAppend(int bytes, bool urgent) => node.Log.CanAppend(bytes, urgent);

@@ -33,6 +33,10 @@ public interface IExchangeHost
     /// <summary>Outcomes of all decided tags with this stamp or a later one are kept; of earlier ones perhaps not.</summary>
     Timestamp OutcomesSince { get; }
 
+    /// <summary>Of tags with an earlier stamp nothing need be kept, not even that this server took part in their decision: it takes part in
+    /// no further one. Not above <see cref="OutcomesSince"/>.</summary>
+    Timestamp OutcomeHorizon { get; }
+
     /// <summary>Position up to which everything is durable.</summary>
     ulong Durable { get; }
 

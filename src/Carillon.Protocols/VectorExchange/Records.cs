@@ -27,7 +27,8 @@ public enum RecordType : byte
     /// <summary>Stamps up to this one may be used: <c>u64 stamp</c>.</summary>
     StampsReserved = 7,
 
-    /// <summary>An open tag was given up as too old, and gets neither bit nor promise here: <c>tag │ i64 until, ms</c>.</summary>
+    /// <summary>This server takes no further part in a tag's decision: it gave the tag up as too old, or learnt a *no* that it may forget:
+    /// <c>tag │ text key</c>, the key empty where the record was not here or the tag is decided.</summary>
     GivenUp = 8,
 }
 
@@ -98,12 +99,12 @@ internal static class Records
         return record;
     }
 
-    public static byte[] GivenUp(Tag tag, long until)
+    public static byte[] GivenUp(Tag tag, string key)
     {
-        byte[] record = new byte[1 + WireSize.Tag(tag) + 8];
+        byte[] record = new byte[1 + WireSize.Tag(tag) + WireSize.Text(key)];
         WireWriter writer = Start(record, RecordType.GivenUp);
         writer.Tag(tag);
-        writer.I64(until);
+        writer.Text(key);
         return record;
     }
 

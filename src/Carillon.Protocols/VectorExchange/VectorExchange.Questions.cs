@@ -299,6 +299,14 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (_givenUp.OfKey(key) is { IsNone: false } givenUp && OutcomeOf(givenUp).State == TagState.TooOld
+            && !SeededBug.Is("given-up-key-fenced"))
+        {
+            // It may still be accepted elsewhere, and who held its record is to answer for its key ◆: a fence would contradict that.
+            answer = new KeyAnswer(0, TagState.Open, givenUp, default);
+            return;
+        }
+
         if (IsFenced(key, now))
         {
             answer = new KeyAnswer(0, TagState.Fenced, default, default);

@@ -94,16 +94,9 @@ public sealed partial class VectorExchange
             }
         }
 
-        foreach ((Tag tag, long until) in _givenUp.ToArray())
+        foreach ((Tag tag, string key) in _givenUp.Since(_host.OutcomeHorizon))
         {
-            if (until <= now.Wall.Milliseconds)
-            {
-                _givenUp.Remove(tag);
-            }
-            else
-            {
-                append(Records.GivenUp(tag, until));
-            }
+            append(Records.GivenUp(tag, key));
         }
 
         foreach (Ballot ballot in _book.InOrder())
@@ -207,6 +200,11 @@ public sealed partial class VectorExchange
             case RecordType.Rejected:
                 Tag successor = reader.Tag();
                 var untold = new VoterSet(reader.U64());
+                if (_book.Find(tag) is { } rejected)
+                {
+                    BindTo(rejected);
+                }
+
                 Forget(tag);
                 if (untold.Count > 0 && !SeededBug.Is("noes-forgotten"))
                 {
@@ -222,7 +220,7 @@ public sealed partial class VectorExchange
                 return !reader.Failed;
             case RecordType.GivenUp:
                 Forget(tag);
-                _givenUp[tag] = reader.I64();
+                _givenUp.Add(tag, reader.Text(Submission.MaxKeyBytes));
                 return !reader.Failed;
             default:
                 return false;

@@ -10,16 +10,14 @@ public sealed partial class VectorExchange
     /// revives the tag).</summary>
     private readonly SortedDictionary<Tag, (Tag Successor, VoterSet Untold)> _graves = [];
 
-    /// <summary>Tags that were given up here as too old although this server had vouched or promised, each with the end of that, in
-    /// milliseconds of the wall clock. To take part again without that bit or promise could decide them twice.</summary>
-    private readonly SortedDictionary<Tag, long> _givenUp = [];
+    private readonly GivenUpTags _givenUp = new();
 
     /// <summary>What is known of a tag that is not open: a *no* that somebody must still be told of is known however old it is.</summary>
     private AppliedOutcome OutcomeOf(Tag tag) =>
         _graves.TryGetValue(tag, out (Tag Successor, VoterSet Untold) grave)
             ? new AppliedOutcome(TagState.Rejected, grave.Successor)
             : _host.Outcome(tag) is { State: not TagState.Unknown } known ? known
-            : new AppliedOutcome(_givenUp.ContainsKey(tag) ? TagState.TooOld : TagState.Unknown, default);
+            : new AppliedOutcome(_givenUp.Contains(tag) ? TagState.TooOld : TagState.Unknown, default);
 
     /// <summary>True if nothing is known of a tag that would contradict a *no*.</summary>
     private bool MayTakeNo(Tag tag) => OutcomeOf(tag).State is TagState.Unknown or TagState.TooOld;
@@ -300,8 +298,10 @@ public sealed partial class VectorExchange
             return false;
         }
 
+        // Past the horizon nothing is excluded. Behind it a part of one's own in a decision is on record as given up, so that only what was
+        // accepted can be forgotten, and that the name tells.
         ObjectName name = ballot?.Submission?.Operations[0].Target ?? first;
-        return name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
+        return tag.Uid.Stamp < _host.OutcomeHorizon || name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
     }
 
     /// <summary>
@@ -341,9 +341,9 @@ public sealed partial class VectorExchange
         ulong position = 0;
         if (ballot.IsKept)
         {
-            long until = now.Wall.Milliseconds + (long)_options.IdempotencyTtl.TotalMilliseconds;
-            _givenUp[ballot.Tag] = until;
-            position = Persist(Records.GivenUp(ballot.Tag, until));
+            string key = ballot.Submission?.Key ?? "";
+            _givenUp.Add(ballot.Tag, key);
+            position = Persist(Records.GivenUp(ballot.Tag, key));
         }
 
         Settle(ballot.Tag, TagState.TooOld, default, now);
@@ -483,6 +483,7 @@ public sealed partial class VectorExchange
             attempt = ballot.Attempt;
             ballot.Attempt = null;
             _book.Remove(ballot);
+            BindTo(ballot);
             if (ballot.Submission is { } resolved)
             {
                 WakeContended(resolved, now);
@@ -515,6 +516,16 @@ public sealed partial class VectorExchange
 
         Settle(tag, TagState.Rejected, successor, now);
         return position;
+    }
+
+    /// <summary>Who took part in the decision of a tag that is *no* remembers that longer than the outcome (seed 705): it only learnt
+    /// it, so others may still have to be told.</summary>
+    private void BindTo(Ballot rejected)
+    {
+        if ((rejected.OwnBit is not null || rejected.Promised > 0) && !SeededBug.Is("learnt-no-forgotten"))
+        {
+            _givenUp.Add(rejected.Tag, "");
+        }
     }
 
     private void TellGrave(int bit, Tag tag, Tag successor, ulong after)

@@ -260,6 +260,8 @@ internal sealed class LabServer : IExchangeHost
 
     public Timestamp OutcomesSince { get; set; }
 
+    public Timestamp OutcomeHorizon { get; set; }
+
     /// <summary>True while it takes nothing of the feed.</summary>
     public bool Lags { get; set; }
 

@@ -119,7 +119,7 @@ public sealed class ExchangeMessageTests
             (Records.Promised(A, 66), "05" + TagA + "42000000"),
             (Records.KeyFenced("k", 258), "06" + "0100" + "6b" + "0201000000000000"),
             (Records.StampsReserved(new Timestamp(5)), "07" + "0500000000000000"),
-            (Records.GivenUp(A, 258), "08" + TagA + "0201000000000000"),
+            (Records.GivenUp(A, "k"), "08" + TagA + "0100" + "6b"),
         ];
         Assert.Equal(records.Select(r => r.Golden), records.Select(r => Convert.ToHexStringLower(r.Bytes)));
         Assert.Equal(Enum.GetValues<RecordType>().Select(t => (byte)t), records.Select(r => r.Bytes[0]));
@@ -134,7 +134,7 @@ public sealed class ExchangeMessageTests
             Records.Pending(Submission.Create(A, default, new DiskId(1), "k", [Samples.Put("a", "x")]).Encoded.Span),
             Records.Bit(A, Empty, 1, 64, value: true, 0b101), Records.OfTag(RecordType.Agreed, A), Records.Rejected(A, B, 6),
             Records.Promised(A, 66), Records.KeyFenced("k", 258), Records.StampsReserved(new Timestamp(5)),
-            Records.GivenUp(A, 258),
+            Records.GivenUp(A, "k"),
         ];
         foreach (byte[] record in records)
         {
