@@ -59,7 +59,7 @@ public sealed partial class VectorExchange
             {
                 Sometimes.Reached("start-goes-on-with-a-tag");
                 ballot.ResendWait = _options.ResendFirst;
-                ballot.ResendAt = ballot.OwnBit is null ? Instant.Never : now.Now;
+                ballot.ResendAt = ballot.OwnBit is null ? Instant.Never : now.Now + ballot.ResendWait;
                 Schedule(ballot, ballot.ResendAt);
             }
         }

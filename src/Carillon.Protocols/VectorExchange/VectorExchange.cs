@@ -82,7 +82,7 @@ public sealed partial class VectorExchange
         {
             if (fresh.Contains(bit))
             {
-                GreetPeer(bit, now);
+                GreetPeer(bit);
             }
         }
 
@@ -257,7 +257,7 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>A peer can be talked to again: tell it what it may have missed.</summary>
-    private void GreetPeer(int bit, Moment now)
+    private void GreetPeer(int bit)
     {
         foreach (Attempt attempt in _attempts.Values)
         {
@@ -270,10 +270,10 @@ public sealed partial class VectorExchange
 
         foreach (Ballot ballot in _book.InOrder())
         {
-            if (ballot.IsOpen && ballot.OwnBit is not null)
+            // A bit that is on its way to the disk comes with the next re-send; the others have had theirs (services' seed 646).
+            if (ballot is { IsOpen: true, OwnBitDurable: true })
             {
-                ballot.ResendAt = now.Now;
-                Schedule(ballot, now.Now);
+                SendVector(ballot, bit, again: true);
             }
         }
 

@@ -577,6 +577,24 @@ public sealed class VectorExchangePastFaultsTests
         Assert.Equal(0, lab["s1"].Core.OpenTags);
     }
 
+    [Fact]
+    public void Server_that_comes_back_in_mid_exchange_gets_the_vector_and_the_others_do_not_get_it_again()
+    {
+        // Services' seed 646: a connection made everybody hear each open vector again.
+        var lab = new ExchangeLab(4, 1);
+        lab.Isolate("s4");
+        lab["s1"].Put("a", "x", "k");
+        while (lab.VectorMessages == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        lab.Heal();
+        lab.Run(Second);
+        Assert.All(lab.Servers.Values, server => Assert.Equal("x", server.Content("a")));
+        Assert.InRange(lab.VectorMessages, 6, 12);
+    }
+
     [Theory]
     [InlineData(false, false)]
     [InlineData(false, true)]
