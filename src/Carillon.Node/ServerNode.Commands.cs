@@ -86,6 +86,7 @@ public sealed partial class ServerNode
                 TagState.Accepted => SubmissionState.Accepted,
                 TagState.Fenced => SubmissionState.Rejected,
                 TagState.Open => SubmissionState.Pending,
+                TagState.TooOld => SubmissionState.Forgotten,
                 _ => null,
             };
             answer(state is { } known ? new SubmissionReport(found.Tag, known, VectorOf(found.Tag)) : null);

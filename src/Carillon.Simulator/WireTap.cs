@@ -28,6 +28,9 @@ internal sealed class WireTap(
     /// yet.</summary>
     public Action<Tag, int>? YesOfRejected { get; set; }
 
+    /// <summary>A node gives an order to what provides a service there.</summary>
+    public void Look(ServerIdentity from, ServiceOrder order) => _selection.OnOrder(from, order);
+
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {

@@ -182,6 +182,27 @@ public sealed class PrimacyCheckerTests
             new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary)))));
     }
 
+    [Theory]
+    [InlineData(RankClass.Secondary, true)]
+    [InlineData(RankClass.Damped, false)]
+    public void Rank_may_rise_once_the_primary_is_heard_again_and_not_fall(RankClass then, bool isRight)
+    {
+        var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
+        var checker = new SelectionTrafficChecker();
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare));
+        checker.OnOrder(Life(1), new ServiceOrder.ReleaseRequesters(Job, HandMade.S2, new Epoch(3)));
+        byte[] call = Call(3, spare with { Class = then });
+        if (isRight)
+        {
+            checker.OnMessage(Life(1), hadQuorum: true, call);
+            HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare)));
+        }
+        else
+        {
+            HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, call));
+        }
+    }
+
     private static byte[] Call(ulong run, Rank rank) => PrimacyCodec.Encode(new DisqualifyMessage(Job, new Epoch(run), rank));
 
     private static ServerIdentity Life(ulong incarnation) => new(HandMade.S1, new DiskId(1), new Incarnation(incarnation));

@@ -53,6 +53,8 @@ public sealed class Selection(NodeId self)
 {
     private ImmutableArray<NodeId> _targets = [];
     private int _next;
+    private bool _isByHearsay;
+    private bool _mayRise;
 
     /// <summary>Where this node stands.</summary>
     public SelectionPhase Phase { get; private set; } = SelectionPhase.Aside;
@@ -63,14 +65,15 @@ public sealed class Selection(NodeId self)
     /// <summary>The candidate variable; in <see cref="SelectionPhase.Following"/> the primary.</summary>
     public Rank Candidate { get; private set; }
 
-    /// <summary>This node's rank in the present run, frozen when it was first used there ◆; none before.</summary>
+    /// <summary>This node's rank in the present run, frozen when it was first used there ◆, until the primary is heard again; none
+    /// before.</summary>
     public Rank OwnRank { get; private set; }
 
     /// <summary>True if it stands although it was disqualified: calls do not take it back.</summary>
     public bool StandsAnyway { get; private set; }
 
-    /// <summary>How many are known to outrank this node in the present run: its place in the order of standing anyway.</summary>
-    public int Outranked { get; private set; }
+    /// <summary>True if this node stopped because another one heard the primary, which this one does not.</summary>
+    public bool IsStoppedByHearsay => Phase == SelectionPhase.Disqualified && _isByHearsay;
 
     /// <summary>The node that is called at present, or none.</summary>
     public NodeId Called => Phase == SelectionPhase.Calling && _next < _targets.Length ? _targets[_next] : default;
@@ -174,6 +177,7 @@ public sealed class Selection(NodeId self)
             case CallVerdict.PrimaryExists:
                 Candidate = answer.Rank;
                 Disqualify();
+                _isByHearsay = true;
                 break;
             case CallVerdict.Ranked when answer.Rank > OwnRank:
                 // The one who stopped it is recorded: its own candidate variable would else name itself for good (RMM-62).
@@ -226,6 +230,14 @@ public sealed class Selection(NodeId self)
         }
     }
 
+    /// <summary>Who heard the primary may only have been slower to miss it: this node is to begin anew.</summary>
+    public void AskAgain()
+    {
+        Invariant.That(IsStoppedByHearsay);
+        Candidate = default;
+        Phase = SelectionPhase.Aside;
+    }
+
     /// <summary>A node says that it holds its lease in an epoch that is not older than the run (616): it is the candidate.</summary>
     /// <returns>False if the epoch is older than what is known.</returns>
     public bool PrimaryHeard(NodeId primary, Epoch epoch)
@@ -242,8 +254,8 @@ public sealed class Selection(NodeId self)
 
         Phase = SelectionPhase.Following;
         Candidate = new Rank(RankClass.Primary, default, 0, primary);
+        _mayRise = true;
         StandsAnyway = false;
-        Outranked = 0;
         return true;
     }
 
@@ -309,23 +321,26 @@ public sealed class Selection(NodeId self)
         Candidate = default;
         OwnRank = default;
         StandsAnyway = false;
-        Outranked = 0;
         Phase = SelectionPhase.Aside;
     }
 
     private void Freeze(Rank own)
     {
-        if (OwnRank.IsNone || SeededBug.Is("rank-not-frozen"))
+        // Since the primary was heard again, nobody is being replaced: a node that was a spare when it last took the primary for lost may
+        // be its secondary by now (services' seed 177). The rank that others know may rise, not fall, or two could outrank each other.
+        if (OwnRank.IsNone || (_mayRise && own > OwnRank) || SeededBug.Is("rank-not-frozen"))
         {
             OwnRank = own;
         }
+
+        _mayRise = false;
     }
 
     private void Disqualify()
     {
         Phase = SelectionPhase.Disqualified;
         StandsAnyway = false;
-        Outranked++;
+        _isByHearsay = false;
     }
 
     private void EndIfAllCalled()

@@ -123,9 +123,18 @@ public sealed partial class SelectionMechanism
             service.StandAt = now.Now + _configuration.LeaseDuration + (PositionOf(service) * _options.StandAnywayStep);
         }
 
-        if (now.Now < service.StandAt)
+        // The call that stopped this node is over since.
+        Instant again = service.Selection.IsStoppedByHearsay ? service.CallUntil + _options.CallTimeout : Instant.Never;
+        if (now.Now < Instant.Min(service.StandAt, again))
         {
-            service.DueAt = service.StandAt;
+            service.DueAt = Instant.Min(service.StandAt, again);
+        }
+        else if (now.Now < service.StandAt)
+        {
+            service.Selection.AskAgain();
+            service.LastCall = default;
+            service.Selection.Begin(service.RankAt(now.Now), TargetsOf(service));
+            Proceed(service, now);
         }
         else if (!SeededBug.Is("disqualified-never-stands"))
         {
@@ -143,9 +152,11 @@ public sealed partial class SelectionMechanism
         .. service.Eligible.Where(n => n != _self.Name && _host.IsConnected(n)).OrderByDescending(service.ExpectedRank),
     ];
 
-    /// <summary>How many providers are expected to rank above this node, one at least.</summary>
+    /// <summary>This node's place, from 1 on, among the connected providers in order of the rank that they are expected to have: no two
+    /// stand anyway at one time.</summary>
     private int PositionOf(HostedService service) =>
-        Math.Max(1, service.Eligible.Count(n => n != _self.Name && service.ExpectedRank(n) > service.ExpectedRank(_self.Name)));
+        1 + service.Eligible.Count(n =>
+            n != _self.Name && _host.IsConnected(n) && service.ExpectedRank(n) > service.ExpectedRank(_self.Name));
 
     private bool OnDisqualify(ServerIdentity from, DisqualifyMessage message, Moment now)
     {

@@ -53,6 +53,12 @@ internal sealed class KeyInquiry(ulong id, string key, bool fence, Instant deadl
 
     public VoterSet Fenced { get; set; }
 
+    /// <summary>Who held the key's record and gave it up: it neither fences the key nor knows what became of it.</summary>
+    public VoterSet TooOld { get; set; }
+
+    /// <summary>The tag that such a server named.</summary>
+    public Tag GivenUp { get; set; }
+
     /// <summary>An open tag of the key that somebody named.</summary>
     public Tag Open { get; set; }
 

@@ -33,7 +33,8 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// What became of a key. Where nobody holds an open or accepted submission of it, a quorum fences it durably first: only then is the
-    /// answer *rejected* ◆. The state is Accepted, Fenced, Open (not decided in time) or Unknown (no quorum answered).
+    /// answer *rejected* ◆. The state is Accepted, Fenced, Open (not decided in time), TooOld
+    /// (forgotten) or Unknown (no quorum answered).
     /// </summary>
     public void Show(string key, Moment now, Action<KeyAnswer> answer) =>
         InquireKey(key, fence: true, now.Now + _options.ReadTimeout, now, (a, _) => answer(a));
@@ -256,6 +257,7 @@ public sealed partial class VectorExchange
     private void AskForKey(KeyInquiry inquiry, Moment now)
     {
         inquiry.Nothing = default;
+        inquiry.TooOld = default;
         inquiry.Open = default;
         inquiry.TickAt = Schedule(inquiry.Id, Instant.Min(inquiry.Deadline, now.Now + _options.RetryInterval));
         SendToConnected(new KeyAsk(inquiry.Id, inquiry.Key, inquiry.Fence));
@@ -303,7 +305,7 @@ public sealed partial class VectorExchange
             && !SeededBug.Is("given-up-key-fenced"))
         {
             // It may still be accepted elsewhere, and who held its record is to answer for its key ◆: a fence would contradict that.
-            answer = new KeyAnswer(0, TagState.Open, givenUp, default);
+            answer = new KeyAnswer(0, TagState.TooOld, givenUp, default);
             return;
         }
 
@@ -382,6 +384,10 @@ public sealed partial class VectorExchange
             case TagState.Fenced:
                 inquiry.Fenced = inquiry.Fenced.With(from);
                 break;
+            case TagState.TooOld:
+                inquiry.TooOld = inquiry.TooOld.With(from);
+                inquiry.GivenUp = answer.Tag;
+                break;
             default:
                 inquiry.Nothing = inquiry.Nothing.With(from);
                 break;
@@ -391,6 +397,12 @@ public sealed partial class VectorExchange
         {
             Sometimes.Reached("key-fenced-by-a-quorum");
             EndInquiry(inquiry, new KeyAnswer(id, TagState.Fenced, inquiry.Open, default), now);
+        }
+        else if (inquiry.TooOld.Count > 0 && inquiry.Open.IsNone
+            && Quorum.IsReachedBy(inquiry.TooOld | inquiry.Fenced | (inquiry.Fence ? default : inquiry.Nothing)))
+        {
+            // Some held the key's record and gave it up, so that it can't be told whether the rest accepted it.
+            EndInquiry(inquiry, new KeyAnswer(id, TagState.TooOld, inquiry.GivenUp, default), now);
         }
         else if (!inquiry.Fence && Quorum.IsReachedBy(inquiry.Nothing | inquiry.Fenced) && inquiry.Open.IsNone)
         {

@@ -159,7 +159,7 @@ public sealed partial class VectorExchange
                 case TagState.Fenced:
                     Reject(attempt, RejectionReason.KeyFenced, "the key was given up: a quorum refuses it");
                     break;
-                case TagState.Open:
+                case TagState.Open or TagState.TooOld:
                     Finish(attempt, new SubmitOutcome.Unknown(answer.Tag));
                     break;
                 default:

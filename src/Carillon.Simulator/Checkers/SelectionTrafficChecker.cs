@@ -6,11 +6,13 @@ namespace Carillon.Simulator.Checkers;
 
 /// <summary>
 /// What nodes say in a selection: a rank, a call or a bid is told only by a node with two-way contact with a quorum, so that nobody who
-/// can't win silences those who can; and in one run a node tells one rank, so that no two outrank each other.
+/// can't win silences those who can; and in one run a node tells one rank, so that no two outrank each other, until it hears the primary
+/// again: from then on it may tell a greater one.
 /// </summary>
 internal sealed class SelectionTrafficChecker
 {
     private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), Rank> _ranks = [];
+    private readonly HashSet<(ServerIdentity Node, ServiceName Service, Epoch Run)> _following = [];
 
     /// <summary>A server sends a message of primacy.</summary>
     /// <param name="from">Which life of which server.</param>
@@ -44,6 +46,15 @@ internal sealed class SelectionTrafficChecker
         }
     }
 
+    /// <summary>A node gave an order to what provides a service there.</summary>
+    public void OnOrder(ServerIdentity from, ServiceOrder order)
+    {
+        if (order is ServiceOrder.ReleaseRequesters release)
+        {
+            _following.Add((from, release.Service, release.Epoch));
+        }
+    }
+
     private static void RequireQuorum(ServerIdentity from, bool hadQuorum, string what)
     {
         if (!hadQuorum)
@@ -54,7 +65,12 @@ internal sealed class SelectionTrafficChecker
 
     private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank)
     {
-        if (!_ranks.TryAdd((from, service, run), rank) && _ranks[(from, service, run)] != rank)
+        bool mayRise = _following.Remove((from, service, run));
+        if (mayRise && _ranks.TryGetValue((from, service, run), out Rank told) && rank > told)
+        {
+            _ranks[(from, service, run)] = rank;
+        }
+        else if (!_ranks.TryAdd((from, service, run), rank) && _ranks[(from, service, run)] != rank)
         {
             throw Violation.Of(
                 "selection", $"{from} tells {rank} for {service} in run {run}, and told {_ranks[(from, service, run)]} there before");

@@ -676,7 +676,7 @@ public sealed class VectorExchangePastFaultsTests
             lab.Reconnect();
         }
 
-        Assert.Equal((TagState.Open, tag), AskForKey(lab, "s1", "k"));
+        Assert.Equal((TagState.TooOld, tag), AskForKey(lab, "s1", "k"));
         Assert.Equal(TagState.Fenced, AskForKey(lab, "s1", "other").State);
         lab["s1"].OutcomeHorizon = tag.Uid.Stamp.Next;
         lab["s1"].Compact();
