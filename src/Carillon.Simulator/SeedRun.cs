@@ -93,7 +93,6 @@ internal sealed class SeedRun : IDisposable
             ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
         };
         _world.Network.Tap = tap.Look;
-        _world.Ordered = tap.Look;
     }
 
     /// <summary>Runs a seed.</summary>

@@ -28,9 +28,6 @@ internal sealed class WireTap(
     /// yet.</summary>
     public Action<Tag, int>? YesOfRejected { get; set; }
 
-    /// <summary>A node gives an order to what provides a service there.</summary>
-    public void Look(ServerIdentity from, ServiceOrder order) => _selection.OnOrder(from, order);
-
     /// <summary>A message is sent.</summary>
     public void Look(NodeId from, NodeId to, TrafficKind kind, ReadOnlyMemory<byte> bytes)
     {
@@ -51,7 +48,7 @@ internal sealed class WireTap(
             {
                 world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
                 SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
-                _selection.OnMessage(sender.Identity, sender.HadQuorum, payload);
+                _selection.OnMessage(sender.Identity, sender.HadQuorum, payload, service => sender.Node?.FollowedSoFar(service) ?? 0);
             }
         }
     }

@@ -157,15 +157,15 @@ public sealed class PrimacyCheckerTests
         ];
         foreach (byte[] message in speech)
         {
-            new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: true, message);
-            HandMade.Breaks("selection", () => new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, message));
+            new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: true, message, _ => 0);
+            HandMade.Breaks("selection", () => new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, message, _ => 0));
         }
 
         // That it does not stand, and that it holds an epoch, anybody may say.
         new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))));
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0);
         new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })));
+            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0);
     }
 
     [Fact]
@@ -174,32 +174,31 @@ public sealed class PrimacyCheckerTests
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         Rank secondary = spare with { Class = RankClass.Secondary };
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare));
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare));
-        checker.OnMessage(Life(1), hadQuorum: true, Call(4, secondary));
-        checker.OnMessage(Life(2), hadQuorum: true, Call(3, secondary));
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
+        checker.OnMessage(Life(1), hadQuorum: true, Call(4, secondary), _ => 0);
+        checker.OnMessage(Life(2), hadQuorum: true, Call(3, secondary), _ => 0);
         HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary)))));
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0));
     }
 
     [Theory]
-    [InlineData(RankClass.Secondary, true)]
-    [InlineData(RankClass.Damped, false)]
-    public void Rank_may_rise_once_the_primary_is_heard_again_and_not_fall(RankClass then, bool isRight)
+    [InlineData(RankClass.Secondary, 1, true)]
+    [InlineData(RankClass.Secondary, 0, false)]
+    [InlineData(RankClass.Damped, 1, false)]
+    public void Rank_may_rise_once_the_primary_is_heard_again_and_not_fall(RankClass then, int followed, bool isRight)
     {
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare));
-        checker.OnOrder(Life(1), new ServiceOrder.ReleaseRequesters(Job, HandMade.S2, new Epoch(3)));
-        byte[] call = Call(3, spare with { Class = then });
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
+        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => followed);
         if (isRight)
         {
-            checker.OnMessage(Life(1), hadQuorum: true, call);
-            HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare)));
+            Again();
         }
         else
         {
-            HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, call));
+            HandMade.Breaks("selection", Again);
         }
     }
 

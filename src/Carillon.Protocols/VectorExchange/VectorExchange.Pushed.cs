@@ -102,7 +102,7 @@ public sealed partial class VectorExchange
 
     private PushAnswer? MeetsRulesOfKey(Submission submission, Moment now)
     {
-        if (!SeededBug.Is("key-not-answered"))
+        if (!SeededBug.Is("key-not-answered") && !SeededBug.Is("two-bits-per-key"))
         {
             (Tag accepted, Digest fingerprint) = _host.AcceptedKey(submission.Key);
             if (!accepted.IsNone && accepted != submission.Tag)

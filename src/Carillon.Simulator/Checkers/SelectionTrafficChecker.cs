@@ -11,14 +11,14 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 internal sealed class SelectionTrafficChecker
 {
-    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), Rank> _ranks = [];
-    private readonly HashSet<(ServerIdentity Node, ServiceName Service, Epoch Run)> _following = [];
+    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), (Rank Rank, int Followed)> _ranks = [];
 
     /// <summary>A server sends a message of primacy.</summary>
     /// <param name="from">Which life of which server.</param>
     /// <param name="hadQuorum">True if it had a quorum at some moment since it sent last.</param>
     /// <param name="payload">The message.</param>
-    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload)
+    /// <param name="followed">How often it came to follow a primary of a service.</param>
+    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> followed)
     {
         var reader = new WireReader(payload);
         if (!PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type))
@@ -31,27 +31,18 @@ internal sealed class SelectionTrafficChecker
             case PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage call)
                 && call.Rank.Class != RankClass.Primary:
                 RequireQuorum(from, hadQuorum, $"calls others for {call.Service}");
-                RequireOneRank(from, call.Service, call.Run, call.Rank);
+                RequireOneRank(from, call.Service, call.Run, call.Rank, followed(call.Service));
                 break;
             case PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage answer)
                 && answer.Answer.Verdict == CallVerdict.Ranked:
                 RequireQuorum(from, hadQuorum, $"tells its rank for {answer.Service}");
-                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank);
+                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank, followed(answer.Service));
                 break;
             case PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage bid):
                 RequireQuorum(from, hadQuorum, $"bids for {bid.Service}");
                 break;
             default:
                 break;
-        }
-    }
-
-    /// <summary>A node gave an order to what provides a service there.</summary>
-    public void OnOrder(ServerIdentity from, ServiceOrder order)
-    {
-        if (order is ServiceOrder.ReleaseRequesters release)
-        {
-            _following.Add((from, release.Service, release.Epoch));
         }
     }
 
@@ -63,17 +54,14 @@ internal sealed class SelectionTrafficChecker
         }
     }
 
-    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank)
+    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank, int followed)
     {
-        bool mayRise = _following.Remove((from, service, run));
-        if (mayRise && _ranks.TryGetValue((from, service, run), out Rank told) && rank > told)
-        {
-            _ranks[(from, service, run)] = rank;
-        }
-        else if (!_ranks.TryAdd((from, service, run), rank) && _ranks[(from, service, run)] != rank)
+        (Rank told, int then) = _ranks.GetValueOrDefault((from, service, run), (rank, followed));
+        _ranks[(from, service, run)] = (rank, followed);
+        if (rank != told && !(followed > then && rank > told))
         {
             throw Violation.Of(
-                "selection", $"{from} tells {rank} for {service} in run {run}, and told {_ranks[(from, service, run)]} there before");
+                "selection", $"{from} tells {rank} for {service} in run {run}, and told {told} there before");
         }
     }
 }

@@ -156,6 +156,9 @@ internal interface INodeUnderTest
     /// <summary>The submissions of a name that are not decided, as far as it knows, for messages.</summary>
     string DescribeOpen();
 
+    /// <summary>How often the node came to follow a primary of a service.</summary>
+    int FollowedSoFar(ServiceName service);
+
     /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
     MergeDigest CatalogDigest();
 }

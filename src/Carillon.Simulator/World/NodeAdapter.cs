@@ -177,6 +177,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
+    public int FollowedSoFar(ServiceName service) => node.Selection.FollowedSoFar(service);
+
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
 
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);

@@ -16,7 +16,6 @@ internal sealed class SimulatedProviders(SimulatedWorld world, SimulatedServer s
     public void Carry(ServiceOrder order, int life)
     {
         world.Trace?.Invoke($"{server.Name} is ordered {order}");
-        world.Ordered?.Invoke(server.Identity, order);
         switch (order)
         {
             case ServiceOrder.Provide provide:

@@ -1,5 +1,4 @@
 using Carillon.Protocols;
-using Carillon.Protocols.Primacy;
 using Carillon.Simulator.Checkers;
 
 namespace Carillon.Simulator.World;
@@ -44,9 +43,6 @@ internal sealed class SimulatedWorld : IDisposable
 
     /// <summary>Takes a line for people who follow a run; null if nobody does.</summary>
     public Action<string>? Trace { get; }
-
-    /// <summary>Called with each order that a node gives to what provides a service on it.</summary>
-    public Action<ServerIdentity, ServiceOrder>? Ordered { get; set; }
 
     /// <summary>True while services' providers write, and may crash; at the end they only act.</summary>
     public bool ProvidersWork { get; set; } = true;
