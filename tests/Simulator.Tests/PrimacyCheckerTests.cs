@@ -186,12 +186,12 @@ public sealed class PrimacyCheckerTests
     [InlineData(RankClass.Secondary, 1, true)]
     [InlineData(RankClass.Secondary, 0, false)]
     [InlineData(RankClass.Damped, 1, false)]
-    public void Rank_may_rise_once_the_primary_is_heard_again_and_not_fall(RankClass then, int followed, bool isRight)
+    public void Rank_may_rise_once_the_primary_is_heard_again_and_not_fall(RankClass then, int frozen, bool isRight)
     {
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
         checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
-        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => followed);
+        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen);
         if (isRight)
         {
             Again();

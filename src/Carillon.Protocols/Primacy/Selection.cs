@@ -72,8 +72,8 @@ public sealed class Selection(NodeId self)
     /// <summary>True if it stands although it was disqualified: calls do not take it back.</summary>
     public bool StandsAnyway { get; private set; }
 
-    /// <summary>How often it came to follow a primary.</summary>
-    public int Followed { get; private set; }
+    /// <summary>How often its rank was frozen after it had heard a primary: what it told before may be less.</summary>
+    public int TimesFrozen { get; private set; }
 
     /// <summary>True if this node stopped because another one heard the primary, which this one does not.</summary>
     public bool IsStoppedByHearsay => Phase == SelectionPhase.Disqualified && _isByHearsay;
@@ -255,7 +255,6 @@ public sealed class Selection(NodeId self)
             StartRun(epoch);
         }
 
-        Followed += Phase == SelectionPhase.Following ? 0 : 1;
         Phase = SelectionPhase.Following;
         Candidate = new Rank(RankClass.Primary, default, 0, primary);
         _mayRise = true;
@@ -337,6 +336,7 @@ public sealed class Selection(NodeId self)
             OwnRank = own;
         }
 
+        TimesFrozen += _mayRise ? 1 : 0;
         _mayRise = false;
     }
 

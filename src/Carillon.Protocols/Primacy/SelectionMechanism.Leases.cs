@@ -12,9 +12,9 @@ public sealed partial class SelectionMechanism
     private ulong _holdingsVersion;
     private Instant _renewAt = Instant.Never;
 
-    /// <summary>How often this node came to follow a primary of a service: how many selections have ended here.</summary>
-    public int FollowedSoFar(ServiceName service) =>
-        _services.TryGetValue(service, out HostedService? state) ? state.Selection.Followed : 0;
+    /// <summary>How often this node's rank for a service was frozen after it had heard a primary.</summary>
+    public int TimesFrozen(ServiceName service) =>
+        _services.TryGetValue(service, out HostedService? state) ? state.Selection.TimesFrozen : 0;
 
     /// <summary>True while this node's lease as primary of a service is in force.</summary>
     public bool ActsFor(ServiceName service, Instant now) =>

@@ -11,14 +11,14 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 internal sealed class SelectionTrafficChecker
 {
-    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), (Rank Rank, int Followed)> _ranks = [];
+    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), (Rank Rank, int Frozen)> _ranks = [];
 
     /// <summary>A server sends a message of primacy.</summary>
     /// <param name="from">Which life of which server.</param>
     /// <param name="hadQuorum">True if it had a quorum at some moment since it sent last.</param>
     /// <param name="payload">The message.</param>
-    /// <param name="followed">How often it came to follow a primary of a service.</param>
-    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> followed)
+    /// <param name="frozen">How often its rank for a service was frozen after it had heard a primary.</param>
+    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> frozen)
     {
         var reader = new WireReader(payload);
         if (!PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type))
@@ -31,12 +31,12 @@ internal sealed class SelectionTrafficChecker
             case PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage call)
                 && call.Rank.Class != RankClass.Primary:
                 RequireQuorum(from, hadQuorum, $"calls others for {call.Service}");
-                RequireOneRank(from, call.Service, call.Run, call.Rank, followed(call.Service));
+                RequireOneRank(from, call.Service, call.Run, call.Rank, frozen(call.Service));
                 break;
             case PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage answer)
                 && answer.Answer.Verdict == CallVerdict.Ranked:
                 RequireQuorum(from, hadQuorum, $"tells its rank for {answer.Service}");
-                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank, followed(answer.Service));
+                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank, frozen(answer.Service));
                 break;
             case PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage bid):
                 RequireQuorum(from, hadQuorum, $"bids for {bid.Service}");
@@ -54,11 +54,11 @@ internal sealed class SelectionTrafficChecker
         }
     }
 
-    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank, int followed)
+    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank, int frozen)
     {
-        (Rank told, int then) = _ranks.GetValueOrDefault((from, service, run), (rank, followed));
-        _ranks[(from, service, run)] = (rank, followed);
-        if (rank != told && !(followed > then && rank > told))
+        (Rank told, int then) = _ranks.GetValueOrDefault((from, service, run), (rank, frozen));
+        _ranks[(from, service, run)] = (rank, frozen);
+        if (rank != told && !(frozen > then && rank > told))
         {
             throw Violation.Of(
                 "selection", $"{from} tells {rank} for {service} in run {run}, and told {told} there before");

@@ -156,8 +156,8 @@ internal interface INodeUnderTest
     /// <summary>The submissions of a name that are not decided, as far as it knows, for messages.</summary>
     string DescribeOpen();
 
-    /// <summary>How often the node came to follow a primary of a service.</summary>
-    int FollowedSoFar(ServiceName service);
+    /// <summary>How often the node's rank for a service was frozen after it had heard a primary.</summary>
+    int TimesFrozen(ServiceName service);
 
     /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
     MergeDigest CatalogDigest();

@@ -177,7 +177,7 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
-    public int FollowedSoFar(ServiceName service) => node.Selection.FollowedSoFar(service);
+    public int TimesFrozen(ServiceName service) => node.Selection.TimesFrozen(service);
 
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
 
