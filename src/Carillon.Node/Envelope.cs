@@ -25,6 +25,12 @@ public enum Protocol : byte
 
     /// <summary>Atomic multicast.</summary>
     Groups = 7,
+
+    /// <summary>Atomic multicast of the catalog's group.</summary>
+    Feed = 8,
+
+    /// <summary>Blocks of the catalog's checkpoints.</summary>
+    Checkpoints = 9,
 }
 
 /// <summary>

@@ -34,7 +34,10 @@ public sealed partial class ServerNode
         {
             if (fault is null)
             {
-                Exchange.Submit(request.Operations, request.Key, request.Upload, _now, answer, request.Fence);
+                Exchange.Submit(
+                    request.Operations, request.Key, request.Upload, _now, answer, request.Fence,
+                    untilSequenced: request.Ack == AckWanted.Sequenced,
+                    mustBeSequenced: !request.Operations.All(o => Applied.MayAckAgreed(o.Target.Bucket)));
             }
             else
             {
@@ -81,9 +84,15 @@ public sealed partial class ServerNode
         _now = now;
         Exchange.Show(key, now, found =>
         {
+            if (found.State == TagState.Accepted)
+            {
+                // What has the key may have been refused, or have no number yet.
+                Exchange.Show(found.Tag, _now, answer);
+                return;
+            }
+
             SubmissionState? state = found.State switch
             {
-                TagState.Accepted => SubmissionState.Accepted,
                 TagState.Fenced => SubmissionState.Rejected,
                 TagState.Open => SubmissionState.Pending,
                 TagState.TooOld => SubmissionState.Forgotten,

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
@@ -196,9 +197,10 @@ public sealed partial class VectorExchange
         }
 
         Operation operation = submission.Operations.First(o => o.Target == read.Name);
+        SequenceNumber number = _host.Sequenced(submission.Tag).Number;
         EndRead(read, operation.Manifest is { } manifest
-            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest)
-            : new ReadOutcome.Absent(submission.Tag.Uid));
+            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest) { Number = number }
+            : new ReadOutcome.Absent(submission.Tag.Uid) { Number = number });
     }
 
     private void EndRead(QuorumRead read, ReadOutcome outcome)
@@ -442,7 +444,7 @@ public sealed partial class VectorExchange
     private void AskForTag(TagInquiry inquiry, Moment now)
     {
         TagState state = StateOf(inquiry.Tag);
-        if (state == TagState.Unknown && IsOwn(inquiry.Tag) && !_uploads.Contains(inquiry.Tag))
+        if (state == TagState.Unknown && IsOwn(inquiry.Tag) && !_uploads.Contains(inquiry.Tag) && _host.MayVote)
         {
             state = inquiry.Tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected;
         }
