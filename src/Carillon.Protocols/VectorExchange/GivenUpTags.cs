@@ -1,5 +1,3 @@
-using Carillon.Protocols.Submissions;
-
 namespace Carillon.Protocols.VectorExchange;
 
 /// <summary>
@@ -10,9 +8,13 @@ namespace Carillon.Protocols.VectorExchange;
 internal sealed class GivenUpTags
 {
     private readonly SortedDictionary<Tag, string> _tags = [];
+    private readonly SortedSet<Tag> _undecided = [];
     private readonly Dictionary<string, Tag> _ofKey = new(StringComparer.Ordinal);
 
     public bool Contains(Tag tag) => _tags.ContainsKey(tag);
+
+    /// <summary>Those whose record was here and whose outcome is not known, in order.</summary>
+    public IReadOnlyCollection<Tag> Undecided => _undecided;
 
     /// <summary>The newest tag of a key that may still be accepted elsewhere: this server held its record, and must not fence the
     /// key.</summary>
@@ -21,25 +23,36 @@ internal sealed class GivenUpTags
     /// <summary>The key is empty where the record was not here or the tag is decided.</summary>
     public void Add(Tag tag, string key)
     {
-        _tags[tag] = key;
-        if (key.Length > 0 && OfKey(key) < tag)
+        Remove(tag);
+        _tags.Add(tag, key);
+        if (key.Length > 0)
         {
-            _ofKey[key] = tag;
+            _undecided.Add(tag);
+            _ofKey[key] = OfKey(key) < tag ? tag : OfKey(key);
         }
     }
 
     /// <summary>Forgets those below the horizon; what is left, in order.</summary>
     public IEnumerable<KeyValuePair<Tag, string>> Since(Timestamp horizon)
     {
-        foreach ((Tag tag, string key) in _tags.TakeWhile(t => t.Key.Uid.Stamp < horizon).ToArray())
+        foreach ((Tag tag, _) in _tags.TakeWhile(t => t.Key.Uid.Stamp < horizon).ToArray())
+        {
+            Remove(tag);
+        }
+
+        return _tags;
+    }
+
+    private void Remove(Tag tag)
+    {
+        if (_tags.TryGetValue(tag, out string? key))
         {
             _tags.Remove(tag);
-            if (_ofKey.GetValueOrDefault(key) == tag)
+            _undecided.Remove(tag);
+            if (OfKey(key) == tag)
             {
                 _ofKey.Remove(key);
             }
         }
-
-        return _tags;
     }
 }

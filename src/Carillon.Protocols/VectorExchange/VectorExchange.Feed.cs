@@ -100,7 +100,7 @@ public sealed partial class VectorExchange
     {
         ulong least = stamp.Value;
         least = _book.LeastOwn is { IsNone: false } open ? Math.Min(least, open.Uid.Stamp.Value) : least;
-        foreach (Tag tag in _givenUp.Keys)
+        foreach (Tag tag in _givenUp.Undecided)
         {
             least = IsOwn(tag) ? Math.Min(least, tag.Uid.Stamp.Value) : least;
         }

@@ -1,0 +1,119 @@
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Protocols.Wire;
+using Xunit;
+
+namespace Carillon.Protocols.Tests.VectorExchange;
+
+/// <summary>What a server must not forget of a tag when it forgets its outcome.</summary>
+public sealed class VectorExchangeForgettingTests
+{
+    private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void Learnt_no_of_a_tag_that_got_a_bit_binds_when_it_is_forgotten(bool compacts, bool restarts)
+    {
+        // Seed 705: a server with a no bit learnt that the tag was decided no, and had too many noes to remember. Asked for the tag, whose
+        // name had not gone on, it promised, and showed no bit.
+        var lab = new ExchangeLab(3, 1);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s3")), 1);
+        var ask = new Ask(tag, 1, 129, new ObjectName("files", "a"));
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(ask));
+        lab.Run(Second);
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Vector(tag, default, 1, 129, Value: false, 0b010, Again: false)));
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Decided(tag, TagState.Rejected, default)));
+        lab.Run(Second);
+        if (compacts)
+        {
+            lab["s1"].Compact();
+        }
+
+        if (restarts)
+        {
+            lab["s1"].Crash();
+            lab["s1"].Start();
+            lab.Reconnect();
+        }
+
+        lab["s1"].ForgetNoes();
+        lab["s1"].OutcomesSince = tag.Uid.Stamp.Next;
+        bool hasPromised = false;
+        lab.OnSend = (from, _, message) =>
+            hasPromised |= from == NodeId.Parse("s1") && message.Span[1] == (byte)MessageType.Promise;
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(ask with { Round = 193 }));
+        lab.Run(Second);
+        Assert.False(hasPromised);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Tag_below_the_horizon_gets_no_promise_where_it_is_not_held(bool isBelow)
+    {
+        // Beside seed 705: what is given up is on record up to the horizon only.
+        var lab = new ExchangeLab(3, 1);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s3")), 1);
+        lab["s1"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab["s1"].OutcomeHorizon = isBelow ? tag.Uid.Stamp.Next : tag.Uid.Stamp;
+        bool hasPromised = false;
+        lab.OnSend = (from, _, message) =>
+            hasPromised |= from == NodeId.Parse("s1") && message.Span[1] == (byte)MessageType.Promise;
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Ask(tag, 1, 129, new ObjectName("files", "a"))));
+        lab.Run(Second);
+        Assert.Equal(!isBelow, hasPromised);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Server_that_gave_up_a_record_fences_its_key_for_nobody(bool restarts)
+    {
+        // A fence by those who gave the record up, with others that never had it, could meet an acceptance by the rest.
+        var lab = new ExchangeLab(3, 1);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s3")), 1);
+        Submission submission = Submission.Create(
+            tag, default, lab.Configuration.Find(NodeId.Parse("s3"))!.Disk, "k",
+            [new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"))]);
+        lab["s1"].Receive(NodeId.Parse("s3"), MessageCodec.Encode(new Push(lab.Moment().Wall, 1, submission.Encoded)));
+        lab.Run(Second);
+        lab["s1"].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new Decided(tag, TagState.TooOld, default)));
+        lab.Run(Second);
+        Assert.Equal(0, lab["s1"].Core.OpenTags);
+        if (restarts)
+        {
+            lab["s1"].Compact();
+            lab["s1"].Crash();
+            lab["s1"].Start();
+            lab.Reconnect();
+        }
+
+        Assert.Equal((TagState.TooOld, tag), AskForKey(lab, "s1", "k"));
+        Assert.Equal(TagState.Fenced, AskForKey(lab, "s1", "other").State);
+        lab["s1"].OutcomeHorizon = tag.Uid.Stamp.Next;
+        lab["s1"].Compact();
+        Assert.Equal(TagState.Fenced, AskForKey(lab, "s1", "k").State);
+    }
+
+    private static (TagState State, Tag Tag) AskForKey(ExchangeLab lab, string server, string key)
+    {
+        KeyAnswer? told = null;
+        lab.OnSend = (from, _, message) =>
+        {
+            if (from == NodeId.Parse(server) && message.Span[1] == (byte)MessageType.KeyAnswer)
+            {
+                var reader = new WireReader(message.Span[2..]);
+                Assert.True(KeyAnswer.TryRead(ref reader, out KeyAnswer answer));
+                told = answer;
+            }
+        };
+        lab[server].Receive(NodeId.Parse("s2"), MessageCodec.Encode(new KeyAsk(77, key, Fence: true)));
+        lab.Run(Second);
+        lab.OnSend = null;
+        Assert.NotNull(told);
+        return (told.Value.State, told.Value.Tag);
+    }
+}
