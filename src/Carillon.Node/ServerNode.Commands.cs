@@ -11,9 +11,6 @@ namespace Carillon.Node;
 /// <content>What clients ask, by way of the gateway (or a simulated client). Each answer comes once, on the loop.</content>
 public sealed partial class ServerNode
 {
-    /// <summary>The catalog's feed, for other threads.</summary>
-    public CatalogFeed Feed { get; } = new();
-
     /// <summary>Runs a submission; buckets that this server does not know are asked of a quorum first.</summary>
     public void Submit(SubmitRequest request, Moment now, Action<SubmitOutcome> answer)
     {
@@ -39,7 +36,8 @@ public sealed partial class ServerNode
             {
                 Exchange.Submit(
                     request.Operations, request.Key, request.Upload, _now, answer, request.Fence,
-                    untilSequenced: request.Ack == AckWanted.Sequenced);
+                    untilSequenced: request.Ack == AckWanted.Sequenced,
+                    mustBeSequenced: !request.Operations.All(o => Applied.MayAckAgreed(o.Target.Bucket)));
             }
             else
             {
