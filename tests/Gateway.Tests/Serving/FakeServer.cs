@@ -29,7 +29,10 @@ internal sealed class FakeServer : IEntryServer
     /// <summary>Its feed, in which everything that is submitted gets a number at once.</summary>
     public FakeFeed Feed { get; } = new();
 
-    IFeedGate IEntryServer.Feed => Feed;
+    /// <summary>Another feed in its place, which several servers share.</summary>
+    public IFeedGate? SharedFeed { get; init; }
+
+    IFeedGate IEntryServer.Feed => SharedFeed ?? Feed;
 
     /// <summary>All that was submitted, in order.</summary>
     public ConcurrentQueue<SubmitRequest> Submissions { get; } = new();
