@@ -135,6 +135,9 @@ public sealed record ObjectEntry
 
     public string Uid { get => field ?? ""; init; } = "";
 
+    /// <summary>Its number in the feed, once it has one.</summary>
+    public long? Sequence { get; init; }
+
     public long Size { get; init; }
 
     public string? Sha256 { get; init; }
@@ -152,6 +155,9 @@ public sealed record ObjectEntry
 /// <summary>One page of a listing.</summary>
 public sealed record ObjectPage
 {
+    /// <summary>The feed's number that the page is the state of.</summary>
+    public long? Sequence { get; init; }
+
     public ImmutableArray<ObjectEntry> Objects { get => field.IsDefault ? [] : field; init; } = [];
 
     /// <summary>Where a delimiter was given: what names share up to it.</summary>

@@ -34,7 +34,7 @@ done
 case $leader in s1|s2) say "$leader is the sequencer" ;; *) fail "the sequencer is $leader" ;; esac
 for i in 1 4; do inside "$i" load "$WORK/load$i" "$WORK/stop" & done
 sleep 3
-CUT=$(clock); "$LAB" split 2 5
+BEGIN=$(clock); "$LAB" split 2 5; CUT=$(clock)
 say "s1 and s2 are cut off"
 sleep 15
 HEALED=$(clock); "$LAB" join 5
@@ -45,4 +45,4 @@ last() { at 3 put - files/last --ack sequenced -o json < /dev/null > "$WORK/last
 check "a last put" until_ok 20 last
 UPTO=$(python3 -c "import json;print(json.load(open('$WORK/last'))['sequence'])")
 for i in 1 2 3 4 5; do check "s$i tells its feed" inside "$i" feed "$UPTO" "$WORK/feed$i"; done
-check "partition-feed" python3 "$SHOW" judge "$WORK" "$CUT" "$HEALED"
+check "partition-feed" python3 "$SHOW" judge "$WORK" "$BEGIN" "$CUT" "$HEALED"

@@ -93,6 +93,7 @@ internal sealed class FeedDelivery(Transport transport, WatchOptions options) : 
 /// <summary>Reads one line of the feed.</summary>
 internal static class FeedLine
 {
+    /// <summary>The change that it tells.</summary>
     /// <exception cref="InvalidDataException">It is none.</exception>
     public static FeedChange Read(ReadOnlySpan<byte> json)
     {

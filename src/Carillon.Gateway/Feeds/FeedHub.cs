@@ -1,6 +1,5 @@
 using Carillon.Gateway.Streams;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Submissions;
 using Carillon.Runtime.Feeds;
 using Carillon.Storage.Catalogs;
 using Microsoft.Extensions.Logging;

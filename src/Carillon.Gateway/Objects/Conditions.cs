@@ -39,7 +39,7 @@ internal static class Conditions
         condition = default;
         string text = values.Count == 1 ? values[0]!.Trim() : "";
         bool isQuoted = text.Length > 2 && text[0] == '"' && text[^1] == '"';
-        if (!isQuoted || !Uid.TryParse(text[1..^1], out Uid uid) || uid.IsNone)
+        if (!isQuoted || !Uid.TryParse(text.AsSpan(1..^1), out Uid uid) || uid.IsNone)
         {
             return $"If-Match is one version's entity tag, \"UID\", not '{Shown.Text(values.ToString())}'";
         }

@@ -14,6 +14,7 @@ internal sealed class OpenStreams : IDisposable
     private readonly Timer _timer;
     private bool _stopping;
 
+    /// <summary>None yet.</summary>
     /// <param name="heartbeat">The longest silence of a stream.</param>
     public OpenStreams(TimeSpan heartbeat)
     {

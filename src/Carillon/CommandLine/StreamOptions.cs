@@ -14,10 +14,12 @@ internal static class StreamOptions
 
     public static Option<ulong?> Count(string what) => new("--count") { Description = $"End after so many {what}", HelpName = "N" };
 
+    /// <summary>Where it starts.</summary>
     /// <exception cref="UsageException">It is no start.</exception>
     public static FeedStart Start(string text) => FeedStart.TryParse(text, out FeedStart start)
         ? start : throw new UsageException($"--from {Shown.Text(text)}: use a number from 1 on, begin or now");
 
+    /// <summary>After how many it ends; where nothing is given it does not.</summary>
     /// <exception cref="UsageException">It is none.</exception>
     public static ulong Most(ulong? count) =>
         count == 0 ? throw new UsageException("--count: use 1 or more") : count ?? ulong.MaxValue;

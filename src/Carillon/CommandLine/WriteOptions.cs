@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Carillon.Client;
 using Carillon.Protocols;
-using Carillon.Protocols.Primacy;
 
 namespace Carillon.CommandLine;
 

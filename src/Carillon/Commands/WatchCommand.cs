@@ -5,7 +5,6 @@ using System.Text;
 using System.Text.Json;
 using Carillon.Client;
 using Carillon.Client.Feeds;
-using Carillon.Client.Groups;
 using Carillon.CommandLine;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
