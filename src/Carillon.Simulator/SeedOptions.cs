@@ -92,6 +92,11 @@ internal sealed record SeedOptions
         bool isHasty = newest.Chance(0.3) && !faults.IsCalm;
         var haste = TimeSpan.FromSeconds(0.05 * Math.Pow(20, newest.Fraction()));
         repeatsOften |= isHasty;
+        if (!faults.IsCalm && new RandomSource(seed ^ 0x5EC0E).Chance(0.4))
+        {
+            faults = faults.WithAtLeast((FaultKind.Sequencer, (1 + (seed % 8)) / duration.TotalSeconds));
+        }
+
         bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
