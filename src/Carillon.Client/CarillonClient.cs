@@ -221,8 +221,8 @@ public sealed class CarillonClient : IDisposable
     }
 
     /// <summary>
-    /// The feed: every change of the catalog from a number on, in the order of the numbers, and then each as it is applied, none missing and
-    /// none twice. Goes on at another server where one dies; ends only by cancellation or an exception.
+    /// The feed: every change of the catalog from a number on, in the order of the numbers, and then each as it is applied, none missing
+    /// and none twice. Goes on at another server where one dies; ends only by cancellation or an exception.
     /// </summary>
     /// <exception cref="CarillonException">No server answers, or (code <c>feed-too-old</c>, with the first number that is kept and a
     /// checkpoint) the entries from there on are gone: list what is there, and go on behind the checkpoint.</exception>

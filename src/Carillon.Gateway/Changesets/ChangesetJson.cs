@@ -9,7 +9,8 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Gateway.Changesets;
 
 /// <summary>
-/// The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…,"ifMatch":"UID","ifNoneMatch":true},{"delete":"BUCKET/NAME"}]}</c>.
+/// The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…},{"delete":"BUCKET/NAME"}]}</c>; each
+/// may have <c>"ifMatch":"UID"</c> or <c>"ifNoneMatch":true</c>.
 /// </summary>
 internal static class ChangesetJson
 {

@@ -10,7 +10,8 @@ using Microsoft.Extensions.Primitives;
 
 namespace Carillon.Gateway.Objects;
 
-/// <summary>What all writes have in common: the idempotency key, what is to be waited for, the condition, and the end of a submission.</summary>
+/// <summary>What all writes have in common: the idempotency key, what is to be waited for, the condition, and the end of a
+/// submission.</summary>
 internal static class WriteRequest
 {
     /// <summary>Takes the request's key, or makes one; null, or why the request can't be taken.</summary>

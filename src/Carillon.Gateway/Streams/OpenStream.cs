@@ -67,7 +67,11 @@ internal abstract class OpenStream : IValueTaskSource
     }
 
     /// <summary>Something was sent, so that the client knows the connection to be alive.</summary>
-    protected void HasWritten() => Volatile.Write(ref _written, Environment.TickCount64);
+    protected void HasWritten()
+    {
+        Volatile.Write(ref _written, Environment.TickCount64);
+        Volatile.Write(ref _beatIsDue, false);
+    }
 
     void IValueTaskSource.GetResult(short token) => _wait.GetResult(token);
 

@@ -27,7 +27,7 @@ internal static class StreamStart
         {
             "begin" => Math.Max(1, first.Value),
             "now" => last.Value + 1,
-            _ => ulong.TryParse(from, NumberStyles.None, CultureInfo.InvariantCulture, out ulong given) && given <= long.MaxValue ? given : 0,
+            _ => long.TryParse(from, NumberStyles.None, CultureInfo.InvariantCulture, out long given) ? (ulong)given : 0,
         };
         start = new SequenceNumber(number);
         return number == 0

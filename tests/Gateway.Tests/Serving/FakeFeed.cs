@@ -29,7 +29,8 @@ internal sealed class FakeFeed : IFeedGate
     /// <inheritdoc/>
     public Action? Changed { get; set; }
 
-    /// <summary>A number with these operations, each "BUCKET/NAME", a deletion with a minus in front; none: a number without effect.</summary>
+    /// <summary>A number with these operations, each "BUCKET/NAME", a deletion with a minus in front; none: a number without
+    /// effect.</summary>
     public SequenceNumber Add(params string[] operations) => Add(FeedVerdict.Applied, operations);
 
     public SequenceNumber Add(FeedVerdict verdict, params string[] operations)
@@ -40,8 +41,9 @@ internal sealed class FakeFeed : IFeedGate
     }
 
     /// <summary>A submission's number.</summary>
-    public SequenceNumber Add(Tag tag, FeedVerdict verdict, ImmutableArray<Operation> operations) =>
-        Add(tag, verdict, [.. operations.Select(o => new FeedOperation(o.Kind, o.Target, o.Manifest?.Size ?? 0, o.Manifest?.Sha256 ?? default))]);
+    public SequenceNumber Add(Tag tag, FeedVerdict verdict, ImmutableArray<Operation> operations) => Add(
+        tag, verdict,
+        [.. operations.Select(o => new FeedOperation(o.Kind, o.Target, o.Manifest?.Size ?? 0, o.Manifest?.Sha256 ?? default))]);
 
     private SequenceNumber Add(Tag tag, FeedVerdict verdict, ImmutableArray<FeedOperation> operations)
     {
