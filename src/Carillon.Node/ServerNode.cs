@@ -67,6 +67,7 @@ public sealed partial class ServerNode : IDisposable
         Applied = new AppliedState(Reader);
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
+        _checkpointFiles = new CheckpointFiles(stores.Device);
         _feed = new FeedHost(this, Reader, options, random.Fork());
         var primacy = new PrimacyHost(this);
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
@@ -85,6 +86,7 @@ public sealed partial class ServerNode : IDisposable
         Feed.HasApplied(Reader.AppliedNumber);
         _deliveredNumber = Feed.Applied.Value;
         Exchange.Start(now);
+        OpenCheckpoints();
         _feed.Start(now.Now);
         Members.SetVotes(MayVote, now);
         _isOpen = true;
@@ -132,7 +134,7 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
+                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(Instant.Min(CheckpointDeadline, _feed.NextDeadline), _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 
@@ -169,6 +171,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceLists(now);
         AdvanceExplanations(now);
         _feed.Advance(now.Now);
+        AdvanceCheckpoints(now);
         _groups.Advance(now.Now);
         if (now.Now >= _snapshotDeadline)
         {
@@ -290,6 +293,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceiveGroup(from, payload);
             case Protocol.Feed:
                 return ReceiveFeed(from, payload);
+            case Protocol.Checkpoints:
+                return ReceiveCheckpoint(from, payload);
             default:
                 return true;
         }

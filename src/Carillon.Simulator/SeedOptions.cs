@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
@@ -115,6 +116,7 @@ internal sealed record SeedOptions
             IsCrowded = isCrowded,
             Duration = duration,
         };
+        drawn = drawn with { Node = drawn.Node with { Feed = DrawFeed(new RandomSource(seed ^ 0xFEED)) } };
         GroupSeeds? groups = GroupSeeds.Draw(seed, drawn.Node);
         drawn = drawn with { Groups = groups, Node = groups is null ? drawn.Node : drawn.Node with { Groups = groups.Node } };
         return drawn with
@@ -167,6 +169,13 @@ internal sealed record SeedOptions
         };
         return calm ? drawn.Healed() : drawn;
     }
+
+    private static GroupOptions DrawFeed(RandomSource random) => new()
+    {
+        CheckpointEvery = (ulong)(random.Chance(0.3) ? 100_000 : 10 + random.Below(120)), RetainNumbers = (ulong)random.Below(40),
+        GossipInterval = TimeSpan.FromMilliseconds(50 + random.Below(100)), MaxRun = 1 + random.Below(64),
+        CombinedQuery = random.Chance(0.3), RecoveryPatience = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),
+    };
 
     private static NodeOptions DrawNode(RandomSource random)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
@@ -86,6 +87,14 @@ internal sealed class SeedRun : IDisposable
         };
         _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
         _world.Removed = JudgeLogImage;
+        _world.Reported = (server, told) =>
+        {
+            if (told.Kind == NodeEventKind.StorageTrouble
+                && (told.Detail.Contains("Differ", StringComparison.Ordinal) || told.Detail.Contains("Diverged", StringComparison.Ordinal)))
+            {
+                throw Violation.Of("F8", $"{server.Name}: {told.Detail}");
+            }
+        };
         _injector.CutOff = _workload.ReadElsewhere;
         ClusterConfiguration configuration = _world.Nodes.Configuration;
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
