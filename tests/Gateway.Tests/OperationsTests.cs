@@ -51,7 +51,8 @@ public sealed class OperationsTests : IAsyncLifetime
         using HttpResponseMessage response = await _house.GetAsync("/v1/submissions?key=k");
 
         Assert.Equal(
-            """{"id":null,"outcome":"rejected","uid":null,"sequence":null,"verdict":null,"vector":{}}""", (await response.JsonAsync()).ToString());
+            """{"id":null,"outcome":"rejected","uid":null,"sequence":null,"verdict":null,"vector":{}}""",
+            (await response.JsonAsync()).ToString());
     }
 
     [Fact]

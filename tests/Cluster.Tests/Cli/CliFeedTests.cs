@@ -2,8 +2,10 @@ using System.Text.Json;
 using Carillon.CommandLine;
 using Carillon.Gateway;
 using Carillon.Gateway.Tests.Serving;
+using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Serving;
 using Xunit;
 
 namespace Cluster.Tests.Cli;
@@ -167,6 +169,20 @@ public sealed class CliFeedTests : IAsyncLifetime
         Assert.False((await _server.BucketAsync("files"))!.AckAgreed);
         JsonElement set = Json(await RunAsync("bucket set files --ack-agreed on -o json"));
         Assert.True(set.GetProperty("ackAgreed").GetBoolean());
+    }
+
+    [Fact]
+    public async Task Check_of_the_feed_wants_a_sequencer_and_all_numbers_applied()
+    {
+        CliRun none = await RunAsync("check feed");
+        Assert.Equal(ExitCode.NoQuorum, none.Code);
+        Assert.Contains("no server gives", none.Error, StringComparison.Ordinal);
+        _server.Cluster = _server.Cluster with { Feed = new FeedStatus(3, NodeId.Parse("s2"), new(17), default, new(16)) };
+        CliRun behind = await RunAsync("check feed --wait 300ms");
+        Assert.Equal(ExitCode.TimedOut, behind.Code);
+        Assert.Contains("16 of 17", behind.Error, StringComparison.Ordinal);
+        _server.Cluster = _server.Cluster with { Feed = new FeedStatus(3, NodeId.Parse("s2"), new(17), default, new(17)) };
+        Assert.Equal(ExitCode.Ok, (await RunAsync("check feed")).Code);
     }
 
     private static JsonElement Json(CliRun run)
