@@ -7,12 +7,16 @@ namespace Carillon.Node;
 
 /// <summary>
 /// The node's own messages: a server that rebuilds what it lost asks which submissions are open elsewhere, and which keys are fenced.
-/// Frame: <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ fences</c>, a fence being
-/// <c>text key │ i64 until, wall clock ms</c>; a question has none of either.
+/// Frame: <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ fences │ u64 epoch</c>, a fence
+/// being <c>text key │ i64 until, wall clock ms</c>, the epoch the greatest that was promised to a sequencer of the catalog's feed; a question
+/// has none of these.
 /// </summary>
 public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, ImmutableArray<Tag> Tags,
     ImmutableArray<KeyValuePair<string, long>> Fences)
 {
+    /// <summary>The greatest epoch of the feed's sequencer that was promised there.</summary>
+    public ulong Epoch { get; init; }
+
     /// <summary>The most tags of an answer; a server with more open ones answers when they are fewer.</summary>
     public const int MaxTags = 100_000;
 
@@ -24,7 +28,7 @@ public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, Imm
     /// <summary>The message's bytes.</summary>
     public byte[] Encode()
     {
-        int size = 2 + 8 + 4 + 4;
+        int size = 2 + 8 + 4 + 4 + 8;
         foreach (Tag tag in Tags)
         {
             size += WireSize.Tag(tag);
@@ -53,6 +57,7 @@ public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, Imm
             writer.I64(until);
         }
 
+        writer.U64(Epoch);
         return bytes;
     }
 
@@ -76,7 +81,7 @@ public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, Imm
             fences.Add(new(reader.Text(Submission.MaxKeyBytes), reader.I64()));
         }
 
-        message = new OpenTagsMessage(type == 1, number, tags.DrainToImmutable(), fences.DrainToImmutable());
+        message = new OpenTagsMessage(type == 1, number, tags.DrainToImmutable(), fences.DrainToImmutable()) { Epoch = reader.U64() };
         return !reader.Failed && version == Version && type is (1 or 2);
     }
 }

@@ -86,8 +86,17 @@ public sealed partial class ServerNode
         {
             if (found.State == TagState.Accepted)
             {
-                // What has the key may have been refused, or have no number yet.
-                Exchange.Show(found.Tag, _now, answer);
+                // What has the key may have been refused, or have no number yet; or the key is remembered longer than that.
+                bool isForgotten = Reader.Sequenced(found.Tag).Verdict == FeedVerdict.None && Applied.AcceptedKey(key).Tag == found.Tag;
+                if (isForgotten)
+                {
+                    answer(new SubmissionReport(found.Tag, SubmissionState.Forgotten, VectorOf(found.Tag)));
+                }
+                else
+                {
+                    Exchange.Show(found.Tag, _now, answer);
+                }
+
                 return;
             }
 

@@ -203,6 +203,7 @@ public sealed partial class ServerNode
 
             _groups.Flush(_now.Now);
             TellService(_feed);
+            VoteIfRebuilt();
             foreach (GroupHost host in _groups.All)
             {
                 TellService(host);

@@ -17,6 +17,7 @@ public sealed partial class ServerNode
     private bool _catalogIsRebuilt;
     private ulong _rebuildNumber;
     private ulong _fencesAt;
+    private ulong _feedEpoch;
 
     private void OpenRebuild()
     {
@@ -91,6 +92,7 @@ public sealed partial class ServerNode
             _fencesAt = Math.Max(_fencesAt, Exchange.AdoptFence(key, until));
         }
 
+        _feedEpoch = Math.Max(_feedEpoch, message.Epoch);
         if (_rebuild.Hear(from.Name, message.Tags, _now.Now))
         {
             _rebuildDeadline = _now.Now + BeginAgain;
@@ -107,7 +109,10 @@ public sealed partial class ServerNode
         ImmutableArray<KeyValuePair<string, long>> fences = [.. Exchange.Fences(_now)];
         if (open.Length <= OpenTagsMessage.MaxTags && fences.Length <= OpenTagsMessage.MaxFences && MayVote)
         {
-            Post(asker, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: false, number, open, fences).Encode(), 0);
+            Post(asker, TrafficKind.Merge, Protocol.Node, new OpenTagsMessage(IsQuestion: false, number, open, fences)
+            {
+                Epoch = _feed.Member.Promised.Value,
+            }.Encode(), 0);
         }
     }
 
@@ -124,12 +129,20 @@ public sealed partial class ServerNode
     {
         _rebuilt = false;
         _catalogIsRebuilt = true;
+        if (Configuration.Voters.Length - 1 >= Configuration.Quorum.Size)
+        {
+            // The others can recover without this disk: it waits for a sequencer that did. Where they can't, nothing was committed without
+            // each of them.
+            _feed.Member.Forget(new Protocols.Primacy.Epoch(_feedEpoch));
+        }
+
         VoteIfRebuilt();
     }
 
     private void VoteIfRebuilt()
     {
-        if (!_catalogIsRebuilt || (ulong)Log.Durable.Value < _fencesAt)
+        if (!_catalogIsRebuilt || (ulong)Log.Durable.Value < _fencesAt || _feed.Member.HasForgotten
+            || _feed.Member.Delivered < _feed.Member.Heard || Feed.Applied < _feed.Member.Delivered)
         {
             return;
         }

@@ -14,11 +14,11 @@ public sealed class NodeMessageTests
     public void Messages_have_their_bytes()
     {
         Assert.Equal(
-            "0101" + "0900000000000000" + "00000000" + "00000000", Convert.ToHexString(new OpenTagsMessage(true, 9, [], []).Encode()));
+            "0101" + "0900000000000000" + "00000000" + "00000000" + "0000000000000000", Convert.ToHexString(new OpenTagsMessage(true, 9, [], []).Encode()));
         Assert.Equal(
             "0102" + "0900000000000000" + "01000000" + "0500000000000000" + "027332" + "0201000000000000"
-            + "01000000" + "0100" + "6B" + "0700000000000000",
-            Convert.ToHexString(new OpenTagsMessage(false, 9, [Open], [new("k", 7)]).Encode()));
+            + "01000000" + "0100" + "6B" + "0700000000000000" + "0500000000000000",
+            Convert.ToHexString(new OpenTagsMessage(false, 9, [Open], [new("k", 7)]) { Epoch = 5 }.Encode()));
         Assert.Equal(
             "0103" + "0A00000000000000" + "01000000" + "CA978112CA1BBDCAFAC231B39A23DC4DA786EFF8147C4E72B9807785AFEE48BB",
             Convert.ToHexString(new CopiesMessage(true, 10, Chunks[..1]).Encode()));

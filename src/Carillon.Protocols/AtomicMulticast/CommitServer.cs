@@ -25,6 +25,8 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     private ulong _ackUpTo;
     private bool _isAckDue;
     private bool _hasForgotten;
+    private bool _isDiskLost;
+    private Epoch _forgotten;
 
     /// <summary>No assignment of a lower epoch is accepted. Never decreases; durable before anything rests on it.</summary>
     public Epoch Promised { get; private set; }
@@ -98,8 +100,33 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone
             && !SeededBug.Is("votes-after-forgetting");
 
+    /// <summary>True while what this server acknowledged and promised is lost, and it does not vote therefore.</summary>
+    public bool HasForgotten => _hasForgotten;
+
+    /// <summary>What this server promised and acknowledged is lost with a disk; so many epochs may rest on it, as a majority of the others
+    /// says.</summary>
+    public void Forget(Epoch upTo)
+    {
+        _hasForgotten = true;
+        _isDiskLost = true;
+        _forgotten = Epoch.Max(_forgotten, upTo);
+    }
+
     /// <summary>The sequencer of an epoch leads: it has recovered.</summary>
-    public void HearLeader(Epoch epoch) => _hasForgotten &= epoch <= Promised;
+    public void HearLeader(Epoch epoch) => _hasForgotten &= _isDiskLost || epoch <= Promised;
+
+    /// <summary>All that the sequencer of an epoch recovered is committed in it ◆: nothing rests on what was forgotten in a lower one any
+    /// more.</summary>
+    public void HearRecovered(Epoch epoch) => _hasForgotten &= epoch <= Epoch.Max(Promised, _forgotten);
+
+    /// <summary>A sequencer is at work under an epoch that may rest on what is forgotten here: a new one is asked for.</summary>
+    public void AskForNewEpoch(NodeId sequencer, Epoch epoch)
+    {
+        if (_hasForgotten && sequencer != context.Self && epoch <= Epoch.Max(Promised, _forgotten))
+        {
+            context.Send(sequencer, new AckMessage(context.Roles.Configuration, epoch.Next, 0, context.Numbers.Known, default));
+        }
+    }
 
     /// <summary>Step 3 came.</summary>
     public void OnAssign(NodeId from, in AssignMessage message, Instant now)
@@ -119,7 +146,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         if (_hasForgotten)
         {
             // What this epoch counts on may be forgotten here: a new one is asked for.
-            context.Send(from, new AckMessage(context.Roles.Configuration, message.Epoch.Next, 0, context.Numbers.Known, default));
+            AskForNewEpoch(from, message.Epoch);
             return;
         }
 

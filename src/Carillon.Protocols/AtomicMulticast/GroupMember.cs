@@ -252,6 +252,16 @@ public sealed class GroupMember
     /// <summary>Nobody waits for the message any more: this server does not send it again.</summary>
     public void Abandon(MessageId id) => _sender.Abandon(id);
 
+    /// <summary>True while this server does not vote, since what it acknowledged and promised is lost.</summary>
+    public bool HasForgotten => _commit.HasForgotten;
+
+    /// <summary>The greatest epoch that was promised here.</summary>
+    public Epoch Promised => _commit.Promised;
+
+    /// <summary>What this server acknowledged and promised is lost with its disk ◆: it votes again under an epoch above all that the others
+    /// promised meanwhile, once all that this recovered is committed.</summary>
+    public void Forget(Epoch upTo) => _commit.Forget(upTo);
+
     /// <summary>The store asked for a message by its own means, and holds it from now on (the catalog: the submission is agreed here,
     /// whether it was asked for or not).</summary>
     public void Arrived(in GroupData message, Instant now) => _data.Arrived(message, now);
@@ -437,6 +447,12 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Gossip when GossipMessage.TryRead(ref reader, out GossipMessage gossip):
                 HearCommitted(from, gossip.Epoch, gossip.Committed);
+                if (_context.IsCatalog)
+                {
+                    _commit.HearRecovered(gossip.Epoch);
+                    _commit.AskForNewEpoch(from, gossip.Epoch);
+                }
+
                 _checkpoints.Advertised(gossip.Checkpoint);
                 return true;
             case GroupMessageType.Prepare when PrepareMessage.TryRead(ref reader, out PrepareMessage prepare):

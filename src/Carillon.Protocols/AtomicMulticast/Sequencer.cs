@@ -301,6 +301,17 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             if (now >= _gossipAt)
             {
                 _gossipAt = now + context.Options.GossipInterval;
+                if (context.IsCatalog && _committed < _recovered)
+                {
+                    // Who lost what it acknowledged with its disk takes this for the word that nothing rests on that any more ◆.
+                    return false;
+                }
+
+                if (context.IsCatalog)
+                {
+                    here.HearRecovered(Epoch);
+                }
+
                 context.Multicast(
                     NamesMessages ? GroupChannel.Global : GroupChannel.Commit, new GossipMessage(Epoch, _committed, context.Advertised));
             }

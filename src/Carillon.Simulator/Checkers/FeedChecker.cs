@@ -63,9 +63,9 @@ internal sealed class FeedChecker
     {
         foreach ((ulong number, Tag tag, NodeId by) in _told)
         {
-            if (_at.TryGetValue(number, out (Assignment Value, Tag Tag, NodeId By) seen) ? seen.Tag != tag : number > Last)
+            if (_at.TryGetValue(number, out (Assignment Value, Tag Tag, NodeId By) seen) && seen.Tag != tag)
             {
-                throw Violation.Of("F4", $"{by} said that {tag} stands at {number}, where {(number > Last ? "nobody has anything" : seen.Tag)} stands");
+                throw Violation.Of("F4", $"{by} said that {tag} stands at {number}, where {seen.Tag} stands");
             }
         }
 
@@ -75,6 +75,14 @@ internal sealed class FeedChecker
     /// <summary>When all is quiet: every accepted write stands in the feed, once.</summary>
     public void CheckAll(Evidence evidence)
     {
+        foreach ((ulong number, Tag tag, NodeId by) in _told)
+        {
+            if (number > Last)
+            {
+                throw Violation.Of("F4", $"{by} said that {tag} stands at {number}, and the feed goes up to {Last}");
+            }
+        }
+
         foreach (KeyedWrite write in KeyedWrite.Join(evidence.Writes))
         {
             if (write.Verdict == LibraryVerdict.Accepted && !_numberOf.ContainsKey(write.Tag))
