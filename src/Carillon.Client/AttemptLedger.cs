@@ -18,7 +18,8 @@ internal enum AttemptEnd
 
 /// <summary>
 /// Folds the ends of a write's attempts, all under one key, into one verdict (3-vector-exchange.md, "What rejected means"):
-/// <i>rejected</i> only if every attempt that may have reached a server was answered so, or one answer fenced the key; one
+/// <i>rejected</i> only if every attempt that may have reached a server was answered so, or one answer fenced the key, or told that the
+/// feed refused it; one
 /// lost attempt makes it <i>unknown</i> for good, whatever the next server says, unless one says <i>accepted</i>.
 /// </summary>
 internal struct AttemptLedger
@@ -59,7 +60,8 @@ internal struct AttemptLedger
                 break;
             case AttemptEnd.Rejected:
                 _rejection = problem;
-                _fenced |= problem?.Code == "key-rejected";
+                // A refusal by the feed is the key's outcome for good, as a fence is: no earlier attempt was, or will be, accepted.
+                _fenced |= problem?.Code is "key-rejected" or "precondition-failed";
                 Final = _fenced || !MayDifferElsewhere(problem!);
                 break;
             case AttemptEnd.NeverSent:

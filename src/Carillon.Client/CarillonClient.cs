@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Carillon.Client.Feeds;
 using Carillon.Client.Folders;
 using Carillon.Client.Groups;
 using Carillon.Client.Services;
@@ -87,17 +88,19 @@ public sealed class CarillonClient : IDisposable
         return WriteAsync(HttpMethod.Delete, Paths.Object(target), options, null, ClientJson.Default.DeleteAnswer, cancellation);
     }
 
-    /// <summary>Carries out several puts and deletes as one submission, atomically.</summary>
+    /// <summary>Carries out several puts and deletes as one submission, atomically. Of the options key, acknowledgement and fence count:
+    /// conditions stand in the changeset, for each name its own.</summary>
     public async Task<WriteResult<ChangesetAnswer>> ChangesetAsync(
-        Changeset changeset, string? key = null, Fence fence = default, CancellationToken cancellation = default)
+        Changeset changeset, PutOptions? options = null, CancellationToken cancellation = default)
     {
-        key ??= NewKey();
+        options ??= new PutOptions();
+        string key = options.Key ?? NewKey();
         var call = new WriteCall<ChangesetAnswer>(_transport, key, AnswerReaders.Of(ClientJson.Default.ChangesetAnswer))
         {
             Build = (server, _, _) =>
             {
                 HttpRequestMessage request = Write(HttpMethod.Post, server, "/v1/changesets", key);
-                AddFence(request, fence);
+                AddConditions(request, options);
                 request.Content = changeset.ToContent();
                 return new(request);
             },
@@ -215,6 +218,26 @@ public sealed class CarillonClient : IDisposable
             after = page.Next;
         }
         while (after is not null);
+    }
+
+    /// <summary>
+    /// The feed: every change of the catalog from a number on, in the order of the numbers, and then each as it is applied, none missing
+    /// and none twice. Goes on at another server where one dies; ends only by cancellation or an exception.
+    /// </summary>
+    /// <exception cref="CarillonException">No server answers, or (code <c>feed-too-old</c>, with the first number that is kept and a
+    /// checkpoint) the entries from there on are gone: list what is there, and go on behind the checkpoint.</exception>
+    public async IAsyncEnumerable<FeedEntry> WatchAsync(
+        WatchOptions? options = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        using var delivery = new FeedDelivery(_transport, options ?? new WatchOptions());
+        while (true)
+        {
+            await delivery.NextAsync(cancellation);
+            for (int i = 0; i < delivery.Run.Count; i++)
+            {
+                yield return delivery.Run[i];
+            }
+        }
     }
 
     /// <summary>Makes a bucket; one that exists with the same settings is ok.</summary>

@@ -60,6 +60,9 @@ public sealed record ChangesetAnswer
     /// <summary>The UID that all its versions have.</summary>
     public string Uid { get => field ?? ""; init; } = "";
 
+    /// <summary>Its number in the feed, once it has one.</summary>
+    public long? Sequence { get; init; }
+
     public ImmutableArray<ChangesetOperationAnswer> Operations { get => field.IsDefault ? [] : field; init; } = [];
 }
 
@@ -132,6 +135,9 @@ public sealed record ObjectEntry
 
     public string Uid { get => field ?? ""; init; } = "";
 
+    /// <summary>Its number in the feed, once it has one.</summary>
+    public long? Sequence { get; init; }
+
     public long Size { get; init; }
 
     public string? Sha256 { get; init; }
@@ -149,6 +155,9 @@ public sealed record ObjectEntry
 /// <summary>One page of a listing.</summary>
 public sealed record ObjectPage
 {
+    /// <summary>The feed's number that the page is the state of.</summary>
+    public long? Sequence { get; init; }
+
     public ImmutableArray<ObjectEntry> Objects { get => field.IsDefault ? [] : field; init; } = [];
 
     /// <summary>Where a delimiter was given: what names share up to it.</summary>
@@ -169,6 +178,9 @@ public sealed record SubmissionStatus
     public string? Uid { get; init; }
 
     public long? Sequence { get; init; }
+
+    /// <summary>What the feed made of it, once it has its number: <c>applied</c>, <c>superseded</c>, <c>refused</c>, …</summary>
+    public string? Verdict { get; init; }
 
     /// <summary>Who is known to have it durably.</summary>
     public ImmutableSortedDictionary<string, bool>? Vector { get; init; }

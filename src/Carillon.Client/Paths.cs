@@ -37,6 +37,18 @@ internal static class Paths
         return versions ? path.Append("&versions=true").ToString() : path.ToString();
     }
 
+    /// <summary>The feed.</summary>
+    public static string Feed(string start, string bucket, string prefix)
+    {
+        var path = new StringBuilder("/v1/feed?from=").Append(start);
+        if (bucket.Length > 0)
+        {
+            path.Append("&bucket=").Append(Uri.EscapeDataString(bucket));
+        }
+
+        return prefix.Length > 0 ? path.Append("&prefix=").Append(Uri.EscapeDataString(prefix)).ToString() : path.ToString();
+    }
+
     private static string EncodeName(string name) =>
         name.AsSpan().ContainsAnyExcept(Plain) ? string.Join('/', name.Split('/').Select(Uri.EscapeDataString)) : name;
 }

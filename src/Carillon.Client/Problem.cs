@@ -36,8 +36,14 @@ public sealed record Problem
     /// <summary>Id of the message that it is about, under which the message may be sent again.</summary>
     public string? MessageId { get; init; }
 
-    /// <summary>The first number of a group that is still kept.</summary>
+    /// <summary>The first number of a group or the feed that is still kept.</summary>
     public ulong? First { get; init; }
+
+    /// <summary>The number behind which the feed goes on for one who is too late, with a listing.</summary>
+    public ulong? Checkpoint { get; init; }
+
+    /// <summary>The feed's number at which a precondition was judged.</summary>
+    public ulong? Sequence { get; init; }
 
     /// <summary>The server that said so; null for the library's own.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
@@ -62,7 +68,6 @@ public sealed record Problem
         "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced"
             or "group-exists" => Failure.Conflict,
         "bucket-not-found" or "service-not-found" or "group-not-found" or "not-found" => Failure.NotFound,
-        "needs-feed" => Failure.Failed,
         "unreachable" or "tls" or "no-tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,
         "integrity" => Failure.Integrity,

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Carillon.Gateway.Json;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
+using Carillon.Gateway.Services;
 using Carillon.Runtime.Serving;
 using Microsoft.AspNetCore.Http;
 
@@ -90,7 +91,7 @@ internal static class ClusterRoutes
         }
 
         writer.WriteEndArray();
-        WriteFeed(writer);
+        WriteFeed(writer, status.Feed);
         writer.WriteStartObject("chunks");
         writer.WriteNumber("underReplicated", status.UnderReplicatedChunks);
         writer.WriteEndObject();
@@ -128,15 +129,28 @@ internal static class ClusterRoutes
         writer.WriteEndObject();
     }
 
-    /// <summary>There is no feed yet; scripts find its fields, without values.</summary>
-    private static void WriteFeed(Utf8JsonWriter writer)
+    /// <summary>What is not known here yet is null.</summary>
+    private static void WriteFeed(Utf8JsonWriter writer, FeedStatus feed)
     {
         writer.WriteStartObject("feed");
-        writer.WriteNull("epoch");
-        writer.WriteNull("sequencer");
-        writer.WriteNull("committed");
-        writer.WriteNull("checkpoint");
+        WriteNumber(writer, "epoch", feed.Epoch);
+        ServiceJson.WriteNode(writer, "sequencer", feed.Sequencer);
+        writer.WriteNumber("committed", feed.Committed.Value);
+        WriteNumber(writer, "checkpoint", feed.Checkpoint.Value);
+        writer.WriteNumber("applied", feed.Applied.Value);
         writer.WriteEndObject();
+    }
+
+    private static void WriteNumber(Utf8JsonWriter writer, string name, ulong number)
+    {
+        if (number == 0)
+        {
+            writer.WriteNull(name);
+        }
+        else
+        {
+            writer.WriteNumber(name, number);
+        }
     }
 
     private static void WriteMilliseconds(Utf8JsonWriter writer, string name, double? milliseconds)

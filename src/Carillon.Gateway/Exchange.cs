@@ -24,6 +24,9 @@ internal sealed class Exchange
     /// <summary>The response header with the UID of the tombstone, where a name was deleted.</summary>
     public const string TombstoneHeader = "Carillon-Tombstone";
 
+    /// <summary>The response header with the feed's number of what is answered: a write, a version, a listing's state.</summary>
+    public const string SequenceHeader = "Carillon-Sequence";
+
     private readonly DefaultHttpContext _http = new();
     private string _target = "";
 
@@ -161,6 +164,11 @@ internal sealed class Exchange
         if (problem.Tombstone is not null)
         {
             headers[TombstoneHeader] = problem.Tombstone;
+        }
+
+        if (!problem.Sequence.IsNone)
+        {
+            headers[SequenceHeader] = problem.Sequence.ToString();
         }
 
         if (problem.Type.Status == StatusCodes.Status503ServiceUnavailable)

@@ -1,5 +1,6 @@
 using Carillon.Gateway.Buckets;
 using Carillon.Gateway.Changesets;
+using Carillon.Gateway.Feeds;
 using Carillon.Gateway.Groups;
 using Carillon.Gateway.Metrics;
 using Carillon.Gateway.Objects;
@@ -128,6 +129,7 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
         RouteKind.Submission or RouteKind.SubmissionByKey or RouteKind.Explain => SubmissionRoutes.AnswerAsync(exchange),
         RouteKind.Services or RouteKind.Service or RouteKind.ServicePart => ServiceRoutes.AnswerAsync(exchange),
         RouteKind.Groups or RouteKind.Group or RouteKind.GroupMessages => GroupRoutes.AnswerAsync(exchange),
+        RouteKind.Feed => FeedRoute.AnswerAsync(exchange),
         RouteKind.Cluster or RouteKind.Ready or RouteKind.ClusterHealth or RouteKind.Metrics => ClusterRoutes.AnswerAsync(exchange),
         _ => exchange.FailAsync(ProblemTypes.NoSuchRoute, "There is nothing at this path; docs/formats/http.md lists the paths."),
     };

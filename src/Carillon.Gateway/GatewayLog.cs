@@ -22,4 +22,7 @@ internal static partial class GatewayLog
 
     [LoggerMessage(6, LogLevel.Error, "Request {RequestId}: a submission ended with an error, so its outcome is unknown")]
     public static partial void SubmissionFailed(this ILogger log, Exception exception, string requestId);
+
+    [LoggerMessage(7, LogLevel.Error, "The feed can't be read for those who watch it")]
+    public static partial void FeedUnreadable(this ILogger log, Exception exception);
 }

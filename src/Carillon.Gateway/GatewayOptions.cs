@@ -43,8 +43,8 @@ public sealed record GatewayOptions
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>
-    /// After how long without a message a group's subscriber is told that the connection is alive. Too short costs packets, too long lets
-    /// proxies cut idle connections off, and subscribers notice a dead server late.
+    /// After how long without a message a subscriber of a group or of the feed is told that the connection is alive. Too short costs
+    /// packets, too long lets proxies cut idle connections off, and subscribers notice a dead server late.
     /// </summary>
     public TimeSpan Heartbeat { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -1,7 +1,9 @@
 using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
+using Carillon.Gateway.Feeds;
 using Carillon.Gateway.Metrics;
+using Carillon.Gateway.Streams;
 using Carillon.Runtime.Groups;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Services;
@@ -25,6 +27,8 @@ internal sealed class GatewayServices : IDisposable
         Log = log;
         RequestPrefix = $"{server.Name}.";
         Tokens = options.RequiresToken ? options.Tokens : null;
+        Streams = new OpenStreams(options.Heartbeat);
+        Feed = new FeedHub(server.Feed, log);
         LargeChangesets = new SemaphoreSlim(options.MaxLargeChangesets);
     }
 
@@ -37,6 +41,9 @@ internal sealed class GatewayServices : IDisposable
 
     /// <summary>Atomic multicast groups; null for a server that takes no part in them.</summary>
     public IGroupGate? Groups { get; }
+
+    /// <summary>Those who watch the feed.</summary>
+    public FeedHub Feed { get; }
 
     public ILogger Log { get; }
 
@@ -54,8 +61,11 @@ internal sealed class GatewayServices : IDisposable
     /// <summary>True once a stop was asked for: this server takes no new work.</summary>
     public bool Stopping => Volatile.Read(ref _stopping);
 
-    /// <summary>Signalled once a stop was asked for: answers that would never end by themselves end now.</summary>
+    /// <summary>Signalled once a stop was asked for: connections that would never end by themselves end now.</summary>
     public CancellationToken Ending => _ending.Token;
+
+    /// <summary>Answers that would never end by themselves; they end by a stop too.</summary>
+    public OpenStreams Streams { get; }
 
     private readonly CancellationTokenSource _ending = new();
     private bool _stopping;
@@ -64,6 +74,7 @@ internal sealed class GatewayServices : IDisposable
     public void Stop()
     {
         Volatile.Write(ref _stopping, true);
+        Streams.Stop();
         _ending.Cancel();
     }
 
@@ -77,6 +88,8 @@ internal sealed class GatewayServices : IDisposable
     {
         LargeChangesets.Dispose();
         _ending.Dispose();
+        Streams.Dispose();
+        Feed.Dispose();
         Exporter.Dispose();
     }
 }

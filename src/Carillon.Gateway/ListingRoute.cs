@@ -84,8 +84,14 @@ internal static class ListingRoute
 
     private static async Task SendAsync(Exchange exchange, ListPage page)
     {
+        if (!page.Number.IsNone)
+        {
+            exchange.Response.Headers[Exchange.SequenceHeader] = page.Number.ToString();
+        }
+
         await using var stream = new JsonStream(exchange.Response, exchange.Aborted);
         stream.Writer.WriteStartObject();
+        WriteRequest.WriteSequence(stream.Writer, page.Number);
         stream.Writer.WriteStartArray("objects");
         foreach (ListedVersion entry in page.Objects)
         {
@@ -119,6 +125,7 @@ internal static class ListingRoute
         writer.WriteStartObject();
         writer.WriteString("name", version.Target.Name);
         writer.WriteString("uid", version.Uid.ToString());
+        WriteRequest.WriteSequence(writer, version.Number);
         writer.WriteNumber("size", version.Size);
         if (version.Kind == OperationKind.Put)
         {

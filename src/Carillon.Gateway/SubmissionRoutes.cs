@@ -77,7 +77,8 @@ internal static class SubmissionRoutes
         WriteTextOrNull(writer, "id", report.Id.IsNone ? null : report.Id.ToString());
         writer.WriteString("outcome", OutcomeOf(report.State));
         WriteTextOrNull(writer, "uid", report.State == SubmissionState.Accepted && !report.Id.IsNone ? report.Id.Uid.ToString() : null);
-        writer.WriteNull("sequence");
+        WriteRequest.WriteSequence(writer, report.Sequenced.Number);
+        WriteTextOrNull(writer, "verdict", VerdictOf(report.Sequenced.Verdict));
         WriteVector(writer, report.Vector);
         writer.WriteEndObject();
         await body.SendAsync(exchange.Response, StatusCodes.Status200OK);
@@ -179,6 +180,18 @@ internal static class SubmissionRoutes
             writer.WriteString(name, value);
         }
     }
+
+    /// <summary>What the feed made of it, at its number.</summary>
+    private static string? VerdictOf(FeedVerdict verdict) => verdict switch
+    {
+        FeedVerdict.None => null,
+        FeedVerdict.Applied => "applied",
+        FeedVerdict.Superseded => "superseded",
+        FeedVerdict.Stale => "stale",
+        FeedVerdict.Refused => "refused",
+        FeedVerdict.Repeated => "repeated",
+        _ => throw new ArgumentOutOfRangeException(nameof(verdict), verdict, "a verdict without a name"),
+    };
 
     private static string OutcomeOf(SubmissionState state) => state switch
     {

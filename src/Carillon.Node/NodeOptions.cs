@@ -35,6 +35,12 @@ public sealed record NodeOptions
     /// <summary>The catalog's group.</summary>
     public GroupOptions Feed { get; init; } = new() { MaxAhead = 262_144 };
 
+    /// <summary>
+    /// False: this server is never elected to give the feed its numbers. Where all are set so, writes go on as agreed and nothing is
+    /// sequenced: for tests of just that, and for servers that are far away from the others.
+    /// </summary>
+    public bool FeedLead { get; init; } = true;
+
     /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be
     /// overlooked.</summary>
     public TimeSpan CollectFresh { get; init; } = TimeSpan.FromMinutes(10);

@@ -68,7 +68,7 @@ public sealed partial class ServerNode : IDisposable
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
         _checkpointFiles = new CheckpointFiles(stores.Device);
-        _feed = new FeedHost(this, Reader, options.Feed, random.Fork());
+        _feed = new FeedHost(this, Reader, options, random.Fork());
         var primacy = new PrimacyHost(this);
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
         Manager = new ReplicaManager(self, options.Primacy, primacy);

@@ -40,7 +40,7 @@ internal static class Program
             arguments = ["--help"];
         }
 
-        ParseResult parse = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        ParseResult parse = root.Parse(WriteOptions.WithPlainFlag(arguments), new ParserConfiguration { ResponseFileTokenReplacer = null });
         bool isHelp = parse.Action is not null && parse.Action is not ParseErrorAction
             && parse.Action != parse.CommandResult.Command.Action;
         if (!isHelp && ParseFaults.Report(parse) is { } report)
@@ -78,6 +78,7 @@ internal static class Program
         root.Add(CopyCommand.Create(runner));
         root.Add(ChangesetCommand.Create(runner));
         root.Add(BucketCommand.Create(runner));
+        root.Add(WatchCommand.Create(runner));
         root.Add(GroupCommand.Create(runner));
         root.Add(PublishCommand.Create(runner));
         root.Add(SubscribeCommand.Create(runner));

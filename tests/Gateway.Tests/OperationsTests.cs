@@ -38,7 +38,7 @@ public sealed class OperationsTests : IAsyncLifetime
         using HttpResponseMessage byKey = await _house.GetAsync("/v1/submissions?key=my%20key");
 
         string uid = hasUid ? $"\"{tag.Uid}\"" : "null";
-        string expected = $$$"""{"id":"{{{tag}}}","outcome":"{{{outcome}}}","uid":{{{uid}}},"sequence":null,"""
+        string expected = $$$"""{"id":"{{{tag}}}","outcome":"{{{outcome}}}","uid":{{{uid}}},"sequence":null,"verdict":null,"""
             + "\"vector\":{\"s1\":true,\"s2\":false}}";
         Assert.Equal(expected, (await byId.JsonAsync()).ToString());
         Assert.Equal(expected, (await byKey.JsonAsync()).ToString());
@@ -51,7 +51,8 @@ public sealed class OperationsTests : IAsyncLifetime
         using HttpResponseMessage response = await _house.GetAsync("/v1/submissions?key=k");
 
         Assert.Equal(
-            """{"id":null,"outcome":"rejected","uid":null,"sequence":null,"vector":{}}""", (await response.JsonAsync()).ToString());
+            """{"id":null,"outcome":"rejected","uid":null,"sequence":null,"verdict":null,"vector":{}}""",
+            (await response.JsonAsync()).ToString());
     }
 
     [Fact]
@@ -118,7 +119,7 @@ public sealed class OperationsTests : IAsyncLifetime
             + "\"servers\":" + """[{"name":"s1","state":"self","incarnation":1,"roles":["entry","storage"],"""
             + "\"voting\":true,\"rttMs\":" + """0.25,"clockOffsetMs":null,"load":{"downloads":0,"queue":0,"freeBytes":1000},"""
             + "\"http\":\"127.0.0.1:7410\",\"note\":\"\"}],"
-            + "\"feed\":" + """{"epoch":null,"sequencer":null,"committed":null,"checkpoint":null},"""
+            + "\"feed\":" + """{"epoch":null,"sequencer":null,"committed":0,"checkpoint":null,"applied":0},"""
             + "\"chunks\":" + """{"underReplicated":0},"transport":{"mode":"unicast","reason":"loopback"}}""",
             (await response.JsonAsync()).ToString());
     }

@@ -191,7 +191,7 @@ public sealed class SecurityTests
         using HttpResponseMessage response = await put;
         await stop.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
 
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
         await Assert.ThrowsAnyAsync<HttpRequestException>(() => house.GetAsync("/healthz/live"));
         await house.DisposeAsync();
     }

@@ -22,9 +22,10 @@ class Cluster:
     def go_on(self, i):
         os.kill(self.pids[i], signal.SIGCONT)
 
-    def start(self, i):
+    def start(self, i, environment=None):
         log = open(os.path.join(self.folder, f"restarted-{i + 1}.log"), "a")
-        process = subprocess.Popen([CARILLON, "server", "--config", self.servers[i]["config"]], stdout=log, stderr=log)
+        process = subprocess.Popen([CARILLON, "server", "--config", self.servers[i]["config"]], stdout=log, stderr=log,
+                                   env={**os.environ, **(environment or {})})
         self.pids[i] = process.pid
         self.started.append(process)
 
@@ -65,24 +66,32 @@ def request(url, method, path, body=None, headers=None, timeout=10):
         connection.close()
 
 
-def write(urls, method, path, body, key, tries=6, timeout=8):
-    """A write as the client library makes it: the same key through one server after the other; "accepted", "rejected" or "unknown"."""
-    rejected = True
+def submit(urls, method, path, body, key, tries=6, timeout=8, headers=None):
+    """A write as the client library makes it: the same key through one server after the other. How it ended ("accepted", "refused" by its
+    condition, "rejected" or "unknown"), and the last answer."""
+    rejected, told = True, {}
     for attempt in range(tries):
         try:
-            status, answer, _ = request(urls[attempt % len(urls)], method, path, body, {"Idempotency-Key": key}, timeout)
+            status, answer, _ = request(urls[attempt % len(urls)], method, path, body, {"Idempotency-Key": key, **(headers or {})}, timeout)
         except ConnectionRefusedError:
             time.sleep(0.05)
             continue
         except (OSError, http.client.HTTPException):
             rejected = False
             continue
-        if status == 200:
-            return "accepted"
-        code = json.loads(answer).get("code", "") if answer else ""
-        if code == "key-rejected":
-            return "rejected"
+        told = json.loads(answer) if answer else {}
+        if status in (200, 202):
+            return "accepted", told
+        if told.get("code") == "precondition-failed":
+            return "refused", told
+        if told.get("code") == "key-rejected":
+            return "rejected", told
         if status not in (503, 507, 409, 412):
             rejected = False
         time.sleep(0.1)
-    return "rejected" if rejected else "unknown"
+    return ("rejected" if rejected else "unknown"), told
+
+
+def write(urls, method, path, body, key, tries=6, timeout=8):
+    """The same; only how it ended."""
+    return submit(urls, method, path, body, key, tries, timeout)[0]

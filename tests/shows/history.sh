@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 16 clients put, get and delete 20 names through five servers while those are killed, stopped and started; the recorded history is linearizable.
+# 16 clients put, get, delete, compare and set 20 names through five servers while those are killed, stopped and started; the recorded history is linearizable.
 source "$(dirname "$0")/lib.sh"
 export CARILLON
 SIMULATOR=${SIMULATOR:-$ROOT/artifacts/bin/Carillon.Simulator/release/Carillon.Simulator}

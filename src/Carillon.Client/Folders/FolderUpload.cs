@@ -82,6 +82,9 @@ internal sealed class FolderUpload(CarillonClient client, string root, ObjectNam
         WriteResult<PutAnswer> result = await client.PutAsync(new ObjectName(target.Bucket, name), source, put, cancellation);
         switch (result.Verdict)
         {
+            case Verdict.Accepted when options.Ack == "sequenced" && result.Answer!.Sequence is null:
+                _tally.Failed(item.Name, "agreed, but it has no number in the feed yet", Failure.OutcomeUnknown, result.Key);
+                break;
             case Verdict.Accepted:
                 if (source.Bytes is { Length: > 0 } bytes)
                 {

@@ -33,6 +33,7 @@ internal sealed record BucketChange
         ChunkSize = ChunkSize ?? before.ChunkSize,
         Compression = Compression ?? before.Compression,
         Deduplication = Deduplication ?? before.Deduplication,
+        AckAgreed = AckAgreed ?? before.AckAgreed,
     };
 }
 
@@ -75,7 +76,7 @@ internal static class BucketJson
         writer.WriteNumber("chunkSize", settings.ChunkSize);
         writer.WriteString("compression", NameOf(settings.Compression));
         writer.WriteString("deduplication", settings.Deduplication);
-        writer.WriteBoolean("ackAgreed", true);
+        writer.WriteBoolean("ackAgreed", settings.AckAgreed);
         writer.WriteNumber("survives", Math.Min(settings.Minimum ?? quorum, quorum) - 1);
     }
 

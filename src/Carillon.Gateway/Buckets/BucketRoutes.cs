@@ -124,12 +124,6 @@ internal static class BucketRoutes
             return (null, new Problem(ProblemTypes.BadSettings, $"The settings can't be read: {fault}."));
         }
 
-        if (given.AckAgreed is false)
-        {
-            return (null, new Problem(
-                ProblemTypes.NeedsFeed, "A bucket whose puts are answered only once they are sequenced needs the feed."));
-        }
-
         BucketSettings? before = new();
         if (ofExisting && (before = await exchange.Server.BucketAsync(bucket)) is null)
         {
@@ -165,11 +159,11 @@ internal static class BucketRoutes
         JsonBody body = JsonBody.Rent();
         body.Writer.WriteStartObject();
         body.Writer.WriteString("uid", accepted.Tag.Uid.ToString());
-        body.Writer.WriteNull("sequence");
+        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
         body.Writer.WriteString("submission", accepted.Tag.ToString());
         body.Writer.WriteBoolean("replayed", accepted.Replayed);
         writeRest(body.Writer);
         body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, StatusCodes.Status200OK);
+        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
     }
 }

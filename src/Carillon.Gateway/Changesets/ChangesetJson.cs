@@ -9,7 +9,8 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Gateway.Changesets;
 
 /// <summary>
-/// The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…},{"delete":"BUCKET/NAME"}]}</c>.
+/// The JSON of a changeset: <c>{"operations":[{"put":"BUCKET/NAME","file":…|"text":…|"base64":…},{"delete":"BUCKET/NAME"}]}</c>; each
+/// may have <c>"ifMatch":"UID"</c> or <c>"ifNoneMatch":true</c>.
 /// </summary>
 internal static class ChangesetJson
 {
@@ -23,13 +24,6 @@ internal static class ChangesetJson
         if (operations is null)
         {
             problem = new Problem(exceeds ? ProblemTypes.TooLarge : ProblemTypes.BadChangeset, $"The changeset can't be taken: {fault}.");
-            return null;
-        }
-
-        if (operations.Exists(operation => operation.Conditional))
-        {
-            problem = new Problem(
-                ProblemTypes.NeedsFeed, "A changeset with conditions needs the feed, which decides them; write one without.");
             return null;
         }
 
@@ -143,11 +137,10 @@ internal static class ChangesetJson
                 draft.Metadata = MetadataOf(ref reader);
                 break;
             case "ifMatch":
-                _ = JsonInput.Text(ref reader, field);
-                draft.Conditional = true;
+                draft.IfMatch = JsonInput.Text(ref reader, field);
                 break;
             case "ifNoneMatch":
-                draft.Conditional |= JsonInput.Truth(ref reader, field);
+                draft.IfNoneMatch = JsonInput.Truth(ref reader, field);
                 break;
             default:
                 throw JsonInput.Unknown(field, Fields);
@@ -206,7 +199,9 @@ internal static class ChangesetJson
 
         public ImmutableArray<KeyValuePair<string, string>> Metadata { get; set; } = [];
 
-        public bool Conditional { get; set; }
+        public string? IfMatch { get; set; }
+
+        public bool IfNoneMatch { get; set; }
 
         /// <summary>Programs write null for what they leave out; for what an operation can't be without, null is an error.</summary>
         public bool IsOptional(string field) =>
@@ -247,8 +242,26 @@ internal static class ChangesetJson
                 Content = _content,
                 ContentType = ContentType,
                 Metadata = Metadata,
-                Conditional = Conditional,
+                Precondition = PreconditionOf(),
             };
+        }
+
+        private Precondition PreconditionOf()
+        {
+            if (IfMatch is null)
+            {
+                return IfNoneMatch ? Precondition.Absent : default;
+            }
+
+            if (IfNoneMatch)
+            {
+                throw new JsonInputException($"operation {number} has both 'ifMatch' and 'ifNoneMatch'");
+            }
+
+            string text = IfMatch.Length > 2 && IfMatch[0] == '"' && IfMatch[^1] == '"' ? IfMatch[1..^1] : IfMatch;
+            return Uid.TryParse(text, out Uid uid) && !uid.IsNone
+                ? Precondition.Match(uid)
+                : throw new JsonInputException($"operation {number}: 'ifMatch' is a version's UID, not '{Shown.Text(IfMatch)}'");
         }
 
         private ObjectName TargetOf(string text)

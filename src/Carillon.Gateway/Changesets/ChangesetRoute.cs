@@ -38,7 +38,7 @@ internal static class ChangesetRoute
             return;
         }
 
-        if (!exchange.TryQuery([], out _, out Problem? problem) || (problem = WriteRequest.Open(exchange)) is not null)
+        if (!exchange.TryQuery([], out _, out Problem? problem) || (problem = WriteRequest.Open(exchange, out AckWanted ack)) is not null)
         {
             await exchange.FailAsync(problem!);
             return;
@@ -46,14 +46,14 @@ internal static class ChangesetRoute
 
         if (exchange.Request.ContentLength <= SmallBodyBytes)
         {
-            await RunAsync(exchange);
+            await RunAsync(exchange, ack);
             return;
         }
 
         await exchange.Gateway.LargeChangesets.WaitAsync(exchange.Aborted);
         try
         {
-            await RunAsync(exchange);
+            await RunAsync(exchange, ack);
         }
         finally
         {
@@ -61,7 +61,7 @@ internal static class ChangesetRoute
         }
     }
 
-    private static async Task RunAsync(Exchange exchange)
+    private static async Task RunAsync(Exchange exchange, AckWanted ack)
     {
         if (!MediaTypeHeaderValue.TryParse(exchange.Request.ContentType, out MediaTypeHeaderValue? type))
         {
@@ -72,7 +72,7 @@ internal static class ChangesetRoute
 
         if (type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
         {
-            await RunJsonAsync(exchange);
+            await RunJsonAsync(exchange, ack);
             return;
         }
 
@@ -89,7 +89,7 @@ internal static class ChangesetRoute
 
         try
         {
-            await RunFormAsync(exchange, new MultipartReader(boundary, exchange.Request.Body, bufferSize: 64 << 10));
+            await RunFormAsync(exchange, new MultipartReader(boundary, exchange.Request.Body, bufferSize: 64 << 10), ack);
         }
         catch (Exception exception) when (exception is InvalidDataException || IsEndOfForm(exception, exchange))
         {
@@ -104,7 +104,7 @@ internal static class ChangesetRoute
     private static bool IsEndOfForm(Exception exception, Exchange exchange) =>
         exception is IOException and not BadHttpRequestException && !exchange.Aborted.IsCancellationRequested;
 
-    private static async Task RunJsonAsync(Exchange exchange)
+    private static async Task RunJsonAsync(Exchange exchange, AckWanted ack)
     {
         byte[]? json = await BodyBytes.ReadAsync(exchange.Request.BodyReader, MaxJsonBytes, exchange.Aborted);
         if (await PlanAsync(exchange, json) is { } plan)
@@ -116,11 +116,11 @@ internal static class ChangesetRoute
                 return;
             }
 
-            await SubmitAsync(exchange, upload);
+            await SubmitAsync(exchange, upload, ack);
         }
     }
 
-    private static async Task RunFormAsync(Exchange exchange, MultipartReader form)
+    private static async Task RunFormAsync(Exchange exchange, MultipartReader form, AckWanted ack)
     {
         MultipartSection? section = await form.ReadNextSectionAsync(exchange.Aborted);
         if (section is null)
@@ -149,7 +149,7 @@ internal static class ChangesetRoute
             return;
         }
 
-        await SubmitAsync(exchange, upload);
+        await SubmitAsync(exchange, upload, ack);
     }
 
     private static async Task<IReadOnlyList<PlannedOperation>?> PlanAsync(Exchange exchange, byte[]? json)
@@ -184,7 +184,7 @@ internal static class ChangesetRoute
                 ProblemTypes.UnsupportedMedia, $"The part '{Shown.Text(name)}' is encoded as '{Shown.Text(encoding)}'; send its bytes.");
     }
 
-    private static async Task SubmitAsync(Exchange exchange, ChangesetUpload upload)
+    private static async Task SubmitAsync(Exchange exchange, ChangesetUpload upload, AckWanted ack)
     {
         if (upload.Operations(out Problem? problem) is not { } operations)
         {
@@ -199,7 +199,7 @@ internal static class ChangesetRoute
         }
 
         upload.Kept = true;
-        var submit = new SubmitRequest(operations, exchange.Key!, upload.Upload, fence);
+        var submit = new SubmitRequest(operations, exchange.Key!, upload.Upload, fence) { Ack = ack };
         SubmitOutcome? outcome = await WriteRequest.RunAsync(exchange, () => exchange.Server.SubmitAsync(submit));
         if (outcome is not SubmitOutcome.Accepted accepted)
         {
@@ -217,7 +217,7 @@ internal static class ChangesetRoute
         body.Writer.WriteStartObject();
         body.Writer.WriteString("submission", accepted.Tag.ToString());
         body.Writer.WriteString("uid", uid);
-        body.Writer.WriteNull("sequence");
+        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
         body.Writer.WriteBoolean("replayed", accepted.Replayed);
         body.Writer.WriteStartArray("operations");
         foreach (Operation operation in operations)
@@ -231,6 +231,6 @@ internal static class ChangesetRoute
 
         body.Writer.WriteEndArray();
         body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, StatusCodes.Status200OK);
+        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
     }
 }

@@ -102,7 +102,7 @@ internal sealed class ChangesetUpload(Exchange exchange, IReadOnlyList<PlannedOp
                 return null;
             }
 
-            operations.Add(new Operation(plan[i].Kind, plan[i].Target, _manifests[i]));
+            operations.Add(new Operation(plan[i].Kind, plan[i].Target, _manifests[i]) { Precondition = plan[i].Precondition });
         }
 
         return operations.DrainToImmutable();

@@ -24,6 +24,6 @@ internal sealed record PlannedOperation
     /// <summary>In order of the keys.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Metadata { get; init; } = [];
 
-    /// <summary>True if it has a condition, which only the feed can decide.</summary>
-    public bool Conditional { get; init; }
+    /// <summary>What it expects of its name, which the feed decides.</summary>
+    public Precondition Precondition { get; init; }
 }

@@ -152,12 +152,12 @@ internal static class GroupRoutes
         JsonBody body = JsonBody.Rent();
         body.Writer.WriteStartObject();
         body.Writer.WriteString("uid", accepted.Tag.Uid.ToString());
-        body.Writer.WriteNull("sequence");
+        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
         body.Writer.WriteString("submission", accepted.Tag.ToString());
         body.Writer.WriteBoolean("replayed", accepted.Replayed);
         writeRest(body.Writer);
         body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, StatusCodes.Status200OK);
+        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
     }
 
     /// <summary>The problem that there is no such group.</summary>

@@ -1,157 +1,94 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Unicode;
-using Carillon.Gateway.Json;
+using Carillon.Gateway.Streams;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
 
 namespace Carillon.Gateway.Groups;
 
-/// <summary>How a subscriber gets its messages. One object serves one subscription.</summary>
-internal abstract class MessageFormat
+/// <summary>How a subscriber gets its messages.</summary>
+internal static class MessageFormat
 {
-    /// <summary>The media type.</summary>
-    public abstract string ContentType { get; }
+    private static readonly BinaryFormat Binary = new();
+    private static readonly EventFormat<GroupMessage, MessageJson> Events = new();
+    private static readonly LineFormat<GroupMessage, MessageJson> Lines = new();
 
     /// <summary>The form that the request asks for; lines of JSON where it asks for none that is known.</summary>
-    public static MessageFormat Of(string accept) =>
-        accept.Contains(GroupStream.MessagesType, StringComparison.Ordinal) ? new BinaryFormat()
-        : accept.Contains("text/event-stream", StringComparison.Ordinal) ? new EventFormat() : new LineFormat();
+    public static StreamFormat<GroupMessage> Of(string accept) =>
+        accept.Contains(GroupStream.MessagesType, StringComparison.Ordinal) ? Binary
+        : accept.Contains(Events.ContentType, StringComparison.Ordinal) ? Events : Lines;
+}
 
-    /// <summary>What stands in front of all messages; gives its bytes.</summary>
-    public virtual int Begin(IBufferWriter<byte> output) => 0;
+/// <summary>A message as JSON.</summary>
+internal readonly struct MessageJson : IStreamJson<GroupMessage>
+{
+    public static SequenceNumber NumberOf(in GroupMessage entry) => entry.Number;
 
-    /// <summary>
-    /// Writes messages from the first on, at least one and no more than about <paramref name="enough"/> bytes; gives how many.
-    /// </summary>
-    public abstract int Write(IBufferWriter<byte> output, ReadOnlySpan<GroupMessage> run, int enough, out int bytes);
+    public static int ObjectsOf(in GroupMessage entry) => 1;
 
-    /// <summary>What says that the connection is alive; gives its bytes, 0 where the form has nothing for it.</summary>
-    public virtual int Heartbeat(IBufferWriter<byte> output, SequenceNumber last) => 0;
-
-    /// <summary>docs/formats/group-streams.md: messages are packed into one piece of the output as long as it has room.</summary>
-    private sealed class BinaryFormat : MessageFormat
+    public static void Write(Utf8JsonWriter writer, in GroupMessage entry, int index)
     {
-        /// <summary>A piece of the output: large writes, and still many of them in the response's buffer.</summary>
-        private const int PieceBytes = 32 << 10;
-
-        public override string ContentType => GroupStream.MessagesType;
-
-        public override int Begin(IBufferWriter<byte> output)
+        writer.WriteStartObject();
+        writer.WriteNumber("sequence", entry.Number.Value);
+        writer.WriteString("messageId", entry.Id.ToString());
+        writer.WriteString("sender", entry.Id.Session.ToString());
+        if (Utf8.IsValid(entry.Payload.Span))
         {
-            output.Write(GroupStream.DeliveredPreamble);
-            return GroupStream.PreambleBytes;
+            writer.WriteString("payload", entry.Payload.Span);
+        }
+        else
+        {
+            writer.WriteBase64String("payloadBase64", entry.Payload.Span);
         }
 
-        public override int Write(IBufferWriter<byte> output, ReadOnlySpan<GroupMessage> run, int enough, out int bytes)
-        {
-            Span<byte> piece = output.GetSpan(Math.Max(PieceBytes, GroupStreamHeader.Size + run[0].Payload.Length));
-            bytes = 0;
-            int written = 0;
-            while (written < run.Length)
-            {
-                ref readonly GroupMessage message = ref run[written];
-                Span<byte> room = piece[bytes..];
-                int length = message.Payload.Length;
-                if (room.Length < GroupStreamHeader.Size + length)
-                {
-                    break;
-                }
+        writer.WriteEndObject();
+    }
+}
 
-                new GroupStreamHeader(length, message.Number.Value, message.Id).CopyTo(room);
-                message.Payload.Span.CopyTo(room[GroupStreamHeader.Size..]);
-                bytes += GroupStreamHeader.Size + length;
-                written++;
-            }
+/// <summary>docs/formats/group-streams.md: messages are packed into one piece of the output as long as it has room.</summary>
+internal sealed class BinaryFormat : StreamFormat<GroupMessage>
+{
+    /// <summary>A piece of the output: large writes, and still many of them in the response's buffer.</summary>
+    private const int PieceBytes = 32 << 10;
 
-            output.Advance(bytes);
-            return written;
-        }
+    public override string ContentType => GroupStream.MessagesType;
 
-        public override int Heartbeat(IBufferWriter<byte> output, SequenceNumber last)
-        {
-            new GroupStreamHeader(0, last.Value, default).CopyTo(output.GetSpan(GroupStreamHeader.Size));
-            output.Advance(GroupStreamHeader.Size);
-            return GroupStreamHeader.Size;
-        }
+    public override int Begin(IBufferWriter<byte> output)
+    {
+        output.Write(GroupStream.DeliveredPreamble);
+        return GroupStream.PreambleBytes;
     }
 
-    /// <summary>One JSON object a line.</summary>
-    private class LineFormat : MessageFormat
+    public override int Write(IBufferWriter<byte> output, ReadOnlySpan<GroupMessage> run, int enough, out int bytes)
     {
-        private readonly ArrayBufferWriter<byte> _json = new();
-        private Utf8JsonWriter? _writer;
-
-        public override string ContentType => "application/jsonl";
-
-        public override int Write(IBufferWriter<byte> output, ReadOnlySpan<GroupMessage> run, int enough, out int bytes)
+        Span<byte> piece = output.GetSpan(Math.Max(PieceBytes, GroupStreamHeader.Size + run[0].Payload.Length));
+        bytes = 0;
+        int written = 0;
+        while (written < run.Length)
         {
-            bytes = 0;
-            int written = 0;
-            while (written < run.Length && bytes < enough)
+            ref readonly GroupMessage message = ref run[written];
+            Span<byte> room = piece[bytes..];
+            int length = message.Payload.Length;
+            if (room.Length < GroupStreamHeader.Size + length)
             {
-                bytes += WriteOne(output, run[written]);
-                written++;
+                break;
             }
 
-            return written;
+            new GroupStreamHeader(length, message.Number.Value, message.Id).CopyTo(room);
+            message.Payload.Span.CopyTo(room[GroupStreamHeader.Size..]);
+            bytes += GroupStreamHeader.Size + length;
+            written++;
         }
 
-        /// <summary>Writes one message in its place.</summary>
-        protected virtual int WriteOne(IBufferWriter<byte> output, in GroupMessage message)
-        {
-            ReadOnlySpan<byte> json = Json(message);
-            output.Write(json);
-            output.Write("\n"u8);
-            return json.Length + 1;
-        }
-
-        /// <summary>The message as an object, valid until the next one.</summary>
-        protected ReadOnlySpan<byte> Json(in GroupMessage message)
-        {
-            _json.ResetWrittenCount();
-            _writer ??= new Utf8JsonWriter(_json, JsonBody.Options);
-            _writer.Reset();
-            _writer.WriteStartObject();
-            _writer.WriteNumber("sequence", message.Number.Value);
-            _writer.WriteString("messageId", message.Id.ToString());
-            _writer.WriteString("sender", message.Id.Session.ToString());
-            if (Utf8.IsValid(message.Payload.Span))
-            {
-                _writer.WriteString("payload", message.Payload.Span);
-            }
-            else
-            {
-                _writer.WriteBase64String("payloadBase64", message.Payload.Span);
-            }
-
-            _writer.WriteEndObject();
-            _writer.Flush();
-            return _json.WrittenSpan;
-        }
+        output.Advance(bytes);
+        return written;
     }
 
-    /// <summary>Server-sent events: the number is the event's id, so a browser resumes by itself.</summary>
-    private sealed class EventFormat : LineFormat
+    public override int Heartbeat(IBufferWriter<byte> output, SequenceNumber position)
     {
-        public override string ContentType => "text/event-stream";
-
-        public override int Heartbeat(IBufferWriter<byte> output, SequenceNumber last)
-        {
-            output.Write(":\n\n"u8);
-            return 3;
-        }
-
-        protected override int WriteOne(IBufferWriter<byte> output, in GroupMessage message)
-        {
-            ReadOnlySpan<byte> json = Json(message);
-            Span<byte> head = stackalloc byte[40];
-            Utf8.TryWrite(head, CultureInfo.InvariantCulture, $"id: {message.Number.Value}\ndata: ", out int length);
-            output.Write(head[..length]);
-            output.Write(json);
-            output.Write("\n\n"u8);
-            return length + json.Length + 2;
-        }
+        new GroupStreamHeader(0, position.Value, default).CopyTo(output.GetSpan(GroupStreamHeader.Size));
+        output.Advance(GroupStreamHeader.Size);
+        return GroupStreamHeader.Size;
     }
 }

@@ -1,20 +1,14 @@
-using System.Globalization;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
-using Carillon.Protocols;
+using Carillon.Gateway.Streams;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace Carillon.Gateway.Groups;
 
 /// <summary><c>GET /v1/groups/{group}/messages</c>: a group's messages from a number on, and then each as it is committed.</summary>
 internal static class SubscribeRoute
 {
-    /// <summary>The response header with the number that the stream starts at, which <c>begin</c> and <c>now</c> leave open.</summary>
-    private const string NextHeader = "Carillon-Next";
-
     private static readonly string[] Parameters = ["from"];
 
     public static async Task AnswerAsync(Exchange exchange, IGroupGate groups, GroupName group)
@@ -31,74 +25,19 @@ internal static class SubscribeRoute
             return;
         }
 
-        // A browser asks again with the first address and where it was: that is what counts then.
-        string from = exchange.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } last ? Behind(last) : query["from"] ?? "now";
-        if (!TryStart(from, status, out SequenceNumber start))
+        problem = StreamStart.Read(exchange, query, status.First, status.Committed, TooOld, out SequenceNumber start);
+        if (problem is not null)
         {
-            await exchange.FailAsync(ProblemTypes.BadRequest, $"from is a number from 1 on, 'begin' or 'now', not '{Shown.Text(from)}'.");
+            await exchange.FailAsync(problem);
             return;
         }
 
-        if (start < status.First)
-        {
-            await exchange.FailAsync(TooOld(status.First));
-            return;
-        }
-
-        await StreamAsync(exchange, groups, group, start);
-    }
-
-    private static async Task StreamAsync(Exchange exchange, IGroupGate groups, GroupName group, SequenceNumber start)
-    {
-        if (exchange.Features.Get<IHttpMinResponseDataRateFeature>() is { } rate)
-        {
-            // A subscriber may take its time: it holds up nobody, and its part of the group is read only as fast as it reads.
-            rate.MinDataRate = null;
-        }
-
-        MessageFormat format = MessageFormat.Of(exchange.Request.Headers.Accept.ToString());
-        HttpResponse response = exchange.Response;
-        response.ContentType = format.ContentType;
-        response.Headers[NextHeader] = start.ToString();
-        response.Headers.CacheControl = "no-store";
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(exchange.Aborted, exchange.Gateway.Ending);
-        try
-        {
-            IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> messages = groups.SubscribeAsync(group, start, ended.Token);
-            await new Subscription(messages, response.BodyWriter, format, exchange.Gateway.Options.Heartbeat).RunAsync(ended.Token);
-        }
-        catch (FeedTooOldException late)
-        {
-            // Where the answer has begun it is cut off, and who asks again is told.
-            await exchange.FailAsync(TooOld(late.First));
-        }
-        catch (OperationCanceledException) when (exchange.Gateway.Stopping)
-        {
-            // The stream ends here, whole as far as it goes; another server goes on with it.
-            return;
-        }
-        finally
-        {
-            await ended.CancelAsync();
-        }
+        StreamFormat<GroupMessage> format = MessageFormat.Of(exchange.Request.Headers.Accept.ToString());
+        StreamStart.Begin(exchange, format.ContentType, start);
+        var source = new GroupSource(ended => groups.SubscribeAsync(group, start, ended), start);
+        await StreamStart.RunAsync(exchange, source, format, TooOld);
     }
 
     private static Problem TooOld(SequenceNumber first) => new(
         ProblemTypes.FeedTooOld, $"Messages before {first} are no longer kept: start from a checkpoint, or from {first}.") { First = first.Value };
-
-    private static bool TryStart(string from, GroupStatus status, out SequenceNumber start)
-    {
-        ulong number = from switch
-        {
-            "begin" => Math.Max(1, status.First.Value),
-            "now" => status.Committed.Value + 1,
-            _ => ulong.TryParse(from, NumberStyles.None, CultureInfo.InvariantCulture, out ulong given) ? given : 0,
-        };
-        start = new SequenceNumber(number);
-        return number > 0;
-    }
-
-    private static string Behind(string last) =>
-        ulong.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number) && number < ulong.MaxValue
-            ? (number + 1).ToString(CultureInfo.InvariantCulture) : last;
 }

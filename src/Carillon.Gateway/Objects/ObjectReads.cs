@@ -29,7 +29,7 @@ internal static class ObjectReads
                 await AnswerAsync(exchange, found);
                 break;
             case ReadOutcome.Absent absent:
-                await exchange.FailAsync(await AbsenceOfAsync(exchange, target, version, consistency, absent.Tombstone));
+                await exchange.FailAsync(await AbsenceOfAsync(exchange, target, version, consistency, absent));
                 break;
             case ReadOutcome.Unavailable unavailable:
                 await exchange.FailAsync(ProblemTypes.ReadUnavailable, unavailable.Why);
@@ -75,11 +75,14 @@ internal static class ObjectReads
 
     /// <summary>A name in a bucket that is not there is told apart, since the two have different remedies.</summary>
     private static async Task<Problem> AbsenceOfAsync(
-        Exchange exchange, ObjectName target, Uid? version, Consistency consistency, Uid tombstone)
+        Exchange exchange, ObjectName target, Uid? version, Consistency consistency, ReadOutcome.Absent absent)
     {
-        if (!tombstone.IsNone)
+        if (!absent.Tombstone.IsNone)
         {
-            return new Problem(ProblemTypes.NotFound, $"'{target}' is deleted.") { Tombstone = tombstone.ToString() };
+            return new Problem(ProblemTypes.NotFound, $"'{target}' is deleted.")
+            {
+                Tombstone = absent.Tombstone.ToString(), Sequence = absent.Number,
+            };
         }
 
         bool isChecked = consistency == Consistency.Linearizable && target.Bucket != ObjectName.SystemBucket;
@@ -118,6 +121,11 @@ internal static class ObjectReads
         IHeaderDictionary headers = response.Headers;
         headers.ETag = tag;
         headers.LastModified = ObjectMetadata.ModifiedOf(found.Uid, found.Manifest.Metadata).ToString("R", CultureInfo.InvariantCulture);
+        if (!found.Number.IsNone)
+        {
+            headers[Exchange.SequenceHeader] = found.Number.ToString();
+        }
+
         headers["Carillon-Sha256"] = found.Manifest.Sha256.ToString();
         headers.AcceptRanges = "bytes";
 

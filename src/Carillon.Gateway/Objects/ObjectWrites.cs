@@ -21,7 +21,7 @@ internal static class ObjectWrites
     /// <summary>Body to chunks, chunks to manifest, manifest to submission. Nothing is submitted unless the whole body came.</summary>
     public static async Task PutAsync(Exchange exchange, ObjectName target)
     {
-        if (Check(exchange, out var metadata, out Digest? hash) is { } wrong
+        if (Check(exchange, out var terms, out var metadata, out Digest? hash) is { } wrong
             || !FenceHeader.TryRead(exchange.Request.Headers, out Fence fence, out wrong))
         {
             await exchange.FailAsync(wrong!);
@@ -47,13 +47,17 @@ internal static class ObjectWrites
         }
 
         GatewayMeter.Received(manifest.Size);
-        await SubmitAsync(exchange, new Operation(OperationKind.Put, target, manifest), upload, fence, existed: null);
+        var operation = new Operation(OperationKind.Put, target, manifest) { Precondition = terms.Condition };
+        var submit = new SubmitRequest([operation], exchange.Key!, upload, fence) { Ack = terms.Ack };
+        await SubmitAsync(exchange, submit, existed: null);
     }
 
     /// <summary>A delete is a submission too; whether there was something to delete is told from what this server had applied.</summary>
     public static async Task DeleteAsync(Exchange exchange, ObjectName target)
     {
-        if ((exchange.TryQuery([], out _, out Problem? wrong) ? WriteRequest.Open(exchange) : wrong) is { } problem
+        (AckWanted Ack, Precondition Condition) terms = default;
+        if ((exchange.TryQuery([], out _, out Problem? wrong)
+                ? WriteRequest.Open(exchange, out terms.Ack, out terms.Condition) : wrong) is { } problem
             || !FenceHeader.TryRead(exchange.Request.Headers, out Fence fence, out problem))
         {
             await exchange.FailAsync(problem!);
@@ -61,7 +65,9 @@ internal static class ObjectWrites
         }
 
         bool existed = await exchange.Server.ReadAsync(target, null, Consistency.Local) is ReadOutcome.Found;
-        await SubmitAsync(exchange, new Operation(OperationKind.Delete, target, null), default, fence, existed);
+        var operation = new Operation(OperationKind.Delete, target, null) { Precondition = terms.Condition };
+        var submit = new SubmitRequest([operation], exchange.Key!, default, fence) { Ack = terms.Ack };
+        await SubmitAsync(exchange, submit, existed);
     }
 
     /// <summary>By the framing: a request of HTTP/1.1 with neither length nor encoding has no body; in HTTP/2 its end tells.</summary>
@@ -71,11 +77,15 @@ internal static class ObjectWrites
         return request.ContentLength ?? (isOpen ? null : 0);
     }
 
-    private static Problem? Check(Exchange exchange, out ImmutableArray<KeyValuePair<string, string>> metadata, out Digest? hash)
+    private static Problem? Check(
+        Exchange exchange, out (AckWanted Ack, Precondition Condition) terms, out ImmutableArray<KeyValuePair<string, string>> metadata,
+        out Digest? hash)
     {
+        terms = default;
         hash = null;
         metadata = [];
-        if (!exchange.TryQuery([], out _, out Problem? problem) || (problem = WriteRequest.Open(exchange)) is not null)
+        if (!exchange.TryQuery([], out _, out Problem? problem)
+            || (problem = WriteRequest.Open(exchange, out terms.Ack, out terms.Condition)) is not null)
         {
             return problem;
         }
@@ -126,9 +136,8 @@ internal static class ObjectWrites
                 ProblemTypes.Integrity, $"The content's SHA-256 is {manifest.Sha256}, not {expected}; nothing was stored.") : null;
     }
 
-    private static async Task SubmitAsync(Exchange exchange, Operation operation, Tag upload, Fence fence, bool? existed)
+    private static async Task SubmitAsync(Exchange exchange, SubmitRequest submit, bool? existed)
     {
-        var submit = new SubmitRequest([operation], exchange.Key!, upload, fence);
         SubmitOutcome? outcome = await WriteRequest.RunAsync(exchange, () => exchange.Server.SubmitAsync(submit));
         if (outcome is not SubmitOutcome.Accepted accepted)
         {
@@ -142,9 +151,9 @@ internal static class ObjectWrites
         JsonBody body = JsonBody.Rent();
         body.Writer.WriteStartObject();
         body.Writer.WriteString("uid", uid);
-        body.Writer.WriteNull("sequence");
-        body.Writer.WriteNumber("size", operation.Manifest?.Size ?? 0);
-        if (operation.Manifest is { } manifest)
+        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
+        body.Writer.WriteNumber("size", submit.Operations[0].Manifest?.Size ?? 0);
+        if (submit.Operations[0].Manifest is { } manifest)
         {
             body.Writer.WriteString("sha256", manifest.Sha256.ToString());
         }
@@ -161,6 +170,6 @@ internal static class ObjectWrites
         }
 
         body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, StatusCodes.Status200OK);
+        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
     }
 }

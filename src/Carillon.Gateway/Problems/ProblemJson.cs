@@ -21,10 +21,20 @@ internal static class ProblemJson
         WriteIfGiven(writer, "key", exchange.Key);
         WriteIfGiven(writer, "winner", problem.Winner);
         WriteIfGiven(writer, "tombstone", problem.Tombstone);
+        if (!problem.Sequence.IsNone)
+        {
+            writer.WriteNumber("sequence", problem.Sequence.Value);
+        }
+
         WriteIfGiven(writer, "messageId", problem.MessageId);
         if (problem.First is { } first)
         {
             writer.WriteNumber("first", first);
+        }
+
+        if (problem.Checkpoint is { } checkpoint)
+        {
+            writer.WriteNumber("checkpoint", checkpoint);
         }
 
         writer.WriteEndObject();

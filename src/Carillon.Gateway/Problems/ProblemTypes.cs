@@ -42,7 +42,6 @@ internal static class ProblemTypes
     public static readonly ProblemType UnsupportedMedia = new("unsupported-media", 415, "The body's form is not one that is taken here");
     public static readonly ProblemType RangeNotSatisfiable = new(
         "range-not-satisfiable", 416, "The range starts behind the end of the object");
-    public static readonly ProblemType NeedsFeed = new("needs-feed", 501, "This needs the feed, which this version does not have yet");
 
     // The submission was rejected: none of this attempt's tags is, or ever will be, accepted.
     public static readonly ProblemType NoQuorum = new("no-quorum", 503, "Rejected: no quorum of entry servers", Retryable: true);

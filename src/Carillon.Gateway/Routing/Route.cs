@@ -48,6 +48,9 @@ internal enum RouteKind
     /// <summary><c>/v1/groups/{group}/messages</c></summary>
     GroupMessages,
 
+    /// <summary><c>/v1/feed</c></summary>
+    Feed,
+
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
 
@@ -125,6 +128,8 @@ internal readonly ref struct Route
                 return more ? OfService(rest, query) : new(RouteKind.Services, [], [], query);
             case "groups":
                 return more ? OfGroup(rest, query) : new(RouteKind.Groups, [], [], query);
+            case "feed" when !more:
+                return new(RouteKind.Feed, [], [], query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
             default:

@@ -22,6 +22,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private static readonly TimeSpan SessionsTime = TimeSpan.FromSeconds(1);
 
     private readonly ServerNode _node;
+    private readonly bool _mayLead;
     private readonly Queue<GroupEvent> _events = new();
     private readonly List<Submission> _arrivals = [];
     private readonly List<SequencedEntry> _delivered = [];
@@ -31,9 +32,10 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private bool _isStarted;
     private bool _isPutting;
 
-    public FeedHost(ServerNode node, CatalogReader reader, GroupOptions options, RandomSource random)
+    public FeedHost(ServerNode node, CatalogReader reader, NodeOptions options, RandomSource random)
     {
         _node = node;
+        _mayLead = options.FeedLead;
         Service = ServiceName.OfSequencer(GroupName.Catalog.Name);
         Store = new FeedStore(reader, CanAppend, Learn);
         var settings = new GroupMemberSettings
@@ -41,7 +43,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
             Group = GroupName.Catalog, Settings = new GroupSettings(), Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
             HasApplication = true,
         };
-        Member = new GroupMember(settings, options, Store, random, this);
+        Member = new GroupMember(settings, options.Feed, Store, random, this);
         (_, byte[] sessions) = reader.Sessions();
         Sessions = sessions;
     }
@@ -56,7 +58,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     public string Trouble => _node.NotVotingBecause;
 
-    public bool CanLead => _node.MayVote;
+    public bool CanLead => _mayLead && _node.MayVote;
 
     public bool IsDirty { get; set; }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Runtime.Serving;
 
@@ -32,4 +33,17 @@ public sealed record ServerStatus(
 /// <param name="TransportReason">Why.</param>
 public sealed record ClusterStatus(
     string Cluster, ulong Configuration, int QuorumSize, int QuorumConnected, bool WriteQuorum, ImmutableArray<ServerStatus> Servers,
-    long UnderReplicatedChunks, string TransportMode, string TransportReason);
+    long UnderReplicatedChunks, string TransportMode, string TransportReason)
+{
+    /// <summary>The catalog's feed.</summary>
+    public FeedStatus Feed { get; init; }
+}
+
+/// <summary>The catalog's feed as one server knows it; what is not known is zero or none.</summary>
+/// <param name="Epoch">The epoch of the sequencer.</param>
+/// <param name="Sequencer">Who gives the numbers.</param>
+/// <param name="Committed">Everything up to it is committed.</param>
+/// <param name="Checkpoint">The newest checkpoint that is advertised.</param>
+/// <param name="Applied">Everything up to it is applied at this server.</param>
+public readonly record struct FeedStatus(
+    ulong Epoch, NodeId Sequencer, SequenceNumber Committed, SequenceNumber Checkpoint, SequenceNumber Applied);

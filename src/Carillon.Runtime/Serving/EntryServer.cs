@@ -6,6 +6,7 @@ using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Feeds;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
@@ -30,11 +31,14 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         _world = world;
         _node = node;
         _readers = new CatalogReaders(node.OpenReader);
+        Feed = new FeedGate(node.Feed, _readers);
         _uploader = new ObjectUploader(this, buffers, node.Configuration);
         _content = new ObjectReader(this, world, buffers);
     }
 
     public NodeId Name => _node.Self.Name;
+
+    public IFeedGate Feed { get; }
 
     /// <summary>Downloads in progress.</summary>
     public int Downloads => Volatile.Read(ref _downloads);
@@ -193,7 +197,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private static ReadOutcome Outcome(VersionEntry? entry) => entry switch
     {
         null => new ReadOutcome.Absent(default),
-        { Manifest: { } manifest } => new ReadOutcome.Found(entry.Uid, entry.Tag, manifest),
-        _ => new ReadOutcome.Absent(entry.Uid),
+        { Manifest: { } manifest } => new ReadOutcome.Found(entry.Uid, entry.Tag, manifest) { Number = entry.Number },
+        _ => new ReadOutcome.Absent(entry.Uid) { Number = entry.Number },
     };
 }

@@ -4,6 +4,7 @@ using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Feeds;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
@@ -40,6 +41,9 @@ public interface IEntryServer
 {
     /// <summary>This server's name.</summary>
     NodeId Name { get; }
+
+    /// <summary>The catalog's feed.</summary>
+    IFeedGate Feed { get; }
 
     /// <summary>
     /// Reads a body to its end: hashed as it comes, kept inline if small, else cut into chunks that are stored and replicated while the

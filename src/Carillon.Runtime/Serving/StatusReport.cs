@@ -24,7 +24,11 @@ internal static class StatusReport
         return new ClusterStatus(
             configuration.Cluster, configuration.Version, configuration.Quorum.Size, node.Members.ConnectedVoters.Count,
             node.TakesSubmissions, servers.DrainToImmutable(), node.UnderReplicatedChunks,
-            node.Members.Transport.Multicast ? "multicast" : "unicast", node.Members.Transport.Reason);
+            node.Members.Transport.Multicast ? "multicast" : "unicast", node.Members.Transport.Reason)
+        {
+            Feed = new FeedStatus(
+                node.Feed.State.Epoch, node.Feed.State.Sequencer, node.Feed.State.Committed, node.Feed.State.Checkpoint, node.Feed.Applied),
+        };
     }
 
     private static ServerStatus OfSelf(ServerNode node, ServerRecord record)

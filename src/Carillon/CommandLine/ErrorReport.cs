@@ -123,7 +123,9 @@ internal sealed record ErrorReport
         "group-not-found" => "make it with: carillon group create NAME",
         "group-busy" => "nothing was sent; try again when more servers are up: carillon cluster status",
         "message-expired" => "read the group to find out whether it is there",
-        "needs-feed" => "leave that option out",
+        "feed-too-old" when problem.Checkpoint is { } checkpoint => "list what is there, and go on with --from "
+            + (checkpoint + 1).ToString(System.Globalization.CultureInfo.InvariantCulture),
+        "feed-too-old" => "start with --from begin",
         _ => failure switch
         {
             Failure.NoQuorum => "nothing was stored; try again when more servers are up: carillon cluster status",

@@ -8,11 +8,16 @@ namespace Carillon.CommandLine;
 internal static class WriteReport
 {
     /// <summary>A put: the UID, or the contract's object.</summary>
-    public static int Put(CommandContext context, WriteResult<PutAnswer> result, ObjectName target)
+    public static int Put(CommandContext context, WriteResult<PutAnswer> result, ObjectName target, string? ack)
     {
         if (result.Answer is not { } answer || result.Verdict != Verdict.Accepted)
         {
             return Fail(context, result, target.ToString());
+        }
+
+        if (Unnumbered(context, result, answer.Sequence, ack, target.ToString()) is not ExitCode.Ok and var code)
+        {
+            return code;
         }
 
         switch (context.Format)
@@ -37,6 +42,26 @@ internal static class WriteReport
     {
         ErrorReport report = ErrorReport.Of(result, subject);
         report = report with { ExitCode = context.Interruption ?? report.ExitCode };
+        report.Write(context.Error, context.IsJson);
+        return report.ExitCode;
+    }
+
+    /// <summary>A write whose number was asked for, and did not come in time: agreed, so it will not be lost, but nobody knows yet where it
+    /// will stand. Ok in all other cases.</summary>
+    public static int Unnumbered<T>(CommandContext context, WriteResult<T> result, long? sequence, string? ack, string subject)
+        where T : class
+    {
+        if (ack != "sequenced" || sequence is not null)
+        {
+            return ExitCode.Ok;
+        }
+
+        var report = new ErrorReport
+        {
+            ExitCode = ExitCode.OutcomeUnknown, Code = "not-sequenced", Server = result.Server, Key = result.Key,
+            Message = $"{subject}: agreed, but it has no number in the feed yet",
+            Advice = $"ask with: carillon submission show --key {result.Key}",
+        };
         report.Write(context.Error, context.IsJson);
         return report.ExitCode;
     }

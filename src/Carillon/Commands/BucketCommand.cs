@@ -158,7 +158,7 @@ internal static class BucketCommand
         var command = new DocumentedCommand(verb, description)
         {
             Examples = change
-                ? ["carillon bucket set files --versions 3"]
+                ? ["carillon bucket set files --versions 3", "carillon bucket set files --ack-agreed off"]
                 : ["carillon bucket create files", "carillon bucket create big --chunk-size 4MiB --replicas 3 --minimum 2"],
         };
         command.Add(bucket);
@@ -228,6 +228,7 @@ internal static class BucketCommand
                 context.Out.WriteLine($"chunk size     {(bucket.ChunkSize is { } size ? Quantities.Size(size) : "-")}");
                 context.Out.WriteLine($"compression    {bucket.Compression ?? "-"}");
                 context.Out.WriteLine($"deduplication  {bucket.Deduplication ?? "-"}");
+                context.Out.WriteLine($"ack agreed     {(bucket.AckAgreed is false ? "off" : "on")}");
                 break;
             case var _ when json.Length > 0:
                 context.WriteJson(json);
@@ -248,6 +249,7 @@ internal static class BucketCommand
         WriteIfGiven(writer, "chunkSize", bucket.ChunkSize);
         writer.WriteString("compression", bucket.Compression);
         writer.WriteString("deduplication", bucket.Deduplication);
+        writer.WriteBoolean("ackAgreed", bucket.AckAgreed ?? true);
         writer.WriteEndObject();
     }
 

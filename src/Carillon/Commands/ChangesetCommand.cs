@@ -19,19 +19,18 @@ internal static class ChangesetCommand
         {
             Description = "The changeset, - for standard input; paths in it are relative to its folder",
         };
-        var key = new Option<string?>("--key") { Description = "Idempotency key; made where not given", HelpName = "KEY" };
-        Option<string?> fence = FenceOption.Create();
+        var write = new WriteOptions();
         var command = new DocumentedCommand("changeset", "Put and delete several files as one change: all of them or none")
         {
             Examples =
             [
                 "carillon changeset release.json",
                 """echo '{"operations":[{"put":"files/a","text":"1"},{"delete":"files/b"}]}' | carillon changeset -""",
+                """echo '{"operations":[{"put":"files/a","text":"2","ifMatch":"1767225600000-0@s1"},{"put":"files/b","text":"","ifNoneMatch":true}]}' | carillon changeset -""",
             ],
         };
         command.Add(file);
-        command.Add(key);
-        command.Add(fence);
+        write.AddTo(command, conditions: false);
         runner.Run(command, async context =>
         {
             string path = context.Parse.GetRequiredValue(file);
@@ -40,16 +39,22 @@ internal static class ChangesetCommand
                 : await File.ReadAllBytesAsync(path, context.Cancellation);
             string folder = path == "-" ? "." : Path.GetDirectoryName(Path.GetFullPath(path))!;
             Changeset changeset = Read(json, folder);
+            PutOptions options = write.Read(context.Parse);
             using CarillonClient client = context.CreateClient();
             WriteResult<ChangesetAnswer> result = await client.ChangesetAsync(
-                changeset, context.Parse.GetValue(key), FenceOption.Of(context.Parse.GetValue(fence)), context.Cancellation);
+                changeset, options, context.Cancellation);
             if (result.Answer is not { } answer)
             {
                 return WriteReport.Fail(context, result, "changeset");
             }
 
-            Write(context, answer);
-            return ExitCode.Ok;
+            int code = WriteReport.Unnumbered(context, result, answer.Sequence, options.Ack, "changeset");
+            if (code == ExitCode.Ok)
+            {
+                Write(context, answer);
+            }
+
+            return code;
         });
         return command;
     }
@@ -190,6 +195,7 @@ internal static class ChangesetCommand
                     writer.WriteStartObject();
                     writer.WriteString("submission", answer.Submission);
                     writer.WriteString("uid", answer.Uid);
+                    WriteReport.WriteSequence(writer, answer.Sequence);
                     writer.WriteStartArray("operations");
                     foreach (ChangesetOperationAnswer operation in answer.Operations)
                     {

@@ -13,7 +13,7 @@ internal static class CopyCommand
         var from = new Argument<string>("FROM") { Description = "BUCKET/NAME to copy" };
         var to = new Argument<string>("TO") { Description = "BUCKET/NAME to copy it to; may be the same, with --version" };
         Option<string?> version = VersionOptions.Version();
-        var key = new Option<string?>("--key") { Description = "Idempotency key; made where not given", HelpName = "KEY" };
+        var write = new WriteOptions();
         var command = new DocumentedCommand("cp", "Copy a file within the cluster, or bring an old version back")
         {
             Examples = ["carillon cp files/a.txt files/b.txt", "carillon cp --version 1767225600000-0@s1 files/a.txt files/a.txt"],
@@ -21,16 +21,16 @@ internal static class CopyCommand
         command.Add(from);
         command.Add(to);
         command.Add(version);
-        command.Add(key);
+        write.AddTo(command);
         runner.Run(command, async context =>
         {
             ObjectName source = CommandContext.Target(context.Parse.GetRequiredValue(from));
             ObjectName target = CommandContext.Target(context.Parse.GetRequiredValue(to));
             using CarillonClient client = context.CreateClient();
-            var options = new PutOptions { Key = context.Parse.GetValue(key) };
+            PutOptions options = write.Read(context.Parse);
             WriteResult<PutAnswer> result = await client.CopyAsync(
                 source, target, context.Parse.GetValue(version), options, context.Cancellation);
-            return WriteReport.Put(context, result, target);
+            return WriteReport.Put(context, result, target, options.Ack);
         });
         return command;
     }

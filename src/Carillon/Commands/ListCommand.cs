@@ -162,6 +162,7 @@ internal static class ListCommand
         private readonly System.Buffers.ArrayBufferWriter<byte> _bytes = new();
         private readonly Utf8JsonWriter _writer;
         private readonly List<string> _prefixes = [];
+        private long? _sequence;
 
         public JsonListing(TextWriter output)
         {
@@ -176,6 +177,7 @@ internal static class ListCommand
             writer.WriteStartObject();
             writer.WriteString("name", entry.Name);
             writer.WriteString("uid", entry.Uid);
+            WriteReport.WriteSequence(writer, entry.Sequence);
             writer.WriteNumber("size", entry.Size);
             writer.WriteString("sha256", entry.Sha256);
             writer.WriteString(
@@ -186,6 +188,8 @@ internal static class ListCommand
 
         public void Add(ObjectPage page)
         {
+            // The first page's: what has a greater number may be in a later page, and what has not is in one of them.
+            _sequence ??= page.Sequence;
             foreach (ObjectEntry entry in page.Objects)
             {
                 Write(_writer, entry);
@@ -206,6 +210,7 @@ internal static class ListCommand
 
             _writer.WriteEndArray();
             _writer.WriteString("next", next);
+            WriteReport.WriteSequence(_writer, _sequence);
             _writer.WriteEndObject();
             Flush();
             _output.WriteLine();

@@ -17,19 +17,10 @@ internal static class PutCommand
         var target = new Argument<string>(
             "BUCKET/NAME") { Description = "Where to put it; with -r the prefix of all names, or only a bucket" };
         var recursive = new Option<bool>("--recursive", "-r") { Description = "Put a folder: modes, times and symbolic links are kept" };
-        var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version", HelpName = "UID" };
-        var ifNoneMatch = new Option<bool>("--if-none-match") { Description = "Only if there is no such object" };
-        var key = new Option<string?>("--key")
-        {
-            Description = "Idempotency key: the same put under it gives the same version; made where not given",
-            HelpName = "KEY",
-        };
-        var ack = new Option<string?>("--ack") { Description = "What to wait for: agreed or sequenced", HelpName = "agreed|sequenced" };
-        ack.AcceptOnlyFromAmong("agreed", "sequenced");
+        var write = new WriteOptions();
         var type = new Option<string?>("--content-type") { Description = "Media type to keep with it", HelpName = "TYPE" };
         Option<string> links = LinksOption();
         Option<int> parallel = FolderReport.ParallelOption();
-        Option<string?> fence = FenceOption.Create();
         var command = new DocumentedCommand("put", "Put a file in, at any server")
         {
             Examples =
@@ -38,12 +29,15 @@ internal static class PutCommand
                 "tar cz /etc | carillon put - files/etc.tar.gz",
                 "carillon put -r ./public files/www --links skip",
                 "carillon put a.txt files/a.txt --key order-4711 -o json",
+                "carillon put leader.txt files/leader --if-none-match '*'",
+                "carillon put a.txt files/a.txt --if-match 1767225600000-0@s1 --ack sequenced",
                 "carillon put result.csv files/result.csv --fence service=$CARILLON_SERVICE,epoch=$CARILLON_EPOCH",
             ],
         };
         command.Add(file);
         command.Add(target);
-        foreach (Option option in new Option[] { recursive, ifMatch, ifNoneMatch, key, ack, type, links, parallel, fence })
+        write.AddTo(command);
+        foreach (Option option in new Option[] { recursive, type, links, parallel })
         {
             command.Add(option);
         }
@@ -54,26 +48,18 @@ internal static class PutCommand
             string path = parse.GetRequiredValue(file);
             if (parse.GetValue(recursive))
             {
-                Refuse(parse, "-r", ifMatch, ifNoneMatch, key, type, fence);
+                Refuse(parse, "-r", write.IfMatch, write.IfNoneMatch, write.Key, type, write.Fence);
                 var options = new FolderOptions
                 {
                     Parallel = FolderReport.Parallel(parse.GetValue(parallel)),
                     Links = Enum.Parse<LinkMode>(parse.GetValue(links)!, ignoreCase: true),
-                    Ack = parse.GetValue(ack),
+                    Ack = parse.GetValue(write.Ack),
                 };
                 return PutFolderAsync(context, path, parse.GetRequiredValue(target), options);
             }
 
             Refuse(parse, "a single file", links, parallel);
-            var put = new PutOptions
-            {
-                Key = parse.GetValue(key),
-                IfMatch = parse.GetValue(ifMatch),
-                IfNoneMatch = parse.GetValue(ifNoneMatch),
-                Ack = parse.GetValue(ack),
-                ContentType = parse.GetValue(type),
-                Fence = FenceOption.Of(parse.GetValue(fence)),
-            };
+            PutOptions put = write.Read(parse) with { ContentType = parse.GetValue(type) };
             return PutFileAsync(context, path, CommandContext.Target(parse.GetRequiredValue(target)), put);
         });
         return command;
@@ -107,7 +93,7 @@ internal static class PutCommand
             PutSource source = input is null ? OfFile(path) : PutSource.FromStream(input);
             return await client.PutAsync(target, source, options with { Observer = meter }, context.Cancellation);
         });
-        return WriteReport.Put(context, result, target);
+        return WriteReport.Put(context, result, target, options.Ack);
     }
 
     // A small file goes in one piece, by the library's shortest way. What may be a pipe has no length to go by.

@@ -11,26 +11,17 @@ internal static class RemoveCommand
     public static Command Create(CommandRunner runner)
     {
         var targets = new Argument<string[]>("BUCKET/NAME") { Description = "What to delete", Arity = ArgumentArity.OneOrMore };
-        var key = new Option<string?>("--key") { Description = "Idempotency key, of a single name; made where not given", HelpName = "KEY" };
-        var ifMatch = new Option<string?>("--if-match") { Description = "Only if this is the current version, of a single name", HelpName = "UID" };
-        Option<string?> fence = FenceOption.Create();
+        var write = new WriteOptions();
         var command = new DocumentedCommand("rm", "Delete files; their older versions can be brought back with cp --version")
         {
-            Examples = ["carillon rm files/a.txt", "carillon rm files/a.txt files/b.txt"],
+            Examples = ["carillon rm files/a.txt", "carillon rm files/a.txt files/b.txt", "carillon rm files/a.txt --if-match 1767225600000-0@s1"],
         };
         command.Add(targets);
-        command.Add(key);
-        command.Add(ifMatch);
-        command.Add(fence);
+        write.AddTo(command, absent: false);
         runner.Run(command, async context =>
         {
             ObjectName[] names = [.. context.Parse.GetRequiredValue(targets).Select(CommandContext.Target)];
-            var options = new PutOptions
-            {
-                Key = context.Parse.GetValue(key),
-                IfMatch = context.Parse.GetValue(ifMatch),
-                Fence = FenceOption.Of(context.Parse.GetValue(fence)),
-            };
+            PutOptions options = write.Read(context.Parse);
             if (names.Length > 1 && (options.Key ?? options.IfMatch) is not null)
             {
                 throw new UsageException("--key and --if-match are for a single name");
@@ -51,13 +42,15 @@ internal static class RemoveCommand
         {
             context.Cancellation.ThrowIfCancellationRequested();
             WriteResult<DeleteAnswer> result = await client.DeleteAsync(name, options, context.Cancellation);
-            if (result.Answer is { } answer)
+            int code = result.Answer is { } answer
+                ? WriteReport.Unnumbered(context, result, answer.Sequence, options.Ack, name.ToString())
+                : WriteReport.Fail(context, result, name.ToString());
+            if (code == ExitCode.Ok)
             {
-                Write(context, name, answer);
+                Write(context, name, result.Answer!);
                 continue;
             }
 
-            int code = WriteReport.Fail(context, result, name.ToString());
             firstCode = failed++ == 0 ? code : firstCode;
         }
 

@@ -65,6 +65,7 @@ internal static class SubmissionCommand
         context.Out.WriteLine($"outcome   {known.Outcome}");
         context.Out.WriteLine($"uid       {known.Uid ?? "-"}");
         context.Out.WriteLine($"sequence  {known.Sequence?.ToString(CultureInfo.InvariantCulture) ?? "-"}");
+        context.Out.WriteLine($"feed      {known.Verdict ?? "-"}");
         string bits = known.Vector is { Count: > 0 } vector ? string.Join(' ', vector.Select(b => $"{b.Key}:{(b.Value ? 1 : 0)}")) : "-";
         context.Out.WriteLine($"vector    {bits}");
     }

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.CommandLine;
 using System.Globalization;
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 using Carillon.Client;
@@ -18,19 +17,11 @@ namespace Carillon.Commands;
 /// <summary><c>carillon subscribe</c>: prints a group's messages in their order, for as long as it runs.</summary>
 internal static class SubscribeCommand
 {
-    /// <summary>Lines that gather while more messages are here already.</summary>
-    private const int PieceBytes = 64 << 10;
-
-    private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     public static Command Create(CommandRunner runner)
     {
         Argument<string> name = GroupCommand.NameArgument();
-        var from = new Option<string>("--from")
-        {
-            Description = "The first number; or begin, for the first that is kept; or now", HelpName = "N", DefaultValueFactory = _ => "now",
-        };
-        var count = new Option<ulong?>("--count") { Description = "End after so many messages", HelpName = "N" };
+        Option<string> from = StreamOptions.From();
+        Option<ulong?> count = StreamOptions.Count("messages");
         var command = new DocumentedCommand("subscribe", "Print a group's messages in their order, none missing, none twice")
         {
             Examples = ["carillon subscribe prices", "carillon subscribe prices --from begin --count 10 -o jsonl"],
@@ -41,58 +32,17 @@ internal static class SubscribeCommand
         runner.Run(command, async context =>
         {
             GroupName group = GroupCommand.Checked(context, name);
-            string start = context.Parse.GetValue(from)!;
-            if (!FeedStart.TryParse(start, out FeedStart first))
-            {
-                throw new UsageException($"--from {Shown.Text(start)}: use a number from 1 on, begin or now");
-            }
-
-            ulong most = context.Parse.GetValue(count) ?? ulong.MaxValue;
-            if (most == 0)
-            {
-                throw new UsageException("--count: use 1 or more");
-            }
-
+            FeedStart first = StreamOptions.Start(context.Parse.GetValue(from)!);
+            ulong most = StreamOptions.Most(context.Parse.GetValue(count));
             using CarillonClient client = context.CreateClient();
             await using AtomicGroup subscriber = client.Groups.Open(group);
-            await RunAsync(context, subscriber.DeliverAsync(first, context.Cancellation), most);
+            OutputFormat format = context.Format;
+            await LinePrinter.RunAsync(
+                context, subscriber.DeliverAsync(first, context.Cancellation), most,
+                (ArrayBufferWriter<byte> lines, Utf8JsonWriter json, in DeliveredMessage message) => Append(lines, json, message, format));
             return ExitCode.Ok;
         });
         return command;
-    }
-
-    private static async Task RunAsync(CommandContext context, IAsyncEnumerable<DeliveredMessage> messages, ulong most)
-    {
-        var lines = new ArrayBufferWriter<byte>();
-        await using var writer = new Utf8JsonWriter(lines, Json);
-        await using IAsyncEnumerator<DeliveredMessage> enumerator = messages.GetAsyncEnumerator(context.Cancellation);
-        for (ulong i = 0; i < most; i++)
-        {
-            ValueTask<bool> next = enumerator.MoveNextAsync();
-            if (!next.IsCompleted || lines.WrittenCount > PieceBytes)
-            {
-                Flush(context, lines);
-            }
-
-            if (!await next)
-            {
-                break;
-            }
-
-            Append(lines, writer, enumerator.Current, context.Format);
-        }
-
-        Flush(context, lines);
-    }
-
-    private static void Flush(CommandContext context, ArrayBufferWriter<byte> lines)
-    {
-        if (lines.WrittenCount > 0)
-        {
-            context.Out.Write(Encoding.UTF8.GetString(lines.WrittenSpan));
-            context.Out.Flush();
-            lines.ResetWrittenCount();
-        }
     }
 
     private static void Append(ArrayBufferWriter<byte> lines, Utf8JsonWriter writer, in DeliveredMessage message, OutputFormat format)

@@ -56,7 +56,7 @@ public sealed class CliWriteTests
     [InlineData("--if-match")]
     public async Task Key_or_condition_is_for_a_single_name(string option)
     {
-        CliRun run = await CliRun.OfAsync(["rm", "files/a", "files/b", option, "x"]);
+        CliRun run = await CliRun.OfAsync(["rm", "files/a", "files/b", option, "1-0@s1"]);
         Assert.Equal(ExitCode.Usage, run.Code);
         Assert.Contains("single name", run.Error, StringComparison.Ordinal);
     }

@@ -36,7 +36,7 @@ public sealed class BucketTests : IAsyncLifetime
         Assert.Equal(5, answer.GetProperty("replicas").GetInt32());
         Assert.True(Uid.TryParse(answer.GetProperty("uid").GetString(), out _));
         Assert.True(Tag.TryParse(answer.GetProperty("submission").GetString(), out _));
-        Assert.Equal(JsonValueKind.Null, answer.GetProperty("sequence").ValueKind);
+        Assert.Equal(1, answer.GetProperty("sequence").GetInt32());
         Assert.Equal(3, (await changed.JsonAsync()).GetProperty("versions").GetInt32());
         const string Expected = """{"name":"photos","replicas":5,"minimum":2,"versions":3,"chunkSize":4194304,"compression":"brotli","""
             + "\"deduplication\":\"shared\",\"ackAgreed\":true,\"survives\":1}";
@@ -95,14 +95,26 @@ public sealed class BucketTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Settings_that_need_the_feed_are_501()
+    public async Task Bucket_that_is_answered_by_the_feed_only_keeps_that()
     {
         using HttpResponseMessage response = await PutAsync("photos", """{"ackAgreed":false}""");
+        using HttpResponseMessage kept = await _house.SendAsync(
+            HttpMethod.Put, "/v1/buckets/photos?change=true", new StringContent("""{"versions":3}"""));
+
+        Assert.False((await response.JsonAsync()).GetProperty("ackAgreed").GetBoolean());
+        Assert.Equal("1", response.Header("Carillon-Sequence"));
+        Assert.False((await kept.JsonAsync()).GetProperty("ackAgreed").GetBoolean());
+        Assert.Equal(2, (await kept.JsonAsync()).GetProperty("sequence").GetInt32());
+        Assert.False((await _house.Server.BucketAsync("photos"))!.AckAgreed);
+    }
+
+    [Fact]
+    public async Task Bucket_with_a_condition_is_refused()
+    {
         using HttpResponseMessage conditional = await _house.SendAsync(
             HttpMethod.Put, "/v1/buckets/photos", new StringContent("{}"), ("If-None-Match", "*"));
 
-        await response.ProblemAsync(501, "needs-feed");
-        await conditional.ProblemAsync(501, "needs-feed");
+        await conditional.ProblemAsync(400, "bad-request");
     }
 
     [Fact]

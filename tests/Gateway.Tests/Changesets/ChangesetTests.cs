@@ -123,16 +123,41 @@ public sealed class ChangesetTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("""{"operations":[{"put":"files/a","text":"x","ifMatch":"1-0@s1"}]}""")]
-    [InlineData("""{"operations":[{"put":"files/a","text":"x"},{"put":"files/b","text":"x","ifNoneMatch":true}]}""")]
-    public async Task Conditions_need_the_feed(string json)
+    [InlineData("""{"operations":[{"put":"files/a","text":"x","ifMatch":"yesterday"}]}""")]
+    [InlineData("""{"operations":[{"put":"files/a","text":"x","ifMatch":"1-0@s1","ifNoneMatch":true}]}""")]
+    public async Task Condition_that_is_none_is_refused(string json)
     {
         using HttpResponseMessage response = await PostJsonAsync(json);
-        using HttpResponseMessage header = await _house.SendAsync(
-            HttpMethod.Post, "/v1/changesets", new StringContent("{}"), ("Carillon-Ack", "sequenced"));
+        await response.ProblemAsync(400, "bad-changeset");
+    }
 
-        await response.ProblemAsync(501, "needs-feed");
-        await header.ProblemAsync(501, "needs-feed");
+    [Fact]
+    public async Task Condition_in_a_header_is_refused()
+    {
+        using HttpResponseMessage response = await _house.SendAsync(
+            HttpMethod.Post, "/v1/changesets", new StringContent("{}"), ("If-None-Match", "*"));
+        await response.ProblemAsync(400, "bad-request");
+    }
+
+    [Fact]
+    public async Task Conditions_of_each_name_are_submitted_and_one_that_fails_names_its_winner()
+    {
+        Uid current = _house.Server.Add(new ObjectName("files", "a"), new byte[] { 1 });
+        using HttpResponseMessage good = await PostJsonAsync(
+            $$"""{"operations":[{"put":"files/a","text":"x","ifMatch":"{{current}}"},{"put":"files/b","text":"x","ifNoneMatch":true},{"delete":"files/c"}]}""");
+        using HttpResponseMessage bad = await PostJsonAsync(
+            """{"operations":[{"put":"files/d","text":"x"},{"put":"files/b","text":"x","ifNoneMatch":true}]}""");
+
+        Assert.Equal(HttpStatusCode.OK, good.StatusCode);
+        Assert.Equal("1", good.Header("Carillon-Sequence"));
+        SubmitRequest submitted = _house.Server.Submissions.First();
+        Assert.Equal(
+            [Precondition.Match(current), Precondition.Absent, default], submitted.Operations.Select(operation => operation.Precondition));
+        JsonElement problem = await bad.ProblemAsync(412, "precondition-failed");
+        Assert.Contains("files/b", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        string uid = (await good.JsonAsync()).GetProperty("uid").GetString()!;
+        Assert.Equal(uid, problem.GetProperty("winner").GetString());
+        Assert.Equal(2, problem.GetProperty("sequence").GetInt32());
     }
 
     [Fact]

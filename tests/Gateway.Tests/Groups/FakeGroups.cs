@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Groups;
 
@@ -228,6 +229,9 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
     private SubmitOutcome.Accepted Accepted()
     {
         var uid = new Uid(new Timestamp(Interlocked.Increment(ref _stamp)), NodeId.Parse("s1"));
-        return new SubmitOutcome.Accepted(new Tag(uid, 1), false);
+        return new SubmitOutcome.Accepted(new Tag(uid, 1), false)
+        {
+            Sequenced = new FeedOutcome(new SequenceNumber(1), FeedVerdict.Applied),
+        };
     }
 }

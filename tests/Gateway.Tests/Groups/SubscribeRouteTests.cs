@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using Carillon.Gateway.Groups;
+using Carillon.Gateway.Streams;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
@@ -111,6 +112,7 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
         Assert.Equal("two\nlines", JsonDocument.Parse(data["data: ".Length..]).RootElement.GetProperty("payload").GetString());
         Assert.Equal("", await reader.ReadLineAsync());
         Assert.Equal(":", await reader.ReadLineAsync());
+        Assert.Equal("id: 2", await reader.ReadLineAsync());
     }
 
     [Fact]
@@ -200,11 +202,13 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
     {
         var gone = new Pipe();
         await gone.Reader.CompleteAsync();
-        var subscription = new Subscription(
-            _groups["g"].ReadAsync(new SequenceNumber(1), 100, TestContext.Current.CancellationToken), gone.Writer,
-            MessageFormat.Of(GroupStream.MessagesType), TimeSpan.FromMinutes(1));
-        await Assert.ThrowsAsync<OperationCanceledException>(
-            () => subscription.RunAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(10)));
+        using var streams = new OpenStreams(TimeSpan.FromMinutes(1));
+        var first = new SequenceNumber(1);
+        var source = new GroupSource(ended => _groups["g"].ReadAsync(first, 100, ended), first);
+        var stream = new EntryStream<GroupMessage>(
+            source, gone.Writer, MessageFormat.Of(GroupStream.MessagesType), streams, TestContext.Current.CancellationToken);
+        await Assert.ThrowsAsync<OperationCanceledException>(() => stream.RunAsync().WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal(0, streams.Count);
     }
 
     private static async Task<(GroupStreamHeader Header, byte[] Payload)> FrameAsync(Stream stream)

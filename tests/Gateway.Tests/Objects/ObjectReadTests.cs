@@ -3,9 +3,11 @@ using System.Text;
 using System.Text.Json;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Serving;
+using Carillon.Storage.Catalogs;
 using Xunit;
 
 namespace Carillon.Gateway.Tests.Objects;
@@ -289,9 +291,28 @@ public sealed class ObjectReadTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Number_of_what_was_read_is_told_and_of_a_tombstone_and_of_a_listing()
+    {
+        using HttpResponseMessage put = await _house.PutAsync(Path, [1]);
+        using HttpResponseMessage read = await _house.GetAsync(Path);
+        using HttpResponseMessage head = await _house.SendAsync(HttpMethod.Head, Path);
+        using HttpResponseMessage deleted = await _house.SendAsync(HttpMethod.Delete, Path);
+        using HttpResponseMessage gone = await _house.GetAsync(Path);
+        using HttpResponseMessage agreed = await _house.PutAsync(Path, [1], ("Carillon-Ack", "agreed"));
+        _house.Server.OnList = _ => new ListPage([], [], "") { Number = new SequenceNumber(17) };
+        using HttpResponseMessage listed = await _house.GetAsync("/v1/buckets/files/objects");
+
+        Assert.Equal(["1", "1", "1", "2"], new[] { put, read, head, deleted }.Select(response => response.Header("Carillon-Sequence")));
+        Assert.Equal("2", gone.Header("Carillon-Sequence"));
+        Assert.Equal(2, (await gone.ProblemAsync(404, "not-found")).GetProperty("sequence").GetInt32());
+        Assert.Equal("17", listed.Header("Carillon-Sequence"));
+        Assert.Equal(17, (await listed.JsonAsync()).GetProperty("sequence").GetInt32());
+    }
+
+    [Fact]
     public async Task Unknown_paths_are_404()
     {
-        foreach (string path in (string[])["/", "/v1", "/v1/feed?from=1", "/v1/groups/g/messages", "/v2/buckets", "/index.html"])
+        foreach (string path in (string[])["/", "/v1", "/v1/feed/x", "/v1/groups/g/messages", "/v2/buckets", "/index.html"])
         {
             using HttpResponseMessage response = await _house.GetAsync(path);
             await response.ProblemAsync(404, "no-such-route");

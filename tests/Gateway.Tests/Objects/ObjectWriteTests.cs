@@ -49,7 +49,8 @@ public sealed class ObjectWriteTests : IAsyncLifetime
         VersionEntry version = _house.Server.Versions[operation.Target][0];
         Assert.Equal(version.Uid.ToString(), answer.GetProperty("uid").GetString());
         Assert.Equal(version.Tag.ToString(), answer.GetProperty("submission").GetString());
-        Assert.Equal(JsonValueKind.Null, answer.GetProperty("sequence").ValueKind);
+        Assert.Equal(1, answer.GetProperty("sequence").GetInt32());
+        Assert.Equal("1", response.Header("Carillon-Sequence"));
         Assert.Equal(size, answer.GetProperty("size").GetInt64());
         Assert.Equal(Digest.Of(content).ToString(), answer.GetProperty("sha256").GetString());
         Assert.False(answer.GetProperty("replayed").GetBoolean());
@@ -99,12 +100,14 @@ public sealed class ObjectWriteTests : IAsyncLifetime
 
     [Theory]
     [InlineData("Idempotency-Key", "ü", 400, "bad-request")]
-    [InlineData("Carillon-Ack", "sequenced", 501, "needs-feed")]
     [InlineData("Carillon-Ack", "maybe", 400, "bad-request")]
-    [InlineData("If-Match", "\"1-0@s1\"", 501, "needs-feed")]
-    [InlineData("If-Match", "*", 501, "needs-feed")]
-    [InlineData("If-None-Match", "*", 501, "needs-feed")]
-    [InlineData("If-Unmodified-Since", "Sat, 01 Jan 2000 00:00:00 GMT", 501, "needs-feed")]
+    [InlineData("If-Match", "1-0@s1", 400, "bad-request")]
+    [InlineData("If-Match", "\"one\"", 400, "bad-request")]
+    [InlineData("If-Match", "W/\"1-0@s1\"", 400, "bad-request")]
+    [InlineData("If-Match", "\"1-0@s1\", \"2-0@s1\"", 400, "bad-request")]
+    [InlineData("If-Match", "*", 400, "bad-request")]
+    [InlineData("If-None-Match", "\"1-0@s1\"", 400, "bad-request")]
+    [InlineData("If-Unmodified-Since", "Sat, 01 Jan 2000 00:00:00 GMT", 400, "bad-request")]
     [InlineData("Content-Range", "bytes 0-1/2", 400, "bad-request")]
     [InlineData("Content-Encoding", "gzip", 415, "unsupported-media")]
     [InlineData("Carillon-Sha256", "abc", 400, "bad-request")]
@@ -132,7 +135,62 @@ public sealed class ObjectWriteTests : IAsyncLifetime
             Path + "a", [1, 2], ("Carillon-Sha256", Digest.Of([1, 2]).ToString().ToUpperInvariant()), ("Carillon-Ack", "agreed"),
             ("Content-Encoding", "identity"));
 
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.True(response.IsSuccessStatusCode);
+    }
+
+    [Fact]
+    public async Task Write_that_is_only_agreed_is_answered_202_without_a_number()
+    {
+        using HttpResponseMessage put = await _house.PutAsync(Path + "a", [1], ("Carillon-Ack", "agreed"));
+        using HttpResponseMessage delete = await _house.SendAsync(HttpMethod.Delete, Path + "a", null, ("Carillon-Ack", "agreed"));
+        using HttpResponseMessage sequenced = await _house.PutAsync(Path + "a", [1], ("Carillon-Ack", "sequenced"));
+
+        Assert.Equal(HttpStatusCode.Accepted, put.StatusCode);
+        Assert.Equal(JsonValueKind.Null, (await put.JsonAsync()).GetProperty("sequence").ValueKind);
+        Assert.Equal("", put.Header("Carillon-Sequence"));
+        Assert.Equal(HttpStatusCode.Accepted, delete.StatusCode);
+        Assert.Equal(HttpStatusCode.OK, sequenced.StatusCode);
+        Assert.Equal(3, (await sequenced.JsonAsync()).GetProperty("sequence").GetInt32());
+        Assert.Equal(
+            [AckWanted.Agreed, AckWanted.Agreed, AckWanted.Sequenced], _house.Server.Submissions.Select(submit => submit.Ack));
+    }
+
+    [Fact]
+    public async Task Condition_is_submitted_and_one_that_is_not_met_is_412_with_the_winner_and_the_number()
+    {
+        using HttpResponseMessage first = await _house.PutAsync(Path + "a", [1], ("If-None-Match", "*"));
+        string uid = (await first.JsonAsync()).GetProperty("uid").GetString()!;
+        using HttpResponseMessage again = await _house.PutAsync(Path + "a", [2], ("If-None-Match", "*"));
+        using HttpResponseMessage swapped = await _house.PutAsync(Path + "a", [2], ("If-Match", $"\"{uid}\""));
+        using HttpResponseMessage late = await _house.SendAsync(HttpMethod.Delete, Path + "a", null, ("If-Match", $"\"{uid}\""));
+        using HttpResponseMessage absent = await _house.PutAsync(Path + "b", [2], ("If-Match", $"\"{uid}\""));
+
+        Assert.Equal(HttpStatusCode.OK, first.StatusCode);
+        Assert.Equal("1", first.Header("Carillon-Sequence"));
+        JsonElement problem = await again.ProblemAsync(412, "precondition-failed");
+        Assert.Equal(uid, problem.GetProperty("winner").GetString());
+        Assert.Equal(2, problem.GetProperty("sequence").GetInt32());
+        Assert.Equal("2", again.Header("Carillon-Sequence"));
+        Assert.False(problem.GetProperty("retryable").GetBoolean());
+        Assert.NotEqual("", problem.GetProperty("submission").GetString());
+        Assert.Equal(HttpStatusCode.OK, swapped.StatusCode);
+        string winner = (await swapped.JsonAsync()).GetProperty("uid").GetString()!;
+        Assert.Equal(winner, (await late.ProblemAsync(412, "precondition-failed")).GetProperty("winner").GetString());
+        problem = await absent.ProblemAsync(412, "precondition-failed");
+        Assert.False(problem.TryGetProperty("winner", out _));
+        Assert.Contains("not there", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+        Assert.True(Uid.TryParse(uid, out Uid expected));
+        Assert.Equal(
+            [Precondition.Absent, Precondition.Absent, Precondition.Match(expected), Precondition.Match(expected)],
+            _house.Server.Submissions.Take(4).Select(submit => submit.Operations[0].Precondition));
+    }
+
+    [Fact]
+    public async Task Two_conditions_do_not_go_together()
+    {
+        using HttpResponseMessage response = await _house.PutAsync(Path + "a", [1], ("If-None-Match", "*"), ("If-Match", "\"1-0@s1\""));
+        await response.ProblemAsync(400, "bad-request");
+        Assert.Empty(_house.Server.Submissions);
     }
 
     [Fact]
@@ -438,12 +496,12 @@ public sealed class ObjectWriteTests : IAsyncLifetime
 
     [Theory]
     [InlineData("If-Match", "*")]
-    [InlineData("Carillon-Ack", "sequenced")]
-    public async Task Delete_with_a_condition_needs_the_feed(string name, string value)
+    [InlineData("Carillon-Ack", "soon")]
+    public async Task Delete_with_a_condition_that_is_none_is_refused(string name, string value)
     {
         using HttpResponseMessage response = await _house.SendAsync(HttpMethod.Delete, Path + "a", null, (name, value));
 
-        await response.ProblemAsync(501, "needs-feed");
+        await response.ProblemAsync(400, "bad-request");
         Assert.Empty(_house.Server.Submissions);
     }
 

@@ -4,8 +4,10 @@ using System.Collections.Immutable;
 using System.IO.Pipelines;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Runtime.Feeds;
 using Carillon.Runtime.Serving;
 using Carillon.Storage.Catalogs;
 
@@ -18,11 +20,19 @@ internal sealed class FakeServer : IEntryServer
 
     private readonly Lock _lock = new();
     private readonly SortedDictionary<string, BucketSettings> _buckets = new(StringComparer.Ordinal) { ["files"] = new() };
-    private readonly Dictionary<string, Tag> _keys = [];
+    private readonly Dictionary<string, SubmitOutcome.Accepted> _keys = [];
     private int _stores;
     private ulong _stamp = 1_700_000_000_000UL << 16;
 
     public NodeId Name { get; } = NodeId.Parse("s1");
+
+    /// <summary>Its feed, in which everything that is submitted gets a number at once.</summary>
+    public FakeFeed Feed { get; } = new();
+
+    /// <summary>Another feed in its place, which several servers share.</summary>
+    public IFeedGate? SharedFeed { get; init; }
+
+    IFeedGate IEntryServer.Feed => SharedFeed ?? Feed;
 
     /// <summary>All that was submitted, in order.</summary>
     public ConcurrentQueue<SubmitRequest> Submissions { get; } = new();
@@ -153,24 +163,41 @@ internal sealed class FakeServer : IEntryServer
 
         lock (_lock)
         {
-            if (_keys.TryGetValue(request.Key, out Tag known))
+            if (_keys.TryGetValue(request.Key, out SubmitOutcome.Accepted? known))
             {
-                return new SubmitOutcome.Accepted(known, true);
+                return known with { Replayed = true };
             }
         }
 
         Tag tag = NextTag();
+        SequenceNumber number = Feed.Applied.Next;
+        if (request.Operations.FirstOrDefault(o => !IsMet(o)) is { } against)
+        {
+            Feed.Add();
+            Uid winner = Versions.TryGetValue(against.Target, out var versions) ? versions[0].Uid : default;
+            return new SubmitOutcome.Refused(tag, new FeedOutcome(number, FeedVerdict.Refused)
+            {
+                Target = against.Target, Winner = winner, IsWinnerLive = versions?[0].Manifest is not null,
+            });
+        }
+
         foreach (Operation operation in request.Operations)
         {
-            Apply(tag, operation);
+            Apply(tag, operation, number);
         }
 
+        Feed.Add(tag, FeedVerdict.Applied, request.Operations);
+        bool isOnlyAgreed = request.Ack == AckWanted.Agreed && request.Operations.Length == 1 && request.Operations[0].Precondition.IsNone;
+        var accepted = new SubmitOutcome.Accepted(tag, false)
+        {
+            Sequenced = isOnlyAgreed ? default : new FeedOutcome(number, FeedVerdict.Applied),
+        };
         lock (_lock)
         {
-            _keys[request.Key] = tag;
+            _keys[request.Key] = accepted;
         }
 
-        return new SubmitOutcome.Accepted(tag, false);
+        return accepted;
     }
 
     /// <inheritdoc/>
@@ -186,8 +213,8 @@ internal sealed class FakeServer : IEntryServer
         return Task.FromResult<ReadOutcome>(entry switch
         {
             null => new ReadOutcome.Absent(default),
-            { Manifest: null } => new ReadOutcome.Absent(entry.Uid),
-            _ => new ReadOutcome.Found(entry.Uid, entry.Tag, entry.Manifest),
+            { Manifest: null } => new ReadOutcome.Absent(entry.Uid) { Number = entry.Number },
+            _ => new ReadOutcome.Found(entry.Uid, entry.Tag, entry.Manifest) { Number = entry.Number },
         });
     }
 
@@ -262,7 +289,7 @@ internal sealed class FakeServer : IEntryServer
         }
 
         _buckets[bucket] = settings;
-        return Task.FromResult<SubmitOutcome>(new SubmitOutcome.Accepted(NextTag(), false));
+        return Task.FromResult<SubmitOutcome>(Accepted());
     }
 
     /// <inheritdoc/>
@@ -274,7 +301,7 @@ internal sealed class FakeServer : IEntryServer
         }
 
         _buckets.Remove(bucket);
-        return Task.FromResult<SubmitOutcome>(new SubmitOutcome.Accepted(NextTag(), false));
+        return Task.FromResult<SubmitOutcome>(Accepted());
     }
 
     /// <inheritdoc/>
@@ -313,9 +340,15 @@ internal sealed class FakeServer : IEntryServer
         return manifest with { Form = ContentForm.Chunks, Chunks = chunks.DrainToImmutable() };
     }
 
-    private void Apply(Tag tag, Operation operation)
+    private bool IsMet(Operation operation) => Versions.TryGetValue(operation.Target, out var versions)
+        ? operation.Precondition.IsMetBy(versions[0].Uid, versions[0].Manifest is not null)
+        : operation.Precondition.IsMetBy(default, false);
+
+    private SubmitOutcome.Accepted Accepted() => new(NextTag(), false) { Sequenced = new FeedOutcome(Feed.Add(), FeedVerdict.Applied) };
+
+    private void Apply(Tag tag, Operation operation, SequenceNumber number = default)
     {
-        var entry = new VersionEntry(operation.Target, tag.Uid, tag, operation.Kind, operation.Manifest);
+        var entry = new VersionEntry(operation.Target, tag.Uid, tag, operation.Kind, operation.Manifest) { Number = number };
         Versions.AddOrUpdate(operation.Target, [entry], (_, before) => before.Insert(0, entry));
     }
 }

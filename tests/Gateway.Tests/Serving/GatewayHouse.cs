@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Carillon.Runtime.Feeds;
 using Carillon.Runtime.Groups;
 using Carillon.Runtime.Services;
 using Xunit;
@@ -29,9 +30,10 @@ internal sealed class GatewayHouse : IAsyncDisposable
     public HttpClient Client { get; }
 
     public static async Task<GatewayHouse> StartAsync(
-        GatewayOptions? options = null, IServiceGate? services = null, IGroupGate? groups = null, int port = 0)
+        GatewayOptions? options = null, IServiceGate? services = null, IGroupGate? groups = null, int port = 0,
+        IFeedGate? feed = null)
     {
-        var server = new FakeServer();
+        var server = new FakeServer { SharedFeed = feed };
         var log = new FailureLog();
         GatewayOptions own = (options ?? new GatewayOptions()) with { Port = port };
         return new GatewayHouse(server, await HttpGateway.StartAsync(own, server, log, services, groups), log);
