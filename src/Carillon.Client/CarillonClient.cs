@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Carillon.Client.Backups;
 using Carillon.Client.Folders;
 using Carillon.Client.Groups;
 using Carillon.Client.Services;
@@ -36,6 +37,7 @@ public sealed class CarillonClient : IDisposable
         _transport = new Transport(options);
         Services = new ServiceCalls(_transport);
         Groups = new GroupCalls(_transport);
+        Backups = new BackupCalls(_transport);
     }
 
     /// <summary>How it was made.</summary>
@@ -46,6 +48,9 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>Atomic multicast groups.</summary>
     public GroupCalls Groups { get; }
+
+    /// <summary>Copies of the whole cluster.</summary>
+    public BackupCalls Backups { get; }
 
     internal Transport Transport => _transport;
 

@@ -48,6 +48,12 @@ internal enum RouteKind
     /// <summary><c>/v1/groups/{group}/messages</c></summary>
     GroupMessages,
 
+    /// <summary><c>/v1/backup</c></summary>
+    Backup,
+
+    /// <summary><c>/v1/chunks/{id}</c></summary>
+    Chunk,
+
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
 
@@ -125,6 +131,10 @@ internal readonly ref struct Route
                 return more ? OfService(rest, query) : new(RouteKind.Services, [], [], query);
             case "groups":
                 return more ? OfGroup(rest, query) : new(RouteKind.Groups, [], [], query);
+            case "backup" when !more:
+                return new(RouteKind.Backup, [], [], query);
+            case "chunks" when more:
+                return new(RouteKind.Chunk, [], rest, query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
             default:

@@ -21,6 +21,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private readonly CatalogReaders _readers;
     private readonly ObjectUploader _uploader;
     private readonly ObjectReader _content;
+    private readonly CheckpointStream _checkpoints;
     private readonly ConcurrentDictionary<string, (long Version, BucketSettings Settings)> _buckets = new(StringComparer.Ordinal);
     private int _downloads;
     private int _requests;
@@ -32,6 +33,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         _readers = new CatalogReaders(node.OpenReader);
         _uploader = new ObjectUploader(this, buffers, node.Configuration);
         _content = new ObjectReader(this, world, buffers);
+        _checkpoints = new CheckpointStream(node.OpenReader);
     }
 
     public NodeId Name => _node.Self.Name;
@@ -162,6 +164,25 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     public Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name) =>
         Ask<ImmutableArray<ExplainedVersion>>((node, now, answer) => node.Explain(name, now, answer));
 
+    public async Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation)
+    {
+        await CatchUpAsync();
+        await _checkpoints.WriteAsync(known, output, cancellation);
+    }
+
+    public async Task WriteChunkAsync(ChunkId id, PipeWriter output, CancellationToken cancellation)
+    {
+        ChunkBuffer stored = await _content.FetchAsync(id, cancellation);
+        try
+        {
+            await output.WriteAsync(stored.Memory, cancellation);
+        }
+        finally
+        {
+            stored.Release();
+        }
+    }
+
     public ClusterStatus Status() =>
         Ask<ClusterStatus>((node, now, answer) => answer(StatusReport.Of(node, now))).GetAwaiter().GetResult();
 
@@ -179,7 +200,11 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         return await result.Task;
     }
 
-    public void Dispose() => _readers.Dispose();
+    public void Dispose()
+    {
+        _readers.Dispose();
+        _checkpoints.Dispose();
+    }
 
     private const int MaxRivalTries = 20;
 
