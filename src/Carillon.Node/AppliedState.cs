@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Submissions;
@@ -19,7 +20,7 @@ internal sealed class AppliedState(CatalogReader reader)
     private readonly Dictionary<ObjectName, Tag> _names = [];
     private readonly Dictionary<string, (Tag Tag, Digest Fingerprint)> _keys = new(StringComparer.Ordinal);
     private readonly Dictionary<ObjectName, bool> _removed = [];
-    private readonly HashSet<string> _buckets = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, bool> _buckets = new(StringComparer.Ordinal);
 
     private long _bucketsVersion;
 
@@ -82,19 +83,23 @@ internal sealed class AppliedState(CatalogReader reader)
     /// <summary>True if there is such a bucket.</summary>
     public bool HasBucket(string bucket)
     {
-        if (_buckets.Contains(bucket))
+        if (_buckets.ContainsKey(bucket))
         {
             return true;
         }
 
-        if (reader.Bucket(bucket) is null)
+        if (reader.Bucket(bucket) is not { } settings)
         {
             return false;
         }
 
-        _buckets.Add(bucket);
+        _buckets.Add(bucket, settings.AckAgreed);
         return true;
     }
+
+    /// <summary>False where the bucket's settings, as far as they are applied, say that no write is answered before it is
+    /// sequenced.</summary>
+    public bool MayAckAgreed(string bucket) => !HasBucket(bucket) || _buckets[bucket];
 
     /// <summary>True if the newest that is applied of a bucket's record is a tombstone.</summary>
     public bool IsRemoved(ObjectName bucketRecord)
@@ -110,28 +115,41 @@ internal sealed class AppliedState(CatalogReader reader)
     }
 
     /// <summary>A batch is applied: what was known of its names, keys and tags is asked again.</summary>
-    public void Applied(CatalogBatch batch)
+    public void Applied(CatalogBatch batch, ImmutableArray<FeedOutcome> outcomes)
     {
-        foreach (Submission submission in batch.Accepted)
+        for (int i = 0; i < batch.Entries.Length; i++)
         {
-            _decidedUpTo = Timestamp.Max(_decidedUpTo, submission.Tag.Uid.Stamp);
-            _greatestKey = Utf8Order.Compare(submission.Key, _greatestKey) > 0 ? submission.Key : _greatestKey;
-            _keys.Remove(submission.Key);
-            foreach (Operation operation in submission.Operations)
+            if (batch.Entries[i].Submission is { } submission)
             {
-                _names.Remove(operation.Target);
-                if (operation.Target.Bucket == ObjectName.SystemBucket)
-                {
-                    _removed.Remove(operation.Target);
-                    _buckets.Remove(operation.Target.Name);
-                    Volatile.Write(ref _bucketsVersion, _bucketsVersion + 1);
-                }
+                Applied(submission, outcomes[i]);
             }
         }
 
         foreach (RejectedTag rejected in batch.Rejected)
         {
             _decidedUpTo = Timestamp.Max(_decidedUpTo, rejected.Tag.Uid.Stamp);
+        }
+    }
+
+    private void Applied(Submission submission, FeedOutcome outcome)
+    {
+        _decidedUpTo = Timestamp.Max(_decidedUpTo, submission.Tag.Uid.Stamp);
+        _greatestKey = Utf8Order.Compare(submission.Key, _greatestKey) > 0 ? submission.Key : _greatestKey;
+        _keys.Remove(submission.Key);
+        if (!outcome.IsInEffect)
+        {
+            return;
+        }
+
+        foreach (Operation operation in submission.Operations)
+        {
+            _names.Remove(operation.Target);
+            if (operation.Target.Bucket == ObjectName.SystemBucket)
+            {
+                _removed.Remove(operation.Target);
+                _buckets.Remove(operation.Target.Name);
+                Volatile.Write(ref _bucketsVersion, _bucketsVersion + 1);
+            }
         }
     }
 

@@ -25,6 +25,9 @@ public enum Protocol : byte
 
     /// <summary>Atomic multicast.</summary>
     Groups = 7,
+
+    /// <summary>Atomic multicast of the catalog's group.</summary>
+    Feed = 8,
 }
 
 /// <summary>

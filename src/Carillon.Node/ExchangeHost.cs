@@ -54,7 +54,15 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
     public PushVerdict? RefusePush(Submission submission) =>
         node.Buckets.Refuse(submission) ?? (node.IsFenced(submission) ? PushVerdict.Fenced : null);
 
-    public void Agreed(Submission submission) => node.QueueAccepted(submission);
+    public void Agreed(Submission submission) => node.TakeAgreed(submission);
+
+    public bool HasFeed => true;
+
+    public FeedOutcome Sequenced(Tag tag) => node.Reader.Sequenced(tag);
+
+    public bool HasConditionalAbove(ObjectName name, Uid uid) => node.Reader.HasConditionalAbove(name, uid);
+
+    public void Succeeds(Tag stale, Tag fresh) => node.MoveIntents(stale, fresh);
 
     public void Rejected(Tag tag, Tag successor) => node.QueueRejected(tag, successor);
 

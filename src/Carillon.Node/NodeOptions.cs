@@ -1,4 +1,5 @@
 using Carillon.Node.Groups;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
 using Carillon.Protocols.Primacy;
@@ -31,6 +32,9 @@ public sealed record NodeOptions
 
     public GroupsOptions Groups { get; init; } = new();
 
+    /// <summary>The catalog's group.</summary>
+    public GroupOptions Feed { get; init; } = new() { MaxAhead = 262_144 };
+
     /// <summary>Chunks are collected only within this time after an index merge with a quorum. Too high: a reference might be
     /// overlooked.</summary>
     public TimeSpan CollectFresh { get; init; } = TimeSpan.FromMinutes(10);
@@ -43,10 +47,10 @@ public sealed record NodeOptions
     public int ApplyBatch { get; init; } = 4000;
 
     /// <summary>
-    /// How long an agreed submission waits for others before the catalog applies them together; who lists or reads locally doesn't wait.
-    /// Too low: a transaction for a few rows each costs several times the processor time. Too high: more to do again after a crash.
+    /// How long a number of the feed waits for others before the catalog applies them together, where nobody waits for it here. Too low: a
+    /// transaction for a few rows each costs several times the processor time. Too high: watchers, and conditional writes behind it, wait.
     /// </summary>
-    public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(250);
+    public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Bytes of agreed submissions that do not wait any longer.</summary>
     public int ApplyBytes { get; init; } = 8 << 20;
@@ -74,7 +78,7 @@ public sealed record NodeOptions
             yield return fault;
         }
 
-        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()).Concat(Groups.Validate()))
+        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()).Concat(Groups.Validate()).Concat(Feed.Validate()))
         {
             yield return fault;
         }

@@ -1,5 +1,8 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Carillon.Node.Works;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage;
@@ -8,8 +11,8 @@ using Carillon.Storage.Catalogs;
 namespace Carillon.Node;
 
 /// <content>
-/// The catalog: what is agreed is applied in batches, one transaction at a time; while one runs the next fills. Clients are answered before
-/// that, so a batch waits a little to grow, unless somebody wants to read what the catalog says.
+/// The catalog: the feed's numbers are applied in batches, one transaction at a time; while one runs the next fills. A batch waits a little
+/// to grow, unless somebody waits for a number here, or wants to read what the catalog says.
 /// </content>
 public sealed partial class ServerNode
 {
@@ -17,38 +20,36 @@ public sealed partial class ServerNode
     /// little.</summary>
     private static readonly TimeSpan QuietTime = TimeSpan.FromSeconds(10);
 
-    private readonly List<Submission> _accepted = [];
+    private readonly List<SequencedEntry> _entries = [];
+    private readonly Queue<(SequenceNumber Number, ReadOnlyMemory<byte> State)> _sessionStates = new();
     private readonly List<RejectedTag> _rejected = [];
-    private readonly Queue<(long Count, Action Then)> _awaitingApplied = new();
+    private readonly Queue<(ulong Number, Action Then)> _awaitingApplied = new();
     private Instant _applyDeadline = Instant.Never;
     private Instant _waitingSince;
-    private long _acceptedBytes;
+    private long _entryBytes;
     private bool _applyNow;
     private bool _isAppliedForSnapshot;
     private bool _catalogBusy;
     private bool _snapshotDue;
 
-    /// <summary>Outcomes of tags from this stamp on are all kept in the catalog.</summary>
     /// <summary>Outcomes of all decided submissions with this stamp or a later one are remembered here.</summary>
     public Timestamp OutcomesSince => Reader.OutcomesSince;
 
     /// <summary>Tags decided *no* that the catalog has not taken up yet, with their successors.</summary>
     internal Dictionary<Tag, Tag> Deciding { get; } = [];
 
-    // Numbers of submissions agreed and applied in this life. Volatile, since other threads compare them: who was answered that a
-    // submission is accepted finds the first one raised.
-    private long _agreedCount;
-    private long _appliedCount;
+    // The greatest number that was delivered to this server. Volatile, since other threads compare it with what is applied.
+    private ulong _deliveredNumber;
 
     /// <summary>Grows with each applied change of a bucket's record. Any thread may ask.</summary>
     public long BucketsVersion => Applied.BucketsVersion;
 
-    /// <summary>True if all that is agreed here is in the catalog. Any thread may ask.</summary>
-    public bool IsCaughtUp => Volatile.Read(ref _appliedCount) >= Volatile.Read(ref _agreedCount);
+    /// <summary>True if all numbers of the feed that came here are in the catalog. Any thread may ask.</summary>
+    public bool IsCaughtUp => Feed.Applied.Value >= Volatile.Read(ref _deliveredNumber);
 
     /// <summary>
-    /// Calls back, on the loop, once everything that was agreed here before is in the catalog: so who lists, or reads locally, sees what
-    /// this server has answered before.
+    /// Calls back, on the loop, once every number that came here before is in the catalog. What is only agreed has none: who lists, or reads
+    /// locally, sees it once it is sequenced.
     /// </summary>
     public void CatchUp(Moment now, Action then)
     {
@@ -59,21 +60,31 @@ public sealed partial class ServerNode
         }
         else
         {
-            _awaitingApplied.Enqueue((_agreedCount, then));
+            _awaitingApplied.Enqueue((_deliveredNumber, then));
             _applyNow = true;
         }
     }
 
-    internal void QueueAccepted(Submission submission)
+    /// <summary>Numbers were delivered, in order; and the sessions' state behind the last, if it is time to keep it.</summary>
+    internal void QueueEntries(List<SequencedEntry> entries, ReadOnlyMemory<byte>? sessions)
     {
         BeginToWait();
-        _accepted.Add(submission);
-        _acceptedBytes += submission.Encoded.Length;
-        LearnTable(submission);
+        foreach (SequencedEntry entry in entries)
+        {
+            _entries.Add(entry);
+            _entryBytes += entry.Submission?.Encoded.Length ?? 0;
 
-        // A bucket's record is answered once it is applied: its settings count from then on.
-        _applyNow |= submission.Operations[0].Target.Bucket == ObjectName.SystemBucket;
-        Volatile.Write(ref _agreedCount, _agreedCount + 1);
+            // The record of a bucket or group counts once it is applied.
+            _applyNow |= entry.Submission is { } submission && submission.Operations[0].Target.Bucket == ObjectName.SystemBucket;
+        }
+
+        SequenceNumber last = entries[^1].Number;
+        if (sessions is { } state)
+        {
+            _sessionStates.Enqueue((last, state));
+        }
+
+        Volatile.Write(ref _deliveredNumber, last.Value);
     }
 
     internal void QueueRejected(Tag tag, Tag successor, string key = "")
@@ -96,7 +107,7 @@ public sealed partial class ServerNode
             return;
         }
 
-        bool isWaiting = _accepted.Count > 0 || _rejected.Count > 0;
+        bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {
             // What is applied need not be copied forward.
@@ -113,8 +124,8 @@ public sealed partial class ServerNode
         }
         else if (isWaiting)
         {
-            if (_applyNow || _accepted.Count >= _options.ApplyBatch || _rejected.Count >= _options.ApplyBatch
-                || _acceptedBytes >= _options.ApplyBytes || _now.Now >= _waitingSince + _options.ApplyDelay)
+            if (_applyNow || Exchange.AwaitingSequence > 0 || _entries.Count >= _options.ApplyBatch
+                || _rejected.Count >= _options.ApplyBatch || _entryBytes >= _options.ApplyBytes || _now.Now >= _waitingSince + _options.ApplyDelay)
             {
                 BeginApply();
             }
@@ -129,26 +140,37 @@ public sealed partial class ServerNode
     {
         _catalogBusy = true;
         int most = Buggify.Here("catalog-batch-of-one", 0.3) ? 1 : _options.ApplyBatch;
-        int accepted = Math.Min(_accepted.Count, most);
+        int entries = Math.Min(_entries.Count, most);
         int rejected = Math.Min(_rejected.Count, most);
-        var batch = new CatalogBatch((ulong)Log.Durable.Value, [.. _accepted.Take(accepted)], [.. _rejected.Take(rejected)]);
-        _accepted.RemoveRange(0, accepted);
+        ReadOnlyMemory<byte>? sessions = null;
+        while (entries > 0 && _sessionStates.TryPeek(out (SequenceNumber Number, ReadOnlyMemory<byte> State) next)
+            && next.Number <= _entries[entries - 1].Number)
+        {
+            sessions = next.State;
+            _sessionStates.Dequeue();
+        }
+
+        var batch = new CatalogBatch((ulong)Log.Durable.Value, [], [.. _rejected.Take(rejected)])
+        {
+            Entries = [.. CollectionsMarshal.AsSpan(_entries)[..entries]], Sessions = sessions, CollectUpTo = _feed.Store.Trimmed,
+        };
+        _entries.RemoveRange(0, entries);
         _rejected.RemoveRange(0, rejected);
-        _acceptedBytes -= batch.Bytes;
+        _entryBytes -= batch.Bytes;
         _waitingSince = _now.Now;
-        _applyNow &= _accepted.Count > 0;
+        _applyNow &= _entries.Count > 0;
         _world.Run(new ApplyWork(_catalog, batch, BatchApplied));
     }
 
     private void BeginToWait()
     {
-        if (_accepted.Count == 0 && _rejected.Count == 0)
+        if (_entries.Count == 0 && _rejected.Count == 0)
         {
             _waitingSince = _now.Now;
         }
     }
 
-    private void BatchApplied(CatalogBatch batch, StorageException? failure)
+    private void BatchApplied(CatalogBatch batch, ImmutableArray<FeedOutcome> outcomes, StorageException? failure)
     {
         _catalogBusy = false;
         if (failure is not null)
@@ -157,22 +179,14 @@ public sealed partial class ServerNode
             return;
         }
 
-        Applied.Applied(batch);
+        Applied.Applied(batch, outcomes);
         foreach (RejectedTag rejected in batch.Rejected)
         {
             Deciding.Remove(rejected.Tag);
         }
 
-        foreach (Submission submission in batch.Accepted)
-        {
-            Exchange.Applied(submission.Tag, _now);
-            SubmissionApplied(submission);
-            LearnGroups(submission);
-            ListsApplied(submission);
-        }
-
-        Volatile.Write(ref _appliedCount, _appliedCount + batch.Accepted.Length);
-        while (_awaitingApplied.TryPeek(out (long Count, Action Then) next) && next.Count <= _appliedCount)
+        EntriesApplied(batch, outcomes);
+        while (_awaitingApplied.TryPeek(out (ulong Number, Action Then) next) && next.Number <= Feed.Applied.Value)
         {
             _awaitingApplied.Dequeue();
             next.Then();
@@ -210,7 +224,7 @@ public sealed partial class ServerNode
         _notVotingBecause = $"the catalog failed: {failure.Message}";
         Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
         Members.SetVotes(votes: false, _now);
-        while (_awaitingApplied.TryDequeue(out (long Count, Action Then) waiting))
+        while (_awaitingApplied.TryDequeue(out (ulong Number, Action Then) waiting))
         {
             waiting.Then();
         }

@@ -354,6 +354,8 @@ public sealed partial class ServerNode
         }
     }
 
+    internal void MoveIntents(Tag tag, Tag successor) => Chunks?.MoveIntents(tag, successor);
+
     private void TagRejected(Tag tag, Tag successor)
     {
         if (Chunks is null)

@@ -34,7 +34,10 @@ public sealed partial class ServerNode
         {
             if (fault is null)
             {
-                Exchange.Submit(request.Operations, request.Key, request.Upload, _now, answer, request.Fence);
+                Exchange.Submit(
+                    request.Operations, request.Key, request.Upload, _now, answer, request.Fence,
+                    untilSequenced: request.Ack == AckWanted.Sequenced,
+                    mustBeSequenced: !request.Operations.All(o => Applied.MayAckAgreed(o.Target.Bucket)));
             }
             else
             {

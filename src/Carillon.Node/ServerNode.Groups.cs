@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Carillon.Node.Feeds;
 using Carillon.Node.Groups;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
@@ -190,7 +191,14 @@ public sealed partial class ServerNode
     {
         do
         {
+            if (_feed.IsDirty)
+            {
+                _feed.Flush(_now.Now);
+                EndForgotten();
+            }
+
             _groups.Flush(_now.Now);
+            TellService(_feed);
             foreach (GroupHost host in _groups.All)
             {
                 TellService(host);
@@ -204,20 +212,20 @@ public sealed partial class ServerNode
 
             DrainPrimacy();
         }
-        while (_groups.IsDirty);
+        while (_groups.IsDirty || _feed.IsDirty);
     }
 
     /// <summary>The table of services as selection is to see it: with the groups' sequencers, which no table names.</summary>
     private void SetTable() => Selection.SetTable(
-        [.. _serviceTable.Entries.Where(e => !e.Definition.Name.IsOwn), .. _groups.All.Select(EntryOf)], _now);
+        [.. _serviceTable.Entries.Where(e => !e.Definition.Name.IsOwn), EntryOf(_feed), .. _groups.All.Select(EntryOf)], _now);
 
-    private ServiceEntry EntryOf(GroupHost host)
+    private ServiceEntry EntryOf(ISequencedGroup host)
     {
         // Sequencers of many groups spread over the servers: each group has an order of its own (highest random weight).
         ImmutableArray<NodeId> order =
         [
             .. Configuration.Voters.OrderByDescending(
-                v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Name}\n{v}"))), StringComparer.Ordinal),
+                v => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes($"{host.Service}\n{v}"))), StringComparer.Ordinal),
         ];
         return new ServiceEntry
         {
@@ -230,7 +238,7 @@ public sealed partial class ServerNode
     }
 
     // What a group's core told is news of its sequencer's service.
-    private void TellService(GroupHost host)
+    private void TellService(ISequencedGroup host)
     {
         while (host.TryTakeEvent(out GroupEvent what))
         {
@@ -238,12 +246,12 @@ public sealed partial class ServerNode
             {
                 case GroupEvent.Recovered recovered:
                     Tell(NodeEventKind.PrimaryChanged, Self.Name,
-                        $"sequences group '{host.Name}' in epoch {recovered.Epoch}, behind {recovered.UpTo}");
+                        $"sequences {host.Title} in epoch {recovered.Epoch}, behind {recovered.UpTo}");
                     Selection.Note(new ServiceNews.Started(host.Service, recovered.Epoch), _now);
                     break;
                 case GroupEvent.CannotLead cannot:
                     Tell(NodeEventKind.PrimaryChanged, Self.Name,
-                        $"can't sequence group '{host.Name}' in epoch {cannot.Epoch}: {cannot.Why}");
+                        $"can't sequence {host.Title} in epoch {cannot.Epoch}: {cannot.Why}");
                     StopSequencing(host, cannot.Why, isFailure: true);
                     break;
                 case GroupEvent.Deposed deposed:
@@ -252,11 +260,11 @@ public sealed partial class ServerNode
                     break;
                 case GroupEvent.Skipped skipped:
                     Sometimes.Reached("group-skipped-to-checkpoint");
-                    Tell(NodeEventKind.Rebuilt, Self.Name, $"group '{host.Name}': goes on behind the checkpoint at {skipped.To}");
+                    Tell(NodeEventKind.Rebuilt, Self.Name, $"{host.Title}: goes on behind the checkpoint at {skipped.To}");
                     host.HasMore();
                     break;
                 case GroupEvent.CheckpointsDiffer or GroupEvent.StateDiffers or GroupEvent.Diverged:
-                    Tell(NodeEventKind.StorageTrouble, Self.Name, $"group '{host.Name}': {what}");
+                    Tell(NodeEventKind.StorageTrouble, Self.Name, $"{host.Title}: {what}");
                     break;
             }
         }
@@ -271,13 +279,13 @@ public sealed partial class ServerNode
         }
     }
 
-    private void StopSequencing(GroupHost host, string why, bool isFailure)
+    private void StopSequencing(ISequencedGroup host, string why, bool isFailure)
     {
         Selection.Note(new ServiceNews.ProviderDown(host.Service, why, isFailure), _now);
         _sequencing.Remove(host.Service);
     }
 
-    private void Provide(GroupHost host)
+    private void Provide(ISequencedGroup host)
     {
         if (host.CanLead)
         {
@@ -291,12 +299,13 @@ public sealed partial class ServerNode
         }
     }
 
-    private static Freshness FreshnessOf(GroupHost host) => new(default, host.Member.Committed.Value);
+    private static Freshness FreshnessOf(ISequencedGroup host) => new(default, host.Member.Committed.Value);
 
     /// <summary>What selection decided about a group's sequencer is carried out here, at once.</summary>
     private void CarryOutSequencing(ServiceOrder order)
     {
-        GroupHost? host = _groups.All.FirstOrDefault(g => g.Service == order.Service);
+        ISequencedGroup? host = order.Service == _feed.Service
+            ? _feed : _groups.All.FirstOrDefault(g => g.Service == order.Service);
         switch (order)
         {
             case ServiceOrder.Provide:

@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Membership;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
@@ -31,6 +32,7 @@ public sealed partial class ServerNode
         {
             if (!(VectorExchange.Owns(record) ? Exchange.Restore(record, (ulong)position.Value, _now)
                 : SelectionMechanism.Owns(record) ? Selection.Restore(record)
+                : GroupMember.Owns(record) ? _feed.Member.Restore(record)
                 : RestoreOwn(record)))
             {
                 _recordsUnread = true;
@@ -101,6 +103,8 @@ public sealed partial class ServerNode
 
         Exchange.Persisted(durable, _now);
         Selection.Persisted(durable, _now);
+        _feed.Member.Persisted(durable, _now.Now);
+        _feed.IsDirty = true;
         VoteIfRebuilt();
         if (_snapshot is { } snapshot && snapshot.End <= durable)
         {
@@ -129,6 +133,7 @@ public sealed partial class ServerNode
         }
 
         Selection.WriteSnapshot(record => AppendToLog(record.Span));
+        _feed.Member.WriteSnapshot(record => AppendToLog(record.Span));
         WriteUndecidedOutcomes();
         _snapshot = (start, (ulong)Log.Appended.Value);
     }

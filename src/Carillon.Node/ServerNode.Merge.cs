@@ -54,7 +54,7 @@ public sealed partial class ServerNode : IIndexMergeHost
 
     bool IIndexMergeHost.IsOnItsWay(Tag tag) => Exchange.StateOf(tag) is TagState.Accepted || Deciding.ContainsKey(tag);
 
-    bool IIndexMergeHost.IsBusy => _accepted.Count + _rejected.Count >= 4 * _options.ApplyBatch;
+    bool IIndexMergeHost.IsBusy => _feed.Store.WaitingCount + _rejected.Count >= 4 * _options.ApplyBatch;
 
     void IIndexMergeHost.Merged(NodeId peer, Instant since)
     {

@@ -120,7 +120,11 @@ public sealed partial class ServerNode
         var request = new SubmitRequest(
             [new Operation(OperationKind.Put, ObjectName.ServiceTable, manifest)],
             $"{ObjectName.ServiceTable.Name}/{table.Epoch}/{table.Number}/{Self}", default,
-            new Fence(ServiceName.ReplicaManager, table.Epoch));
+            new Fence(ServiceName.ReplicaManager, table.Epoch))
+        {
+            // Services are not to wait for a sequencer.
+            Ack = AckWanted.Agreed,
+        };
         Submit(request, _now, outcome =>
         {
             TableWrite result = outcome switch

@@ -1,3 +1,4 @@
+using Carillon.Node.Feeds;
 using Carillon.Node.Groups;
 using Carillon.Node.Identity;
 using Carillon.Protocols;
@@ -66,6 +67,7 @@ public sealed partial class ServerNode : IDisposable
         Applied = new AppliedState(Reader);
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
+        _feed = new FeedHost(this, Reader, options.Feed, random.Fork());
         var primacy = new PrimacyHost(this);
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
         Manager = new ReplicaManager(self, options.Primacy, primacy);
@@ -80,7 +82,10 @@ public sealed partial class ServerNode : IDisposable
         OpenGroups();
         OpenRebuild();
         _listDeadline = now.Now;
+        Feed.HasApplied(Reader.AppliedNumber);
+        _deliveredNumber = Feed.Applied.Value;
         Exchange.Start(now);
+        _feed.Start(now.Now);
         Members.SetVotes(MayVote, now);
         _isOpen = true;
         OpenPrimacy();
@@ -127,7 +132,7 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, _groups.NextDeadline)))));
+                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 
@@ -163,6 +168,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceRebuild(now);
         AdvanceLists(now);
         AdvanceExplanations(now);
+        _feed.Advance(now.Now);
         _groups.Advance(now.Now);
         if (now.Now >= _snapshotDeadline)
         {
@@ -282,6 +288,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceivePrimacy(from, payload, isDatagram: false);
             case Protocol.Groups:
                 return ReceiveGroup(from, payload);
+            case Protocol.Feed:
+                return ReceiveFeed(from, payload);
             default:
                 return true;
         }

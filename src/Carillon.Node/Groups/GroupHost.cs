@@ -1,3 +1,4 @@
+using Carillon.Node.Feeds;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Primacy;
@@ -6,7 +7,7 @@ using Carillon.Storage.Groups;
 namespace Carillon.Node.Groups;
 
 /// <summary>One group on this server: its core, its store, its sequencer's service, and who waits for its messages.</summary>
-internal sealed class GroupHost : IGroupHost
+internal sealed class GroupHost : IGroupHost, ISequencedGroup
 {
     private readonly ServerNode _node;
     private readonly GroupSet _set;
@@ -40,6 +41,8 @@ internal sealed class GroupHost : IGroupHost
     }
 
     public GroupName Name { get; }
+
+    public string Title => $"group '{Name}'";
 
     public GroupRecord Record { get; }
 

@@ -1,24 +1,29 @@
+using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Node.Works;
 
 /// <summary>One transaction of the catalog.</summary>
-internal sealed class ApplyWork(Catalog catalog, CatalogBatch batch, Action<CatalogBatch, StorageException?> done) : StorageWork
+internal sealed class ApplyWork(
+    Catalog catalog, CatalogBatch batch, Action<CatalogBatch, ImmutableArray<FeedOutcome>, StorageException?> done) : StorageWork
 {
+    private ImmutableArray<FeedOutcome> _outcomes;
+
     public override StorageLane Lane => StorageLane.Catalog;
 
     public override int Bytes { get; } = batch.Bytes;
 
-    public override void Write() => catalog.Apply(batch);
+    public override void Write() => _outcomes = catalog.Apply(batch);
 
     public override void Flush()
     {
         // The log keeps what the catalog has not made durable yet: a transaction needs no flush of its own.
     }
 
-    protected internal override void Complete(StorageException? failure) => done(batch, failure);
+    protected internal override void Complete(StorageException? failure) => done(batch, _outcomes, failure);
 }
 
 /// <summary>Some of the chunks that a list names.</summary>

@@ -46,6 +46,12 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
             ulong position = context.Store.Put(put);
             foreach (ref readonly GroupData data in put.AsSpan())
             {
+                if (!context.HoldsExactly(data.ToAssignment()))
+                {
+                    // The catalog's store takes submissions only.
+                    continue;
+                }
+
                 fetcher.Remove(data.Id);
                 Track(data, position, now);
                 Held(data, now);

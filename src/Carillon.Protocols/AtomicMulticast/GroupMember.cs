@@ -122,6 +122,14 @@ public sealed class GroupMember
     /// <summary>Sessions that are not retired.</summary>
     public int Sessions => _context.Sessions.Count;
 
+    /// <summary>The sessions as they are behind what was delivered: <see cref="StartFrom"/> takes them, and an application's checkpoint
+    /// carries them.</summary>
+    public byte[] SerializeSessions() => _context.Sessions.Serialize();
+
+    /// <summary>True for a record that a group's cores wrote.</summary>
+    public static bool Owns(ReadOnlySpan<byte> record) =>
+        record.Length > 0 && record[0] is >= (byte)GroupRecordType.Promised and <= (byte)GroupRecordType.Trimmed;
+
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline
     {
@@ -218,6 +226,7 @@ public sealed class GroupMember
     /// <summary>Copies forward what is still needed, before the log is cut.</summary>
     public void WriteSnapshot(Action<ReadOnlyMemory<byte>> append)
     {
+        _context.Numbers.Release(Math.Min(_receiver.Delivered, _context.Store.CommittedDurable.Value));
         _checkpoints.WriteSnapshot(append);
         _commit.WriteSnapshot(append);
     }

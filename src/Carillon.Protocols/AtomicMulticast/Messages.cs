@@ -88,6 +88,9 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
         }
     }
 
+    // A submission of the catalog's is longer than what users send.
+    private const int MaxPayload = Submissions.Submission.MaxBytes;
+
     /// <summary>Reads the fields; payloads are slices of the frame, which <paramref name="reader"/> reads to its end.</summary>
     public static bool TryRead(ref WireReader reader, ReadOnlyMemory<byte> frame, out DataMessage message)
     {
@@ -97,7 +100,7 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
             MessageId id = reader.Message();
             ulong settled = reader.U64();
             ulong timestamp = reader.U64();
-            int length = reader.Blob(GroupSettings.MaxPayloadBytes).Length;
+            int length = reader.Blob(MaxPayload).Length;
             if (!reader.Failed)
             {
                 ReadOnlyMemory<byte> payload = frame.Slice(frame.Length - reader.Remaining - length, length);

@@ -55,10 +55,10 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// </summary>
 /// <remarks>
 /// <code>
-/// u8 version = 1 │ tag │ tag replaced (none: server length 0) │ disk 16 │ key │ fingerprint 32 │ u32 count │ operations
-/// u8 version = 2 │ the same │ service │ u64 epoch: with a fence
-/// u8 version = 3 │ as 1 │ each operation's precondition │ service (none: length 0) │ u64 epoch: with preconditions
-/// u8 version = 4 │ as 3, perhaps without a precondition: the tag replaced was agreed, and found stale by the feed
+/// u8 version = 5 │ tag │ tag replaced (none: server length 0) │ disk 16 │ u64 settled │ key │ fingerprint 32 │ u32 count │ operations
+/// u8 version = 6 │ the same │ service │ u64 epoch: with a fence
+/// u8 version = 7 │ as 5 │ each operation's precondition │ service (none: length 0) │ u64 epoch: with preconditions
+/// u8 version = 8 │ as 7, perhaps without a precondition: the tag replaced was agreed, and found stale by the feed
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -74,10 +74,10 @@ public sealed class Submission
     /// <summary>The longest idempotency key, in bytes of UTF-8.</summary>
     public const int MaxKeyBytes = 256;
 
-    private const byte FormatVersion = 1;
-    private const byte FencedVersion = 2;
-    private const byte ConditionalVersion = 3;
-    private const byte AfterStaleVersion = 4;
+    private const byte FormatVersion = 5;
+    private const byte FencedVersion = 6;
+    private const byte ConditionalVersion = 7;
+    private const byte AfterStaleVersion = 8;
 
     // What is left for operations when everything else has its greatest size.
     private const int MaxOperationsBytes = MaxBytes - (1 << 10);
@@ -87,8 +87,9 @@ public sealed class Submission
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
-        bool replacesStale, ReadOnlyMemory<byte> encoded)
+        bool replacesStale, ulong settled, ReadOnlyMemory<byte> encoded)
     {
+        Settled = settled;
         Fence = fence;
         ReplacesStale = replacesStale;
         Tag = tag;
@@ -116,6 +117,10 @@ public sealed class Submission
 
     /// <summary>The accepting server's disk: a server with another disk under its name can't answer for this tag.</summary>
     public DiskId AcceptingDisk { get; }
+
+    /// <summary>The accepting server's word that all of this disk's tags with a stamp up to this stand in the feed, or never will: what the
+    /// feed's session need not remember one by one.</summary>
+    public ulong Settled { get; }
 
     /// <summary>The client's idempotency key; never empty.</summary>
     public string Key { get; }
@@ -150,13 +155,13 @@ public sealed class Submission
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
         Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default,
-        bool replacesStale = false)
+        bool replacesStale = false, ulong settled = 0)
     {
         Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
         operations = operations.Sort((a, b) => a.Target.CompareTo(b.Target));
         Digest fingerprint = FingerprintOf(operations);
-        int size = 1 + WireSize.Tag(tag) + WireSize.Tag(replaces) + DiskId.Size + WireSize.Text(key) + Digest.Size + 4;
+        int size = 1 + WireSize.Tag(tag) + WireSize.Tag(replaces) + DiskId.Size + 8 + WireSize.Text(key) + Digest.Size + 4;
         foreach (Operation operation in operations)
         {
             size += operation.EncodedSize;
@@ -170,6 +175,7 @@ public sealed class Submission
         writer.Tag(tag);
         writer.Tag(replaces);
         writer.Disk(disk);
+        writer.U64(settled);
         writer.Text(key);
         writer.Digest(fingerprint);
         writer.U32((uint)operations.Length);
@@ -180,12 +186,12 @@ public sealed class Submission
 
         WriteTail(ref writer, operations, hasConditions, fence);
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, settled, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
-    public Submission Restamp(Tag fresh, bool afterStale = false) =>
-        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale);
+    public Submission Restamp(Tag fresh, bool afterStale = false, ulong settled = 0) =>
+        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale, settled);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -203,6 +209,7 @@ public sealed class Submission
         Tag tag = reader.Tag();
         Tag replaces = reader.Tag();
         DiskId disk = reader.Disk();
+        ulong settled = reader.U64();
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
         int count = reader.Count(MaxOperations, 5);
@@ -233,7 +240,7 @@ public sealed class Submission
         }
 
         submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence,
-            version == AfterStaleVersion, encoded);
+            version == AfterStaleVersion, settled, encoded);
         return true;
     }
 

@@ -45,6 +45,9 @@ internal sealed class Attempt(
     /// <summary>True if the client waits for its number in the feed; else agreement is enough, where it can be.</summary>
     public bool UntilSequenced { get; init; }
 
+    /// <summary>True where agreement alone is never answered: the bucket does not allow it.</summary>
+    public bool MustBeSequenced { get; init; }
+
     public ulong Id { get; } = id;
 
     public ImmutableArray<Operation> Operations { get; } = operations;

@@ -3,14 +3,18 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Protocols.VectorExchange;
 
 /// <summary>The open tags of a server (and those agreed but not applied yet), found by tag, by name, by key and by bucket.</summary>
-internal sealed class BallotBook
+internal sealed class BallotBook(NodeId self)
 {
     private readonly Dictionary<Tag, Ballot> _byTag = [];
+    private readonly SortedSet<Tag> _own = [];
     private readonly Dictionary<ObjectName, List<Ballot>> _byName = [];
     private readonly Dictionary<string, List<Ballot>> _byKey = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _namesInBucket = new(StringComparer.Ordinal);
 
     public int Count => _byTag.Count;
+
+    /// <summary>The least of this server's own tags; none where there are none.</summary>
+    public Tag LeastOwn => _own.Min;
 
     public Ballot? Find(Tag tag) => _byTag.GetValueOrDefault(tag);
 
@@ -20,6 +24,11 @@ internal sealed class BallotBook
     public Ballot Add(Ballot ballot)
     {
         _byTag.Add(ballot.Tag, ballot);
+        if (ballot.Tag.Uid.Server == self)
+        {
+            _own.Add(ballot.Tag);
+        }
+
         return ballot;
     }
 
@@ -41,6 +50,11 @@ internal sealed class BallotBook
     public void Remove(Ballot ballot)
     {
         _byTag.Remove(ballot.Tag);
+        if (ballot.Tag.Uid.Server == self)
+        {
+            _own.Remove(ballot.Tag);
+        }
+
         if (ballot.Submission is not { } submission)
         {
             return;

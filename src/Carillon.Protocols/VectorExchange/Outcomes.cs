@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -9,6 +10,9 @@ public abstract record ReadOutcome
     private ReadOutcome()
     {
     }
+
+    /// <summary>The number of what was read, version or tombstone; none where it is only agreed yet, or nothing ever was there.</summary>
+    public SequenceNumber Number { get; init; }
 
     /// <summary>A version with content.</summary>
     public sealed record Found(Uid Uid, Tag Tag, ObjectManifest Manifest) : ReadOutcome;

@@ -304,7 +304,7 @@ public sealed partial class VectorExchange
             {
                 AwaitSequence(waiting, now);
             }
-            else if (ballot.Attempt is { } attempt && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket)
+            else if (ballot.Attempt is { } attempt && !IsSetting(submission))
             {
                 Finish(attempt, new SubmitOutcome.Accepted(ballot.Tag, Replayed: false));
             }

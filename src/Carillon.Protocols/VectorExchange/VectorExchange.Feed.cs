@@ -8,6 +8,16 @@ namespace Carillon.Protocols.VectorExchange;
 /// </content>
 public sealed partial class VectorExchange
 {
+    /// <summary>An upload younger than this keeps its tag; an older one takes a fresh one if need be, or the feed would have to remember
+    /// every tag behind it.</summary>
+    private static readonly TimeSpan UploadHold = TimeSpan.FromSeconds(2);
+
+    // The greatest that a submission was told: no tag up to there is used any more.
+    private ulong _settledTold;
+
+    /// <summary>Clients that wait for a number in the feed.</summary>
+    public int AwaitingSequence { get; private set; }
+
     /// <summary>
     /// A submission stands in the feed, and the catalog has made this of it here. Called for every number that holds one, in their order,
     /// and again for those that come again; instead of <see cref="Applied"/>.
@@ -42,6 +52,7 @@ public sealed partial class VectorExchange
 
     private void EndBySequence(Attempt attempt, Tag tag, FeedOutcome outcome, Moment now)
     {
+        AwaitingSequence -= attempt.Phase == AttemptPhase.Sequencing ? 1 : 0;
         switch (outcome.Verdict)
         {
             case FeedVerdict.Superseded when SeededBug.Is("superseded-is-a-conflict"):
@@ -59,6 +70,32 @@ public sealed partial class VectorExchange
                 Finish(attempt, new SubmitOutcome.Accepted(tag, Replayed: false) { Sequenced = outcome });
                 break;
         }
+    }
+
+    /// <summary>What a submission may say: all own tags with stamps up to this stand in the feed, or never will. Those that are open, agreed
+    /// and without a number, or given up without knowing their outcome stand above.</summary>
+    private ulong SettledBelow(Timestamp stamp, Moment now)
+    {
+        ulong least = stamp.Value;
+        least = _book.LeastOwn is { IsNone: false } open ? Math.Min(least, open.Uid.Stamp.Value) : least;
+        foreach (Tag tag in _givenUp.Keys)
+        {
+            least = IsOwn(tag) ? Math.Min(least, tag.Uid.Stamp.Value) : least;
+        }
+
+        long young = now.Wall.Milliseconds - (long)UploadHold.TotalMilliseconds;
+        foreach (Tag tag in _uploads)
+        {
+            if (tag.Uid.Stamp.Milliseconds >= young)
+            {
+                least = Math.Min(least, tag.Uid.Stamp.Value);
+                break;
+            }
+        }
+
+        ulong settled = least == 0 ? 0 : least - 1;
+        _settledTold = Math.Max(_settledTold, settled);
+        return settled;
     }
 
     /// <summary>The feed found it stale: the key is free, so a fresh tag takes its place, which names it (not as an abort).</summary>
@@ -82,12 +119,18 @@ public sealed partial class VectorExchange
 
     /// <summary>True if agreement is not the answer: the feed decides it, or the client wants its number, or it changes a bucket.</summary>
     private bool WaitsForFeed(Attempt attempt, Submission submission) => _host.HasFeed
-        && (attempt.UntilSequenced || submission.IsDecidedByFeed || submission.Operations[0].Target.Bucket == ObjectName.SystemBucket);
+        && (attempt.UntilSequenced || attempt.MustBeSequenced || submission.IsDecidedByFeed || IsSetting(submission));
+
+    /// <summary>True for the record of a bucket or a group: it counts once it is applied. The replica manager's table counts once it is
+    /// agreed: it must not wait for a sequencer.</summary>
+    private static bool IsSetting(Submission submission) => submission.Operations[0].Target is var target
+        && target.Bucket == ObjectName.SystemBucket && target != ObjectName.ServiceTable;
 
     /// <summary>Agreed; its number is waited for.</summary>
     private void AwaitSequence(Attempt attempt, Moment now)
     {
         attempt.Phase = AttemptPhase.Sequencing;
+        AwaitingSequence++;
         attempt.Deadline = now.Now + _options.ExchangeTimeout;
         Schedule(attempt.Id, attempt.Deadline);
     }
@@ -95,8 +138,9 @@ public sealed partial class VectorExchange
     /// <summary>No number in time. A plain one is accepted all the same; what became of another one nobody knows yet.</summary>
     private void EndUnsequenced(Attempt attempt)
     {
+        AwaitingSequence--;
         Submission submission = attempt.Ballot!.Submission!;
-        bool isKnown = !submission.IsDecidedByFeed && submission.Operations[0].Target.Bucket != ObjectName.SystemBucket;
+        bool isKnown = !submission.IsDecidedByFeed && !IsSetting(submission) && !attempt.MustBeSequenced;
         Finish(attempt, isKnown
             ? new SubmitOutcome.Accepted(submission.Tag, Replayed: false)
             : new SubmitOutcome.Unknown(submission.Tag));

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
@@ -195,9 +196,10 @@ public sealed partial class VectorExchange
         }
 
         Operation operation = submission.Operations.First(o => o.Target == read.Name);
+        SequenceNumber number = _host.Sequenced(submission.Tag).Number;
         EndRead(read, operation.Manifest is { } manifest
-            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest)
-            : new ReadOutcome.Absent(submission.Tag.Uid));
+            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest) { Number = number }
+            : new ReadOutcome.Absent(submission.Tag.Uid) { Number = number });
     }
 
     private void EndRead(QuorumRead read, ReadOutcome outcome)

@@ -24,12 +24,16 @@ public sealed partial class VectorExchange
     /// <param name="fence">The epoch of the primary whose effect it is, or none.</param>
     /// <param name="untilSequenced">True: answered with its number, where there is a feed; else as soon as it is agreed, which a changeset
     /// or a conditional one never is.</param>
+    /// <param name="mustBeSequenced">True: without a number in time its outcome is called unknown, as that of a conditional one.</param>
     public void Submit(
         ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> answer, Fence fence = default,
-        bool untilSequenced = true)
+        bool untilSequenced = true, bool mustBeSequenced = false)
     {
         Figures.Submissions++;
-        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer) { Fence = fence, UntilSequenced = untilSequenced };
+        var attempt = new Attempt(++_lastId, operations, key, upload, now.Now, answer)
+        {
+            Fence = fence, UntilSequenced = untilSequenced, MustBeSequenced = mustBeSequenced,
+        };
         _attempts.Add(attempt.Id, attempt);
         if (!upload.IsNone && !_uploads.Contains(upload))
         {
@@ -220,11 +224,11 @@ public sealed partial class VectorExchange
     {
         attempt.Phase = AttemptPhase.Reserving;
         Timestamp known = Timestamp.Max(attempt.Floor, GreatestStamp([.. attempt.Operations.Select(o => o.Target)]));
-        if (!attempt.Upload.IsNone && attempt.Upload.Uid.Stamp > known)
+        if (!attempt.Upload.IsNone && attempt.Upload.Uid.Stamp > known && attempt.Upload.Uid.Stamp.Value > _settledTold)
         {
             Tag upload = attempt.Upload;
             attempt.Upload = default;
-            StartPush(attempt, Submission.Create(upload, attempt.Replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence), now);
+            StartPush(attempt, CreateSubmission(attempt, upload, attempt.Replaces, replacesStale: false, now), now);
             return;
         }
 
@@ -243,11 +247,13 @@ public sealed partial class VectorExchange
 
             var tag = new Tag(new Uid(taken, _self), _random.Next());
             Tag replaces = attempt.Replaces.IsNone ? attempt.Upload : attempt.Replaces;
-            var submission = Submission.Create(
-                tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, attempt.ReplacesStale);
-            StartPush(attempt, submission, at);
+            StartPush(attempt, CreateSubmission(attempt, tag, replaces, attempt.ReplacesStale, at), at);
         });
     }
+
+    private Submission CreateSubmission(Attempt attempt, Tag tag, Tag replaces, bool replacesStale, Moment now) => Submission.Create(
+        tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, replacesStale,
+        _host.HasFeed ? SettledBelow(tag.Uid.Stamp, now) : 0);
 
     private void RejectWithoutStamp(Attempt attempt)
     {

@@ -33,12 +33,12 @@ public sealed partial class VectorExchange
     private readonly VectorExchangeOptions _options;
     private readonly RandomSource _random;
     private readonly IExchangeHost _host;
-    private readonly BallotBook _book = new();
+    private readonly BallotBook _book;
     private readonly StampClock _stamps;
     private readonly Queue<(ulong Position, Action<Moment> Then)> _waiting = new();
     private readonly PriorityQueue<(Ballot? Ballot, ulong Id), Instant> _timers = new();
     private readonly SortedDictionary<ulong, Attempt> _attempts = [];
-    private readonly HashSet<Tag> _uploads = [];
+    private readonly SortedSet<Tag> _uploads = [];
     private readonly byte[] _record = new byte[UsualRecord];
     private VoterSet _connected;
     private ulong _lastId = SweepTimer;
@@ -54,6 +54,7 @@ public sealed partial class VectorExchange
         _options = options;
         _random = random;
         _host = host;
+        _book = new BallotBook(self);
         _stamps = new StampClock(options.StampBlock);
         Invariant.That(_bit >= 0);
         _connected = default(VoterSet).With(_bit);
@@ -134,7 +135,10 @@ public sealed partial class VectorExchange
         Ballot ballot = _book.Find(submission.Tag) ?? _book.Add(new Ballot(submission.Tag, now.Now));
         if (ballot.Submission is null)
         {
-            _book.SetSubmission(ballot, submission);
+            // Where it was agreed without the record, this is the end of that.
+            ballot.FetchAt = Instant.Never;
+            TakeAgreedRecord(ballot, submission, now);
+            return;
         }
 
         Decide(ballot, TagState.Accepted, default, now);

@@ -9,7 +9,7 @@ namespace Carillon.Storage.Catalogs;
 /// <summary>How a bucket's objects are kept: the content of its record in the bucket <c>.system</c>, as JSON.</summary>
 /// <remarks>
 /// <code>
-/// {"replicas":3,"minimum":null,"versions":10,"chunkSize":1048576,"compression":"none","deduplication":""}
+/// {"replicas":3,"minimum":null,"versions":10,"chunkSize":1048576,"compression":"none","deduplication":"","ackAgreed":true}
 /// </code>
 /// Written in this order and without spaces, so that equal settings have equal bytes, and two creates of a bucket with the same settings
 /// are seen to be the same.
@@ -40,6 +40,10 @@ public sealed record BucketSettings
 
     /// <summary>Chunks are shared among the buckets of one domain; empty: the bucket is its own.</summary>
     public string Deduplication { get; init; } = "";
+
+    /// <summary>False: no write is answered before it is sequenced, and a linearizable read asks the sequencer, which is cheaper than a
+    /// quorum; both wait where there is none.</summary>
+    public bool AckAgreed { get; init; } = true;
 
     /// <summary>Faults of these values, in plain words; none if they are good.</summary>
     public IEnumerable<string> Validate()
@@ -101,6 +105,7 @@ public sealed record BucketSettings
                 _ => "none",
             });
             json.WriteString("deduplication", Deduplication);
+            json.WriteBoolean("ackAgreed", AckAgreed);
             json.WriteEndObject();
         }
 
@@ -156,6 +161,7 @@ public sealed record BucketSettings
                 "chunkSize" => settings with { ChunkSize = Number(ref reader, name) },
                 "compression" => settings with { Compression = CompressionOf(Text(ref reader, name)) },
                 "deduplication" => settings with { Deduplication = Text(ref reader, name) },
+                "ackAgreed" => settings with { AckAgreed = Truth(ref reader, name) },
                 _ => throw new JsonException($"there is no bucket setting '{name}'"),
             };
         }
@@ -168,6 +174,10 @@ public sealed record BucketSettings
     private static int Number(ref Utf8JsonReader reader, string name) =>
         reader.TokenType == JsonTokenType.Number
             && reader.TryGetInt32(out int value) ? value : throw new JsonException($"{name} is a whole number");
+
+    private static bool Truth(ref Utf8JsonReader reader, string name) =>
+        reader.TokenType is JsonTokenType.True or JsonTokenType.False
+            ? reader.GetBoolean() : throw new JsonException($"{name} is true or false");
 
     private static string Text(ref Utf8JsonReader reader, string name) =>
         reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw new JsonException($"{name} is a text");

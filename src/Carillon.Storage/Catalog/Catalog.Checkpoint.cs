@@ -101,7 +101,7 @@ public sealed partial class Catalog
         _database.Execute(
             """
             DELETE FROM versions; DELETE FROM tags; DELETE FROM records; DELETE FROM trimmed; DELETE FROM names; DELETE FROM chunks;
-            DELETE FROM lists; DELETE FROM listed; DELETE FROM feed; DELETE FROM digests;
+            DELETE FROM lists; DELETE FROM listed; DELETE FROM feed; DELETE FROM numbers; DELETE FROM digests;
             DELETE FROM keys WHERE tag IN (SELECT tag FROM recent); DELETE FROM recent
             """);
         _loadedNumber = default;
@@ -178,6 +178,7 @@ public sealed partial class Catalog
         }
 
         _facts.Applied = applied;
+        _facts.Collected = SequenceNumber.Max(_facts.Collected, applied);
         _facts.Latest = latest;
         _facts.FeedFloor = floor;
         _facts.Floor = Timestamp.Max(_facts.Floor, floor);

@@ -31,12 +31,14 @@ public sealed partial class Catalog
         _facts.Applied = entry.Number;
         if (entry.Submission is not { } submission)
         {
+            _feed.AddNumber(entry.Number, entry.Value, default, 0);
             return nothing;
         }
 
         if (OutcomeOf(submission.Tag) is { } first)
         {
             Sometimes.Reached("feed-repeats-a-tag");
+            AddRecordOf(entry);
             return first;
         }
 
@@ -46,10 +48,11 @@ public sealed partial class Catalog
         FeedOutcome outcome = Judge(submission, nothing, horizon);
         if (outcome.Verdict == FeedVerdict.Applied)
         {
-            outcome = TakeEffect(submission, outcome);
+            outcome = TakeEffect(entry, submission, outcome);
         }
         else
         {
+            AddRecordOf(entry);
             _facts.Trimmed += _tags.Remember(submission.Tag, _facts.Latest, outcome) ? 1 : 0;
         }
 
@@ -123,7 +126,7 @@ public sealed partial class Catalog
     }
 
     /// <summary>Adds the versions, each where its UID belongs.</summary>
-    private FeedOutcome TakeEffect(Submission submission, FeedOutcome outcome)
+    private FeedOutcome TakeEffect(SequencedEntry entry, Submission submission, FeedOutcome outcome)
     {
         if (!submission.IsDecidedByFeed && _versions.Current(submission.Operations[0].Target).Uid > submission.Tag.Uid)
         {
@@ -131,12 +134,11 @@ public sealed partial class Catalog
             outcome = outcome with { Verdict = FeedVerdict.Superseded };
         }
 
-        long record = _facts.Record++;
+        long record = AddRecordOf(entry);
         int kept = AddVersions(submission, submission.Operations.Length, record, outcome.Number);
         if (kept > 0)
         {
             _tags.Add(submission.Tag, record, kept, outcome);
-            _tags.AddRecord(record, submission.Encoded.Span);
             _digests.Add(submission.Tag, TagOutcome.Accepted);
         }
         else
@@ -145,6 +147,32 @@ public sealed partial class Catalog
         }
 
         return outcome;
+    }
+
+    /// <summary>Keeps a number's record: for the versions that come of it, and for servers that lag.</summary>
+    private long AddRecordOf(SequencedEntry entry)
+    {
+        long record = _facts.Record++;
+        _tags.AddRecord(record, entry.Submission!.Encoded.Span);
+        _feed.AddNumber(entry.Number, entry.Value, entry.Submission.Tag, record);
+        return record;
+    }
+
+    /// <summary>What was collected goes, some of it with each batch; a record of which a version is kept stays.</summary>
+    private void CollectNumbers(int limit)
+    {
+        if (_facts.Collected.IsNone)
+        {
+            return;
+        }
+
+        foreach ((byte[] tag, long record) in _feed.Collect(_facts.Collected, limit))
+        {
+            if (_tags.RecordOf(tag) != record)
+            {
+                _tags.DeleteRecord(record);
+            }
+        }
     }
 
     /// <summary>What the feed's numbers let go: those below the oldest kept.</summary>

@@ -52,7 +52,7 @@ public sealed partial class Catalog : IDisposable
         _begin = database.Prepare("BEGIN IMMEDIATE");
         _commit = database.Prepare("COMMIT");
         _writeFacts = database.Prepare(
-            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7, applied = ?8, feedfloor = ?9");
+            "UPDATE facts SET position = ?1, latest = ?2, keys = ?3, rejected = ?4, trimmed = ?5, record = ?6, floor = ?7, applied = ?8, feedfloor = ?9, collected = ?10");
         _feed = new FeedTable(database);
         _feedReader = new FeedReader(database);
         _versions = new VersionTable(database);
@@ -185,6 +185,7 @@ public sealed partial class Catalog : IDisposable
                 Reject(rejected);
             }
 
+            _facts.Collected = SequenceNumber.Max(_facts.Collected, batch.CollectUpTo);
             Forget(batch.Accepted.Length + batch.Entries.Length);
             _digests.Write();
             _versions.WriteCounts();
@@ -208,7 +209,8 @@ public sealed partial class Catalog : IDisposable
 
     private void WriteFacts() => _writeFacts.Bind(1, (long)_facts.Position).Bind(2, (long)_facts.Latest.Value).Bind(3, _facts.Keys)
         .Bind(4, _facts.Rejected).Bind(5, _facts.Trimmed).Bind(6, _facts.Record).Bind(7, (long)_facts.Floor.Value)
-        .Bind(8, (long)_facts.Applied.Value).Bind(9, (long)_facts.FeedFloor.Value).Run();
+        .Bind(8, (long)_facts.Applied.Value).Bind(9, (long)_facts.FeedFloor.Value)
+        .Bind(10, (long)_facts.Collected.Value).Run();
 
     private void Accept(Submission submission)
     {
@@ -366,7 +368,7 @@ public sealed partial class Catalog : IDisposable
         }
 
         _versions.Delete(row.Tag);
-        if (_tags.Release(row.Tag, out FeedOutcome outcome))
+        if (_tags.Release(row.Tag, _facts.Collected, out FeedOutcome outcome))
         {
             _digests.Remove(row.Tag, TagOutcome.Accepted);
             _facts.Trimmed += _tags.Remember(row.Tag, _facts.Latest, outcome) ? 1 : 0;
@@ -381,6 +383,7 @@ public sealed partial class Catalog : IDisposable
         int limit = added + ForgottenPerTransaction;
         _lists.Forget(limit);
         TrimFeed(limit);
+        CollectNumbers(limit);
         if (horizon != _horizon)
         {
             _horizon = horizon;

@@ -36,8 +36,11 @@ internal struct CatalogFacts
     /// <summary>The part of <see cref="Floor"/> that follows from the feed; what lies below the horizon may be there or not.</summary>
     public Timestamp FeedFloor;
 
+    /// <summary>Numbers up to this are not kept for servers that lag.</summary>
+    public SequenceNumber Collected;
+
     /// <summary>What <see cref="Read"/> expects of its statement.</summary>
-    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record, floor, applied, feedfloor FROM facts";
+    public const string Select = "SELECT position, latest, keys, rejected, trimmed, record, floor, applied, feedfloor, collected FROM facts";
 
     /// <summary>
     /// The least stamp of which keys and rejections are remembered. It follows the greatest stamp in whole minutes, so that outcomes
@@ -66,7 +69,7 @@ internal struct CatalogFacts
             Position = (ulong)select.Number(0), Latest = new Timestamp((ulong)select.Number(1)), Keys = select.Number(2),
             Rejected = select.Number(3), Trimmed = select.Number(4), Record = select.Number(5),
             Floor = new Timestamp((ulong)select.Number(6)), Applied = new SequenceNumber((ulong)select.Number(7)),
-            FeedFloor = new Timestamp((ulong)select.Number(8)),
+            FeedFloor = new Timestamp((ulong)select.Number(8)), Collected = new SequenceNumber((ulong)select.Number(9)),
         };
         select.Reset();
         return facts;

@@ -95,10 +95,13 @@ public sealed record CatalogBatch(
     public System.Collections.Immutable.ImmutableArray<SequencedEntry> Entries { get; init; } = [];
 
     /// <summary>
-    /// The state of the senders' sessions behind the last of <see cref="Entries"/>, in bytes that follow from the sequence alone; null if
-    /// it did not change. Ignored if all entries were applied before.
+    /// The state of the senders' sessions behind the last of <see cref="Entries"/>, or one before, in bytes that follow from the sequence
+    /// alone; null to keep the one that is there. A checkpoint needs the last one's. Ignored if all entries were applied before.
     /// </summary>
     public ReadOnlyMemory<byte>? Sessions { get; init; }
+
+    /// <summary>Numbers up to this are covered by a checkpoint, and need not be kept for servers that lag. Never less than before.</summary>
+    public Protocols.AtomicMulticast.SequenceNumber CollectUpTo { get; init; }
 
     /// <summary>Bytes of its records.</summary>
     public int Bytes

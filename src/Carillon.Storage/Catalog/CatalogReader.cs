@@ -85,7 +85,21 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// <summary>The greatest number of the feed that is applied, as of the last committed batch; none before the feed.</summary>
     public SequenceNumber AppliedNumber => CatalogFacts.Read(_facts).Applied;
 
-    /// <summary>The state of the senders' sessions as of a number, and that number.</summary>
+    /// <summary>Numbers up to this are not kept for servers that lag: their state comes from a checkpoint.</summary>
+    public SequenceNumber Collected => CatalogFacts.Read(_facts).Collected;
+
+    /// <summary>What was assigned to a number that is applied and not collected, with the record of the submission that stands there; null
+    /// where it was filled or stands at a lower number already. False: it is not kept.</summary>
+    public bool TryFindNumber(SequenceNumber number, out Assignment value, out byte[]? record)
+    {
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        bool isKept = _feed.TryFindNumber(number, out value, out long id);
+        record = id == 0 ? null : _records.TryCopy(id);
+        return isKept;
+    }
+
+    /// <summary>The newest kept state of the senders' sessions, and what is applied: the same number in a checkpoint, else perhaps a later
+    /// one.</summary>
     public (SequenceNumber Applied, byte[] State) Sessions()
     {
         using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
@@ -221,6 +235,21 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     {
         using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
         return _feed.Outcome(tag, CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl));
+    }
+
+    /// <summary>True if a kept version of the name with a greater UID than this comes from a conditional submission.</summary>
+    public bool HasConditionalAbove(ObjectName name, Uid uid)
+    {
+        foreach (VersionEntry entry in Versions(name))
+        {
+            if (entry.Uid > uid && Submission(entry.Tag) is { } bytes
+                && Protocols.Submissions.Submission.TryRead(bytes, out Protocols.Submissions.Submission submission) && submission.IsConditional)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>One page of the feed, from a number on: one snapshot.</summary>

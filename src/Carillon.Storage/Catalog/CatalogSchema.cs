@@ -7,7 +7,7 @@ namespace Carillon.Storage.Catalogs;
 internal static class CatalogSchema
 {
     /// <summary>The format that this program reads and writes; raised with every change of the tables.</summary>
-    public const int Version = 3;
+    public const int Version = 4;
 
     /// <summary>"Carl" in SQLite's header: the file is a catalog of Carillon.</summary>
     private const int ApplicationId = 0x4361726C;
@@ -16,11 +16,12 @@ internal static class CatalogSchema
         CREATE TABLE facts(
           id INTEGER PRIMARY KEY CHECK(id = 1), position INTEGER NOT NULL, latest INTEGER NOT NULL, keys INTEGER NOT NULL,
           rejected INTEGER NOT NULL, trimmed INTEGER NOT NULL, record INTEGER NOT NULL, floor INTEGER NOT NULL,
-          durable INTEGER NOT NULL, applied INTEGER NOT NULL, feedfloor INTEGER NOT NULL);
-        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0);
+          durable INTEGER NOT NULL, applied INTEGER NOT NULL, feedfloor INTEGER NOT NULL, collected INTEGER NOT NULL);
+        INSERT INTO facts VALUES(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0);
         CREATE TABLE sessions(id INTEGER PRIMARY KEY CHECK(id = 1), state BLOB NOT NULL);
         INSERT INTO sessions VALUES(1, x'');
         CREATE TABLE feed(number INTEGER PRIMARY KEY, tag BLOB NOT NULL, verdict INTEGER NOT NULL, operations BLOB NOT NULL);
+        CREATE TABLE numbers(number INTEGER PRIMARY KEY, value BLOB NOT NULL, tag BLOB NOT NULL, record INTEGER NOT NULL);
         CREATE TABLE records(id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, record BLOB NOT NULL);
         CREATE TABLE tags(
           tag BLOB PRIMARY KEY, record INTEGER NOT NULL, kept INTEGER NOT NULL, number INTEGER NOT NULL,

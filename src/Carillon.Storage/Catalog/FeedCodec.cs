@@ -39,6 +39,36 @@ internal static class FeedCodec
         return bytes;
     }
 
+    /// <summary>The bytes of an assignment: its id 24, sha256 32, u64 settled; none of a number that was filled.</summary>
+    public static ReadOnlySpan<byte> Write(Assignment value, Span<byte> bytes)
+    {
+        if (value.IsNoOp)
+        {
+            return [];
+        }
+
+        var writer = new WireWriter(bytes[SessionId.Size..]);
+        value.Id.Session.CopyTo(bytes);
+        writer.U64(value.Id.Counter);
+        writer.Digest(value.Hash);
+        writer.U64(value.Settled);
+        return bytes[..Assignment.Size];
+    }
+
+    /// <summary>Reads an assignment.</summary>
+    public static Assignment ReadAssignment(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.IsEmpty)
+        {
+            return default;
+        }
+
+        var reader = new WireReader(bytes);
+        SessionId session = bytes.Length == Assignment.Size ? SessionId.From(reader.Bytes(SessionId.Size))
+            : throw CatalogDamagedException.AsFault("an assignment is not one");
+        return new Assignment(new MessageId(session, reader.U64()), reader.Digest(), reader.U64());
+    }
+
     /// <summary>Reads the operations of a row that a query lets through.</summary>
     public static ImmutableArray<FeedOperation> ReadOperations(ReadOnlySpan<byte> bytes, FeedQuery query) =>
         TryReadOperations(bytes, query, out ImmutableArray<FeedOperation> operations)

@@ -8,7 +8,8 @@ namespace Carillon.Storage.Catalogs;
 /// <summary>One number of the feed, as the catalog takes it up.</summary>
 /// <param name="Number">Its number.</param>
 /// <param name="Submission">What stands there; null where it was filled, or where the sender's session has it at a lower number.</param>
-public readonly record struct SequencedEntry(SequenceNumber Number, Submission? Submission);
+/// <param name="Value">What was assigned to it, kept for servers that lag until it is collected.</param>
+public readonly record struct SequencedEntry(SequenceNumber Number, Submission? Submission, Assignment Value = default);
 
 /// <summary>What to read of the feed, in order of the numbers.</summary>
 /// <param name="From">The first number that is wanted.</param>

@@ -17,6 +17,7 @@ internal sealed class FeedReader(SqliteDatabase database) : IDisposable
         database.Prepare("SELECT number, tag, verdict, operations FROM feed WHERE number >= ?1 AND number <= ?2 ORDER BY number");
     private readonly SqliteStatement _kept = database.Prepare("SELECT number, verdict FROM tags WHERE tag = ?1");
     private readonly SqliteStatement _trimmed = database.Prepare("SELECT number, verdict, detail, at FROM trimmed WHERE tag = ?1");
+    private readonly SqliteStatement _number = database.Prepare("SELECT value, record FROM numbers WHERE number = ?1");
     private readonly SqliteStatement _sessions = database.Prepare("SELECT state FROM sessions");
 
     /// <summary>One page; the caller has one snapshot for the applied number and this.</summary>
@@ -80,6 +81,16 @@ internal sealed class FeedReader(SqliteDatabase database) : IDisposable
         return outcome;
     }
 
+    /// <summary>What was assigned to a number and the id of its record, 0 where it has none; false where it is not kept.</summary>
+    public bool TryFindNumber(SequenceNumber number, out Assignment value, out long record)
+    {
+        bool isKept = _number.Bind(1, (long)number.Value).Step();
+        value = isKept ? FeedCodec.ReadAssignment(_number.Bytes(0)) : default;
+        record = isKept ? _number.Number(1) : 0;
+        _number.Reset();
+        return isKept;
+    }
+
     /// <summary>The sessions' state as of the applied number.</summary>
     public byte[] Sessions()
     {
@@ -94,5 +105,6 @@ internal sealed class FeedReader(SqliteDatabase database) : IDisposable
         _kept.Dispose();
         _trimmed.Dispose();
         _sessions.Dispose();
+        _number.Dispose();
     }
 }

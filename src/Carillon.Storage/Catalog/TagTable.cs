@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.Wire;
 
@@ -59,7 +60,10 @@ internal sealed class TagTable(SqliteDatabase database)
 
     /// <summary>Notes that a version of a tag was dropped. True if it was its last: then its record is gone too, and what
     /// the feed made of it is to be remembered.</summary>
-    public bool Release(Tag tag, out FeedOutcome outcome)
+    /// <param name="tag">Whose version it was.</param>
+    /// <param name="collected">A record whose number is above is kept for servers that lag.</param>
+    /// <param name="outcome">What the feed made of it.</param>
+    public bool Release(Tag tag, SequenceNumber collected, out FeedOutcome outcome)
     {
         Span<byte> buffer = stackalloc byte[TagKey.MaxSize];
         ReadOnlySpan<byte> key = TagKey.Of(tag, buffer);
@@ -78,10 +82,25 @@ internal sealed class TagTable(SqliteDatabase database)
             return false;
         }
 
-        _deleteRecord.Bind(1, record).Run();
+        if (outcome.Number <= collected)
+        {
+            DeleteRecord(record);
+        }
+
         _delete.Bind(1, key).Run();
         return true;
     }
+
+    /// <summary>The record of a tag with a kept version, or 0.</summary>
+    public long RecordOf(ReadOnlySpan<byte> tag)
+    {
+        long record = _find.Bind(1, tag).Step() ? _find.Number(0) : 0;
+        _find.Reset();
+        return record;
+    }
+
+    /// <summary>Deletes a record that nothing needs any more.</summary>
+    public void DeleteRecord(long record) => _deleteRecord.Bind(1, record).Run();
 
     /// <summary>Remembers an accepted tag without a kept version. False if it was remembered already.</summary>
     public bool Remember(Tag tag, Timestamp at, FeedOutcome outcome)

@@ -22,15 +22,15 @@ public sealed class SubmissionTests
     ];
 
     private static readonly Submission Example = Submission.Create(
-        Samples.Tag(0x0102_0304_0506_0708), Samples.Tag(9, "s2", 10), new DiskId(77), "key", Operations);
+        Samples.Tag(0x0102_0304_0506_0708), Samples.Tag(9, "s2", 10), new DiskId(77), "key", Operations, settled: 6);
 
     [Fact]
     public void Submission_written_has_its_golden_bytes()
     {
         string hello = Digest.Of("hello"u8).ToString();
         string expected =
-            "01" + "0807060504030201" + "027331" + "0700000000000000" + "0900000000000000" + "027332" + "0a00000000000000"
-            + "4d000000000000000000000000000000" + "0300" + "6b6579" + Example.Fingerprint + "03000000"
+            "05" + "0807060504030201" + "027331" + "0700000000000000" + "0900000000000000" + "027332" + "0a00000000000000"
+            + "4d000000000000000000000000000000" + "0600000000000000" + "0300" + "6b6579" + Example.Fingerprint + "03000000"
             + "01" + "0500" + "66696c6573" + "0500" + "612e747874"
             + "00" + "0500" + "66696c6573" + "0500" + "622e747874" + "0500000000000000" + hello + "0a00" + "0a00" + "746578742f706c61696e"
             + "01000000" + "0100" + "6b" + "0100" + "76" + "00" + "05000000" + "68656c6c6f"
@@ -43,9 +43,10 @@ public sealed class SubmissionTests
     public void Submission_with_a_fence_has_it_behind_its_operations_and_keeps_it()
     {
         var fence = new Fence(ServiceName.Parse("job"), new Epoch(7));
-        Submission fenced = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, Operations, fence);
+        Submission fenced = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, Operations, fence, settled: 6);
         string plain = Convert.ToHexStringLower(Example.Encoded.Span);
-        Assert.Equal("02" + plain[2..] + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
+        Assert.Equal("06" + plain[2..] + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
         Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
         Assert.Equal(fence, read.Fence);
         Assert.Equal(fence, read.Restamp(Samples.Tag(11)).Fence);
@@ -65,18 +66,19 @@ public sealed class SubmissionTests
             Operations[1] with { Precondition = Precondition.Absent },
             Operations[2],
         ];
-        Submission submission = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional);
+        Submission submission = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional, settled: 6);
         string plain = Convert.ToHexStringLower(Example.Encoded.Span).Replace(
             Example.Fingerprint.ToString(), submission.Fingerprint.ToString(), StringComparison.Ordinal);
         string conditions = "01" + "02" + "0300000000000000" + "027332" + "00";
-        Assert.Equal("03" + plain[2..] + conditions + "0000" + "0000000000000000", Convert.ToHexStringLower(submission.Encoded.Span));
+        Assert.Equal("07" + plain[2..] + conditions + "0000" + "0000000000000000", Convert.ToHexStringLower(submission.Encoded.Span));
         Assert.Equal(Example.OperationsEnd, submission.OperationsEnd);
         Assert.True(submission.IsConditional && submission.IsDecidedByFeed && !Example.IsConditional && Example.IsDecidedByFeed);
         Submission fenced = Submission.Create(
             Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional,
             new Fence(ServiceName.Parse("job"), new Epoch(7)));
         Assert.Equal(
-            "03" + plain[2..] + conditions + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
+            "07" + plain[2..] + conditions + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
         Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
         Assert.Equal(fenced.Fence, read.Fence);
         Assert.Equal(
@@ -91,8 +93,8 @@ public sealed class SubmissionTests
     public void Submission_stamped_afresh_after_the_feed_found_it_stale_says_so()
     {
         Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true);
-        string same = Convert.ToHexStringLower(Example.Restamp(Samples.Tag(99)).Encoded.Span);
-        Assert.Equal("04" + same[2..] + "000000" + "0000" + "0000000000000000", Convert.ToHexStringLower(fresh.Encoded.Span));
+        string same = Convert.ToHexStringLower(Example.Restamp(Samples.Tag(99), settled: 6).Encoded.Span);
+        Assert.Equal("08" + same[2..] + "000000" + "0000" + "0000000000000000", Convert.ToHexStringLower(fresh.Encoded.Span));
         Assert.True(Submission.TryRead(fresh.Encoded.Span, out Submission read));
         Assert.True(read.ReplacesStale && !read.IsConditional && read.Replaces == Example.Tag);
         Assert.Equal(Example.OperationsEnd + same.Length / 2 - Example.Encoded.Length, read.OperationsEnd);

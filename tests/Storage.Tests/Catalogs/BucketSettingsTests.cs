@@ -9,7 +9,7 @@ public sealed class BucketSettingsTests
 {
     [Fact]
     public void Settings_have_these_bytes() => Assert.Equal(
-        """{"replicas":3,"minimum":null,"versions":10,"chunkSize":1048576,"compression":"none","deduplication":""}""",
+        """{"replicas":3,"minimum":null,"versions":10,"chunkSize":1048576,"compression":"none","deduplication":"","ackAgreed":true}""",
         Encoding.UTF8.GetString(new BucketSettings().Write()));
 
     [Fact]
