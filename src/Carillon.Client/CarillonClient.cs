@@ -270,6 +270,17 @@ public sealed class CarillonClient : IDisposable
     public Task<Document<ClusterStatus>> ClusterStatusAsync(CancellationToken cancellation = default) =>
         ReadJsonAsync("/v1/cluster", ClientJson.Default.ClusterStatus, cancellation);
 
+    /// <summary>The version of the cluster's configuration that is in force at one server, as JSON.</summary>
+    public Task<byte[]> ClusterConfigurationAsync(CancellationToken cancellation = default) =>
+        ReadBytesAsync("/v1/cluster/configuration", cancellation);
+
+    /// <summary>Changes one server of the cluster; gives the version that it made, as JSON. Where the outcome is unknown, the configuration
+    /// tells whether it was made.</summary>
+    /// <param name="change">The change, as JSON (docs/formats/http.md).</param>
+    /// <param name="cancellation">The caller gives up.</param>
+    public Task<byte[]> ChangeClusterAsync(byte[] change, CancellationToken cancellation = default) =>
+        ReadCall.RunAsync(_transport, HttpMethod.Post, "/v1/cluster/changes", Transport.ReadWholeAsync, cancellation, change);
+
     /// <summary>A path's whole answer: health and metrics pages.</summary>
     public Task<byte[]> ReadBytesAsync(string path, CancellationToken cancellation = default) =>
         ReadCall.RunAsync(_transport, HttpMethod.Get, path, Transport.ReadWholeAsync, cancellation);

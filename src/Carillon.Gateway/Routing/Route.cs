@@ -57,6 +57,12 @@ internal enum RouteKind
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
 
+    /// <summary><c>/v1/cluster/configuration</c></summary>
+    Configuration,
+
+    /// <summary><c>/v1/cluster/changes</c></summary>
+    ClusterChanges,
+
     /// <summary><c>/healthz/live</c></summary>
     Live,
 
@@ -137,6 +143,10 @@ internal readonly ref struct Route
                 return new(RouteKind.Chunk, [], rest, query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
+            case "cluster" when rest is "configuration":
+                return new(RouteKind.Configuration, [], [], query);
+            case "cluster" when rest is "changes":
+                return new(RouteKind.ClusterChanges, [], [], query);
             default:
                 return new(RouteKind.None, [], [], query);
         }

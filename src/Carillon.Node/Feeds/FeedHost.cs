@@ -31,6 +31,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private ulong _told;
     private bool _isStarted;
     private bool _isPutting;
+    private GroupRoles? _roles;
 
     public FeedHost(ServerNode node, CatalogReader reader, GroupOptions options, RandomSource random)
     {
@@ -111,12 +112,30 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
         }
 
         _node.QueueEntries(_delivered, sessions);
+        foreach (SequencedEntry entry in _delivered)
+        {
+            if (entry.Submission is { } submission && ConfigurationEntry.TryRead(submission, out ConfigurationEntry? configuration)
+                && _node.ConfigurationDelivered(configuration))
+            {
+                _roles = GroupRoles.Of(configuration.Configuration);
+            }
+        }
+
         _delivered.Clear();
     }
 
     public void Sent(MessageId id, SendVerdict verdict, SequenceNumber number)
     {
         // Nothing is sent: what is agreed is everywhere already.
+    }
+
+    public bool IsChange(MessageId id) => Store.IsChange(id);
+
+    public GroupRoles? TakeRoles()
+    {
+        GroupRoles? roles = _roles;
+        _roles = null;
+        return roles;
     }
 
     public void Note(GroupEvent what) => _events.Enqueue(what);

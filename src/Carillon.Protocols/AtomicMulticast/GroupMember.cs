@@ -285,7 +285,7 @@ public sealed class GroupMember
     public void SetRoles(GroupRoles roles, Instant now)
     {
         _context.Roles = roles;
-        _sequencer.RolesChanged(now);
+        _sequencer.RolesChanged();
     }
 
     /// <summary>The application's checkpoint at a number that <see cref="IGroupHost.TakeCheckpoint"/> asked for is made; told again after a
@@ -348,6 +348,11 @@ public sealed class GroupMember
             _sequencer.Flush(_commit, now);
             _commit.Flush();
             _receiver.Deliver(now);
+            if (_context.Host.TakeRoles() is { } roles)
+            {
+                SetRoles(roles, now);
+            }
+
             if (_checkpoints.Fetched is { } fetched)
             {
                 _checkpoints.TakeFetched();
@@ -427,6 +432,11 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Assign when AssignMessage.TryRead(ref reader, out AssignMessage assign):
                 HearCommitted(from, assign.Epoch, assign.Committed);
+                if (assign.Configuration == _context.Roles.Configuration)
+                {
+                    _context.Host.LeaderHeard();
+                }
+
                 _commit.OnAssign(from, assign, now);
                 return true;
             case GroupMessageType.Ack when AckMessage.TryRead(ref reader, out AckMessage ack):

@@ -237,6 +237,9 @@ public sealed partial class MembershipMonitor : IMembership
         from == Self
         || (PeerOf(from.Name) is { EverHeard: true } peer && peer.Record.Disk == from.Disk && peer.Incarnation == from.Incarnation);
 
+    /// <summary>True for a server that said that the version in force here is in force there too.</summary>
+    public bool SharesConfiguration(NodeId server) => PeerOf(server)?.ConfigurationVersion == Configuration.Version;
+
     /// <inheritdoc/>
     public bool IsClockGood(NodeId server) => server == Self.Name ? !_selfQuarantined : PeerOf(server) is { Quarantined: false };
 

@@ -4,6 +4,7 @@ using System.IO.Pipelines;
 using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
@@ -31,7 +32,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         _world = world;
         _node = node;
         _readers = new CatalogReaders(node.OpenReader);
-        _uploader = new ObjectUploader(this, buffers, node.Configuration);
+        _uploader = new ObjectUploader(this, buffers, () => node.Configuration.Quorum.Size);
         _content = new ObjectReader(this, world, buffers);
         _checkpoints = new CheckpointStream(node.OpenReader);
     }
@@ -185,6 +186,12 @@ internal sealed class EntryServer : IEntryServer, IDisposable
 
     public ClusterStatus Status() =>
         Ask<ClusterStatus>((node, now, answer) => answer(StatusReport.Of(node, now))).GetAwaiter().GetResult();
+
+    public ClusterConfiguration Configuration() =>
+        Ask<ClusterConfiguration>((node, _, answer) => answer(node.Configuration)).GetAwaiter().GetResult();
+
+    public Task<ClusterChangeOutcome> ChangeClusterAsync(ClusterChange change) =>
+        Ask<ClusterChangeOutcome>((node, now, answer) => node.ChangeCluster(change, now, answer));
 
     /// <summary>Runs a call on the node's loop and gives its answer; continuations don't run on the loop.</summary>
     internal async Task<T> Ask<T>(Action<ServerNode, Moment, Action<T>> call)

@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using System.IO.Pipelines;
+using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
@@ -117,6 +119,12 @@ public interface IEntryServer
 
     /// <summary>This server's picture of the cluster.</summary>
     ClusterStatus Status();
+
+    /// <summary>The version of the configuration that is in force here.</summary>
+    ClusterConfiguration Configuration();
+
+    /// <summary>Changes one server of the configuration; ends once the next version is in force here, or with the reason why not.</summary>
+    Task<ClusterChangeOutcome> ChangeClusterAsync(ClusterChange change);
 }
 
 /// <summary>No good copy of some chunk can be had now.</summary>

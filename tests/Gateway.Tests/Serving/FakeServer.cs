@@ -192,6 +192,11 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <inheritdoc/>
+    public Protocols.Cluster.ClusterConfiguration Configuration() => throw new NotSupportedException("The fake has no cluster.");
+
+    public Task<Node.ClusterChangeOutcome> ChangeClusterAsync(Protocols.Cluster.ClusterChange change) =>
+        throw new NotSupportedException("The fake has no cluster.");
+
     public Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation) =>
         throw new NotSupportedException("The fake has no catalog.");
 
