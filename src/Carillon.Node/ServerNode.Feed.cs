@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Node.Feeds;
 using Carillon.Protocols;
-using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
 

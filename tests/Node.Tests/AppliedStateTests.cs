@@ -56,8 +56,7 @@ public sealed class AppliedStateTests : IDisposable
     {
         var target = new ObjectName("files", $"name{stamp}");
         var submission = Submission.Create(TagOf(stamp), default, new DiskId(7), key, [new Operation(OperationKind.Delete, target, null)]);
-        var batch = new CatalogBatch(stamp, [submission], []);
-        _catalog.Apply(batch);
-        applied.Applied(batch);
+        var batch = new CatalogBatch(stamp, [], []) { Entries = [new SequencedEntry(_catalog.AppliedNumber.Next, submission)] };
+        applied.Applied(batch, _catalog.Apply(batch));
     }
 }

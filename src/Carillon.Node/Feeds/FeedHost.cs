@@ -1,6 +1,5 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;

@@ -76,7 +76,7 @@ public sealed class SubmissionTests
         Assert.True(submission.IsConditional && submission.IsDecidedByFeed && !Example.IsConditional && Example.IsDecidedByFeed);
         Submission fenced = Submission.Create(
             Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, conditional,
-            new Fence(ServiceName.Parse("job"), new Epoch(7)));
+            new Fence(ServiceName.Parse("job"), new Epoch(7)), settled: 6);
         Assert.Equal(
             "07" + plain[2..] + conditions + "0300" + "6a6f62" + "0700000000000000", Convert.ToHexStringLower(fenced.Encoded.Span));
         Assert.True(Submission.TryRead(fenced.Encoded.Span, out Submission read));
@@ -92,7 +92,7 @@ public sealed class SubmissionTests
     [Fact]
     public void Submission_stamped_afresh_after_the_feed_found_it_stale_says_so()
     {
-        Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true);
+        Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true, settled: 6);
         string same = Convert.ToHexStringLower(Example.Restamp(Samples.Tag(99), settled: 6).Encoded.Span);
         Assert.Equal("08" + same[2..] + "000000" + "0000" + "0000000000000000", Convert.ToHexStringLower(fresh.Encoded.Span));
         Assert.True(Submission.TryRead(fresh.Encoded.Span, out Submission read));
@@ -184,7 +184,8 @@ public sealed class SubmissionTests
     [Fact]
     public void Order_of_the_operations_that_were_given_plays_no_part()
     {
-        Submission other = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [.. Operations.Reverse()]);
+        Submission other = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [.. Operations.Reverse()], settled: 6);
         Assert.Equal(Example.Hash, other.Hash);
         Assert.Equal(["a.txt", "b.txt", "c"], other.Operations.Select(operation => operation.Target.Name));
     }
@@ -285,10 +286,12 @@ public sealed class SubmissionTests
     }
 
     [Fact]
-    public void Record_of_a_newer_version_is_refused()
+    public void Record_of_a_newer_version_or_of_before_the_feed_is_refused()
     {
         byte[] bytes = Example.Encoded.ToArray();
-        bytes[0] = 5;
+        bytes[0] = 9;
+        Assert.False(Submission.TryRead(bytes, out _));
+        bytes[0] = 4;
         Assert.False(Submission.TryRead(bytes, out _));
     }
 

@@ -46,6 +46,28 @@ public sealed class CatalogFeedTests : IDisposable
     }
 
     [Fact]
+    public void Record_of_a_number_stays_for_servers_that_lag_until_it_is_collected()
+    {
+        Submission[] given = [.. Enumerable.Range(1, 15).Select(i => Submission(Tag(i), Put("a", $"{i}")))];
+        Apply([.. given, null, Submission(Tag(5), Put("b"))]);
+        for (int i = 1; i <= 15; i++)
+        {
+            Assert.True(_reader.TryFindNumber(Number(i), out Assignment value, out byte[]? record));
+            Assert.Equal(given[i - 1].Encoded.ToArray(), record);
+            Assert.Equal(default, value);
+        }
+
+        Assert.True(_reader.TryFindNumber(Number(16), out _, out byte[]? none) && none is null);
+        Assert.False(_reader.TryFindNumber(Number(18), out _, out _));
+        _catalog.Apply(new CatalogBatch(0, [], []) { CollectUpTo = Number(14) });
+        Assert.Equal(Number(14), _reader.Collected);
+        Assert.False(_reader.TryFindNumber(Number(14), out _, out _));
+        Assert.True(_reader.TryFindNumber(Number(15), out _, out byte[]? kept) && kept is not null);
+        Assert.Equal(given[10].Encoded.ToArray(), _reader.Submission(Tag(11)));
+        Assert.Null(_reader.Submission(Tag(1)));
+    }
+
+    [Fact]
     public void Plain_put_or_delete_below_the_current_one_is_an_older_version_and_no_conflict_INT03()
     {
         Apply(Submission(Tag(20), Put("a", "new")));
