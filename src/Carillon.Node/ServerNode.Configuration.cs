@@ -293,6 +293,10 @@ public sealed partial class ServerNode
         Adopt(entry, isNew: false);
         Members.Reconfigure(next, _now);
         DrainMembership();
+
+        // The same bits may stand for other voters, which is no change that membership tells of.
+        Exchange.SetConnected(Members.ConnectedVoters, _now);
+        Selection.ConnectivityChanged(_now);
         Replication.Reconfigure(next, _now);
         _rebuild = new CatalogRebuild(next, Self.Name);
         foreach (Groups.GroupHost group in _groups.All)

@@ -14,7 +14,8 @@ public sealed class ClusterChangeTests
         string large = cluster.MakeFile("large", 3 << 20, seed: 1);
         Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/before")).Code);
         await cluster.KillAsync(1);
-        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/meanwhile")).Code);
+        await cluster.UntilAsync(
+            "a put without s1", async () => (await cluster.CliAsync("put", large, "files/meanwhile")).Code == ExitCode.Ok);
 
         await ChangeAsync(cluster, "replace", "s1", "--authority", Path.Combine(cluster.Folder, "made"));
         Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/after")).Code);
