@@ -177,6 +177,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
+    public ulong ConfigurationVersion => node.Configuration.Version;
+
+    public void RenewConfiguration(Moment now) => node.ChangeCluster(new ClusterChange(ClusterChangeKind.Renew, null), now, _ => { });
+
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
 
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);
