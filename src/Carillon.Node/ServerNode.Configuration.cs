@@ -23,6 +23,7 @@ public readonly record struct ClusterChangeOutcome(ulong Version, bool IsUnknown
 /// </content>
 public sealed partial class ServerNode
 {
+    private static readonly TimeSpan LookForVersions = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan CloseAgain = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan ClosingPatience = TimeSpan.FromSeconds(10);
 
@@ -35,9 +36,11 @@ public sealed partial class ServerNode
     private ulong _changeNumber;
     private PendingChange? _change;
     private Instant _renewAt = Instant.Never;
+    private Instant _lookAt;
     private bool _isJoining;
 
-    private Instant ConfigurationDeadline => Instant.Min(_change?.AskAt ?? Instant.Never, _change is null ? _renewAt : Instant.Never);
+    private Instant ConfigurationDeadline =>
+        Instant.Min(_lookAt, Instant.Min(_change?.AskAt ?? Instant.Never, _change is null ? _renewAt : Instant.Never));
 
     /// <summary>True while this server sets no bits, because a quorum is closing the version in force.</summary>
     public bool IsClosed => Exchange.IsClosed;
@@ -106,7 +109,8 @@ public sealed partial class ServerNode
         }
         catch (StorageException refusal)
         {
-            _world.Stop($"the configuration can't be kept: {refusal.Message}");
+            // As if it had not been asked; it is asked again.
+            Tell(NodeEventKind.StorageTrouble, Self.Name, $"the configuration's version can't be closed: {refusal.Message}");
             return;
         }
 
@@ -120,6 +124,17 @@ public sealed partial class ServerNode
         if (_change is not null && now.Now >= _change.AskAt)
         {
             AdvanceChange(now);
+        }
+
+        if (now.Now >= _lookAt)
+        {
+            _lookAt = now.Now + LookForVersions;
+            if (Members.GreatestVersion() is { } peer)
+            {
+                // Who sequences may be gone, or have gone on without this server: its feed tells it only that it is to be fetched.
+                Sometimes.Reached("configuration-fetched");
+                Post(peer, TrafficKind.Agreement, Protocol.Node, ClosingMessage.Ask(0, Configuration.Version).Encode(), 0);
+            }
         }
 
         if (_change is null && now.Now >= _renewAt)
@@ -182,6 +197,12 @@ public sealed partial class ServerNode
 
         if (!message.IsQuestion)
         {
+            if (message.Version > Configuration.Version)
+            {
+                _feed.Member.HearAny(new SequenceNumber(message.Committed), _now.Now);
+                _feed.IsDirty = true;
+            }
+
             if (_change is { IsProposed: false } change && message.Number == change.Number)
             {
                 change.Proposal.Hear(from.Name, message);
@@ -191,7 +212,7 @@ public sealed partial class ServerNode
             return true;
         }
 
-        if (message.Version == Configuration.Version && MayVote)
+        if (message.Version == Configuration.Version && message.Number > 0 && MayVote)
         {
             Close();
         }
@@ -204,7 +225,8 @@ public sealed partial class ServerNode
     {
         if (!Exchange.IsClosed || !MayVote)
         {
-            return new ClosingMessage(false, number, Configuration.Version, IsClosed: false, IsSettled: false, [], [], []);
+            return new ClosingMessage(
+                false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: false, IsSettled: false, [], [], []);
         }
 
         ImmutableArray<CarriedTag> carried = Exchange.Carried();
@@ -212,7 +234,7 @@ public sealed partial class ServerNode
         bool fits = carried.Length <= ConfigurationEntry.MaxCarried && fences.Length <= ConfigurationEntry.MaxFences;
         bool isSettled = fits && _groups.All.All(g => !g.IsForgotten);
         return new ClosingMessage(
-            false, number, Configuration.Version, IsClosed: fits, isSettled, fits ? carried : [], fits ? fences : [],
+            false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: fits, isSettled, fits ? carried : [], fits ? fences : [],
             Selection.PromisedEpochs);
     }
 

@@ -41,24 +41,27 @@ public sealed class ConfigurationStore
             damaged += store.Read(file) ? 0 : 1;
         }
 
-        return damaged == 0 || store._writes > 0
+        // The second file is begun once the first is whole: one alone that can't be read was never relied on.
+        return damaged < Files.Length
             ? store
             : throw new WrongDiskException(
                 "The data directory's configuration can't be read: its disk is damaged. Replace it by an empty one (see docs/operations/lost-server.md).");
     }
 
     /// <summary>This disk sets no more bits under a version: durable when it returns.</summary>
+    /// <exception cref="StorageException">The device refused; it may be tried again.</exception>
     public void Close(ulong version)
     {
+        Save(Entry, Math.Max(Closed, version));
         Closed = Math.Max(Closed, version);
-        Save();
     }
 
     /// <summary>A version is in force: durable when it returns.</summary>
+    /// <exception cref="StorageException">The device refused.</exception>
     public void Apply(ConfigurationEntry entry)
     {
+        Save(entry, Closed);
         Entry = entry;
-        Save();
     }
 
     private bool Read(string fileName)
@@ -99,16 +102,16 @@ public sealed class ConfigurationStore
         return true;
     }
 
-    private void Save()
+    private void Save(ConfigurationEntry? present, ulong closed)
     {
         _writes++;
-        byte[] entry = Entry?.Write() ?? [];
+        byte[] entry = present?.Write() ?? [];
         byte[] bytes = new byte[4 + 1 + 8 + 8 + WireSize.Blob(entry.Length) + 4];
         var writer = new WireWriter(bytes);
         writer.U32(Magic);
         writer.U8(Version);
         writer.U64(_writes);
-        writer.U64(Closed);
+        writer.U64(closed);
         writer.Blob(entry);
         writer.U32(Crc32C.Of(bytes.AsSpan(0, writer.Position)));
         foreach (string fileName in Files)

@@ -281,6 +281,13 @@ public sealed class GroupMember
     /// <summary>Primacy says: this server does not sequence any more.</summary>
     public void StepDown(Instant now) => _sequencer.StepDown();
 
+    /// <summary>Somebody has committed numbers up to this: what is missing here is asked for, whoever sequences.</summary>
+    public void HearAny(SequenceNumber number, Instant now)
+    {
+        _context.Numbers.HearAny(number.Value);
+        _receiver.Advance(now);
+    }
+
     /// <summary>Another version of the configuration is applied here.</summary>
     public void SetRoles(GroupRoles roles, Instant now)
     {
