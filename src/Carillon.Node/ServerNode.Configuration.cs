@@ -234,8 +234,8 @@ public sealed partial class ServerNode
         bool fits = carried.Length <= ConfigurationEntry.MaxCarried && fences.Length <= ConfigurationEntry.MaxFences;
         bool isSettled = fits && _groups.All.All(g => !g.IsForgotten);
         return new ClosingMessage(
-            false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: fits, isSettled, fits ? carried : [], fits ? fences : [],
-            Selection.PromisedEpochs);
+            false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: fits, isSettled, fits ? carried : [],
+            fits ? fences : [], Selection.PromisedEpochs);
     }
 
     private void Propose(PendingChange change)

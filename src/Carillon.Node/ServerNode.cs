@@ -60,7 +60,8 @@ public sealed partial class ServerNode : IDisposable
         _postbox = new Postbox(world);
         _groups = new GroupSet(this, stores.Device, options.Groups, world.Run, () => _now, random.Fork);
         _configurations = ConfigurationStore.Open(stores.Device);
-        ConfigurationEntry? kept = _configurations.Entry is { } entry && entry.Configuration.Version >= configuration.Version ? entry : null;
+        ConfigurationEntry? kept = _configurations.Entry;
+        kept = kept?.Configuration.Version >= configuration.Version ? kept : null;
         configuration = kept?.Configuration ?? configuration;
         Configuration = configuration;
         _deliveredVersion = configuration.Version;
@@ -145,7 +146,9 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
+                    Instant.Min(
+                        Instant.Min(ChunksDeadline, MergeDeadline),
+                        Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 

@@ -419,7 +419,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private void Number()
     {
         ForgetApplied();
-        while ((_change == 0 || SeededBug.Is("numbers-behind-a-change")) && OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
+        while ((_change == 0 || SeededBug.Is("numbers-behind-a-change"))
+            && OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
             && _queue.TryDequeue(out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;

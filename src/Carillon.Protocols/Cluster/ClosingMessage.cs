@@ -6,8 +6,8 @@ namespace Carillon.Protocols.Cluster;
 
 /// <summary>
 /// Closing a version: <c>u8 version = 1 │ u8 type: 5 question, 6 answer │ u64 number │ u64 version │ u64 committed │ bool closed │ bool
-/// settled │ carried tags │ fences │ epochs</c>, the lists as in <see cref="ConfigurationEntry"/>; a question has nothing behind its version,
-/// and with number 0 closes nothing. The answer leaves only once the closing is durable ◆.
+/// settled │ carried tags │ fences │ epochs</c>, the lists as in <see cref="ConfigurationEntry"/>; a question has nothing behind its
+/// version, and with number 0 closes nothing. The answer leaves only once the closing is durable ◆.
 /// </summary>
 /// <param name="IsQuestion">True for the question.</param>
 /// <param name="Number">Names the question.</param>

@@ -70,7 +70,8 @@ public sealed record ClusterChange(ClusterChangeKind Kind, ServerRecord? Server)
                 : present.Servers.Length >= ClusterConfiguration.MaxServers ? $"{ClusterConfiguration.MaxServers} servers are the most" : "",
             _ when old is null => $"there is no server '{Server.Name}'",
             ClusterChangeKind.Remove => old.Entry && present.Voters.Length == 1 ? "it is the last entry server" : "",
-            ClusterChangeKind.Replace => present.Voters.Length == 1 && old.Entry ? "it is the only entry server: nobody else has what it has"
+            ClusterChangeKind.Replace => present.Voters.Length == 1 && old.Entry
+                ? "it is the only entry server: nobody else has what it has"
                 : old.Entry != Server.Entry ? "a server that votes stays one that votes" : "",
             _ => old.Disk != Server.Disk || old.Entry != Server.Entry ? "its disk and its vote stay" : "",
         };

@@ -26,7 +26,8 @@ public readonly record struct CarriedTag(Tag Tag, Digest Hash, uint Round, bool 
 /// <code>
 /// u8 version = 1 │ text cluster │ u64 version │ u16 quorum │ i64 lease ms │ u32 count │ servers │ u32 count │ carried tags
 /// │ u32 count │ (text key │ i64 until ms)* │ u32 count │ (service │ epoch)*
-/// server:      node │ disk 16 │ text host │ u16 http │ u16 tunnel │ u16 datagrams │ u8 flags: 1 entry, 2 storage │ text domain │ u32 weight
+/// server:      node │ disk 16 │ text host │ u16 http │ u16 tunnel │ u16 datagrams │ u8 flags │ text domain │ u32 weight
+/// flags:       1 entry │ 2 storage
 /// carried tag: tag │ hash 32 │ u32 round │ bool value
 /// </code>
 /// </summary>

@@ -63,7 +63,7 @@ public sealed partial class ChunkReplication
         }
     }
 
-    /// <summary>Another version of the configuration is in force: rows have other orders, and what is missing in them is repaired.</summary>
+    /// <summary>Another version of the configuration is in force: rows have other orders; what is missing in them is repaired.</summary>
     public void Reconfigure(ClusterConfiguration configuration, Moment now)
     {
         Table = new HashAllocationTable(configuration);

@@ -17,8 +17,8 @@ public sealed partial class VectorExchange
     /// <summary>True from the closing of the version in force until the next one is.</summary>
     public bool IsClosed => _closed >= _configuration.Version;
 
-    /// <summary>True while a tag that may have been accepted under an earlier version has no record here: its names and its key are not known,
-    /// so nothing is said about any ◆.</summary>
+    /// <summary>True while a tag that may have been accepted under an earlier version has no record here: its names and its key are not
+    /// known, so nothing is said about any ◆.</summary>
     public bool LacksCarried
     {
         get
@@ -86,7 +86,8 @@ public sealed partial class VectorExchange
         AskAgain(now);
     }
 
-    /// <summary>Tags that an earlier version left, of which nothing is decided here: held from now on. Before <see cref="Start"/> too.</summary>
+    /// <summary>Tags that an earlier version left, of which nothing is decided here: held from now on. Before <see cref="Start"/>
+    /// too.</summary>
     public void Hold(ImmutableArray<CarriedTag> carried, Moment now)
     {
         foreach (CarriedTag left in carried)
@@ -163,7 +164,8 @@ public sealed partial class VectorExchange
         Schedule(attempt.Id, attempt.Deadline);
     }
 
-    /// <summary>A carried tag gets this server's bit as soon as its record is here; where a promise bars round 0, a round is taken.</summary>
+    /// <summary>A carried tag gets this server's bit as soon as its record is here; where a promise bars round 0, a round is
+    /// taken.</summary>
     private void TakeUp(Ballot ballot, Moment now)
     {
         if (!ballot.IsCarried || !ballot.IsOpen || ballot.OwnBit is not null)

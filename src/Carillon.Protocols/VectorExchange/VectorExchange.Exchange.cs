@@ -175,6 +175,17 @@ public sealed partial class VectorExchange
             BeginExchange(attempt, now);
         }
 
+        Announce(ballot, tally, now);
+        if (value)
+        {
+            Withdraw(ballot.Submission!, now);
+        }
+    }
+
+    /// <summary>The own bit goes to the disk, then to all connected.</summary>
+    private void Announce(Ballot ballot, Tally tally, Moment now)
+    {
+        (uint round, bool value) = (tally.Round, tally.Value);
         ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
         ulong position = Persist(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits));
         bool early = SeededBug.Is("bit-before-flush");
@@ -199,10 +210,6 @@ public sealed partial class VectorExchange
                 BitIsDurable(ballot, round, value, later);
             }
         });
-        if (value)
-        {
-            Withdraw(ballot.Submission!, now);
-        }
     }
 
     private void BitIsDurable(Ballot ballot, uint round, bool value, Moment now)

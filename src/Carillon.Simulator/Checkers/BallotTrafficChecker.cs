@@ -18,7 +18,8 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
     private readonly HashSet<Tag> _rejected = [];
     private readonly Dictionary<NodeId, ulong> _versions = [];
 
-    /// <summary>The version that is in force at a server, or null while it is down: bits of another one count no more, and may differ.</summary>
+    /// <summary>The version that is in force at a server, or null while it is down: bits of another one count no more, and may
+    /// differ.</summary>
     public void SetVersion(NodeId server, ulong? version)
     {
         if (version is { } present && (!_versions.TryGetValue(server, out ulong known) || known != present))

@@ -85,6 +85,7 @@ internal enum FaultKind
     /// <summary>A server that connects two others which don't hear each other is killed, and is back at once.</summary>
     BridgeKill,
 
-    /// <summary>The configuration gets another version, of the same servers: it is closed, and what is open is carried into the next.</summary>
+    /// <summary>The configuration gets another version, of the same servers: the present one is closed, what is open is
+    /// carried.</summary>
     NewVersion,
 }

@@ -21,7 +21,8 @@ public sealed class ClusterChangeTests
         Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/after")).Code);
         cluster.Start(1);
         await cluster.UntilConnectedAsync(3);
-        await cluster.UntilAsync("s1 has all again", async () => await cluster.HoldsAsync(1, "files/before", large, "--consistency", "local")
+        await cluster.UntilAsync("s1 has all again", async () =>
+            await cluster.HoldsAsync(1, "files/before", large, "--consistency", "local")
             && await cluster.HoldsAsync(1, "files/after", large, "--consistency", "local"));
         await cluster.UntilAsync("s1 votes", async () => !(await cluster.CliAsync(1, "cluster", "status", "-o", "json")).Output.Contains(
             "\"voting\":false", StringComparison.Ordinal));
@@ -46,7 +47,8 @@ public sealed class ClusterChangeTests
         Assert.Contains("there is a server 's1' already", there.Error, StringComparison.OrdinalIgnoreCase);
         CliRun elsewhere = await cluster.CliAsync("cluster", "replace", "s1", "--authority", cluster.Folder);
         Assert.Equal(ExitCode.Usage, elsewhere.Code);
-        Assert.Contains("\"configuration\":1", (await cluster.CliAsync("cluster", "status", "-o", "json")).Output, StringComparison.Ordinal);
+        string status = (await cluster.CliAsync("cluster", "status", "-o", "json")).Output;
+        Assert.Contains("\"configuration\":1", status, StringComparison.Ordinal);
     }
 
     private static async Task ChangeAsync(ProcessCluster cluster, params string[] change)

@@ -7,7 +7,7 @@ using Core = Carillon.Protocols.VectorExchange.VectorExchange;
 
 namespace Carillon.Protocols.Tests.VectorExchange;
 
-/// <summary>Versions of the configuration: what was accepted stays accepted, what was rejected stays rejected, whatever is replaced.</summary>
+/// <summary>Versions of the configuration: what was accepted stays accepted, what was rejected stays so, whatever is replaced.</summary>
 public sealed class ConfigurationChangeTests
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
