@@ -131,6 +131,18 @@ internal sealed class AppliedState(CatalogReader reader)
         }
     }
 
+    /// <summary>The catalog has another state now: nothing that was known of it counts.</summary>
+    public void Reset()
+    {
+        _names.Clear();
+        _keys.Clear();
+        _removed.Clear();
+        _buckets.Clear();
+        _greatestKey = reader.GreatestKey;
+        _decidedUpTo = reader.GreatestStamp;
+        Volatile.Write(ref _bucketsVersion, _bucketsVersion + 1);
+    }
+
     private void Applied(Submission submission, FeedOutcome outcome)
     {
         _decidedUpTo = Timestamp.Max(_decidedUpTo, submission.Tag.Uid.Stamp);

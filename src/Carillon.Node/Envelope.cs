@@ -28,6 +28,9 @@ public enum Protocol : byte
 
     /// <summary>Atomic multicast of the catalog's group.</summary>
     Feed = 8,
+
+    /// <summary>Blocks of the catalog's checkpoints.</summary>
+    Checkpoints = 9,
 }
 
 /// <summary>

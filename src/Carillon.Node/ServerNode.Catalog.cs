@@ -27,6 +27,7 @@ public sealed partial class ServerNode
     private Instant _applyDeadline = Instant.Never;
     private Instant _waitingSince;
     private long _entryBytes;
+    private SequenceNumber _durableNumber;
     private bool _applyNow;
     private bool _isAppliedForSnapshot;
     private bool _catalogBusy;
@@ -107,6 +108,16 @@ public sealed partial class ServerNode
             return;
         }
 
+        if (BeginLoad())
+        {
+            return;
+        }
+
+        if (IsBehindEntries())
+        {
+            return;
+        }
+
         bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {
@@ -120,6 +131,7 @@ public sealed partial class ServerNode
             _snapshotWanted = false;
             _catalogBusy = true;
             _snapshotDue = true;
+            _durableNumber = Feed.Applied;
             _world.Run(new CatalogDurableWork(_catalog, CatalogIsDurable));
         }
         else if (isWaiting)
@@ -142,6 +154,11 @@ public sealed partial class ServerNode
         int most = Buggify.Here("catalog-batch-of-one", 0.3) ? 1 : _options.ApplyBatch;
         int entries = Math.Min(_entries.Count, most);
         int rejected = Math.Min(_rejected.Count, most);
+        if (entries > 0 && _checkpointsDue.TryPeek(out ulong due) && due >= _entries[0].Number.Value)
+        {
+            entries = (int)Math.Min((ulong)entries, due - _entries[0].Number.Value + 1);
+        }
+
         ReadOnlyMemory<byte>? sessions = null;
         while (entries > 0 && _sessionStates.TryPeek(out (SequenceNumber Number, ReadOnlyMemory<byte> State) next)
             && next.Number <= _entries[entries - 1].Number)
@@ -208,6 +225,7 @@ public sealed partial class ServerNode
         else if (_snapshotDue)
         {
             _snapshotDue = false;
+            _feed.Store.MadeDurable(_durableNumber);
             WriteSnapshot();
             if (_rebuilt)
             {

@@ -84,9 +84,15 @@ public sealed partial class ServerNode
         _now = now;
         Exchange.Show(key, now, found =>
         {
+            if (found.State == TagState.Accepted)
+            {
+                // What has the key may have been refused, or have no number yet.
+                Exchange.Show(found.Tag, _now, answer);
+                return;
+            }
+
             SubmissionState? state = found.State switch
             {
-                TagState.Accepted => SubmissionState.Accepted,
                 TagState.Fenced => SubmissionState.Rejected,
                 TagState.Open => SubmissionState.Pending,
                 _ => null,

@@ -83,6 +83,22 @@ public sealed partial class ServerNode
         return !isJoined;
     }
 
+    /// <summary>The catalog has come to another state by a checkpoint, which may have passed over versions.</summary>
+    private void LearnConfigurations()
+    {
+        ulong version = _isJoining ? Configuration.Version : _deliveredVersion + 1;
+        while (Reader.Current(ConfigurationEntry.TargetOf(version))?.Manifest is { Form: ContentForm.Inline } manifest
+            && ConfigurationEntry.TryRead(manifest.Inline.Span, out ConfigurationEntry? entry))
+        {
+            if (ConfigurationDelivered(entry))
+            {
+                _feed.TakeUp(entry.Configuration);
+            }
+
+            version++;
+        }
+    }
+
     private string FaultOf(ClusterChange change) =>
         _change is not null ? "another change is being made; try again"
         : !MayVote ? "this server takes no part in agreement at present; ask another"

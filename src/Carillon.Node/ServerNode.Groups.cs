@@ -110,6 +110,12 @@ public sealed partial class ServerNode
             LearnGroup(GroupRecord.TargetOf(host.Name));
         }
 
+        LearnAllGroups();
+        _groups.FindLeftovers();
+    }
+
+    private void LearnAllGroups()
+    {
         var query = new ListQuery(ObjectName.SystemBucket, GroupRecord.Prefix);
         while (true)
         {
@@ -126,8 +132,6 @@ public sealed partial class ServerNode
 
             query = query with { After = page.Next };
         }
-
-        _groups.FindLeftovers();
     }
 
     /// <summary>A submission is applied: records of groups, if it has such.</summary>
@@ -263,6 +267,12 @@ public sealed partial class ServerNode
                     Sometimes.Reached("group-skipped-to-checkpoint");
                     Tell(NodeEventKind.Rebuilt, Self.Name, $"{host.Title}: goes on behind the checkpoint at {skipped.To}");
                     host.HasMore();
+                    break;
+                case GroupEvent.StateDiffers when host == _feed:
+                    // What it would serve is not what the others have.
+                    _notVotingBecause = $"its catalog differs from the others' checkpoint ({what}): give it an empty data directory under a new disk id (docs/operations/lost-server.md)";
+                    Members.SetVotes(votes: false, _now);
+                    Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
                     break;
                 case GroupEvent.CheckpointsDiffer or GroupEvent.StateDiffers or GroupEvent.Diverged:
                     Tell(NodeEventKind.StorageTrouble, Self.Name, $"{host.Title}: {what}");

@@ -73,6 +73,7 @@ public sealed partial class ServerNode : IDisposable
         Applied = new AppliedState(Reader);
         Exchange = new VectorExchange(configuration, self, options.Exchange, random.Fork(), new ExchangeHost(this));
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
+        _checkpointFiles = new CheckpointFiles(stores.Device);
         _feed = new FeedHost(this, Reader, options.Feed, random.Fork());
         var primacy = new PrimacyHost(this);
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
@@ -99,6 +100,7 @@ public sealed partial class ServerNode : IDisposable
 
         Exchange.Hold(kept?.Carried ?? [], now);
         Exchange.Start(now);
+        OpenCheckpoints();
         _feed.Start(now.Now);
         Members.SetVotes(MayVote, now);
         _isOpen = true;
@@ -147,7 +149,7 @@ public sealed partial class ServerNode : IDisposable
                 Instant.Min(
                     Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
                     Instant.Min(
-                        Instant.Min(ChunksDeadline, MergeDeadline),
+                        Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), CheckpointDeadline),
                         Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
@@ -186,6 +188,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceExplanations(now);
         AdvanceConfiguration(now);
         _feed.Advance(now.Now);
+        AdvanceCheckpoints(now);
         _groups.Advance(now.Now);
         if (now.Now >= _snapshotDeadline)
         {
@@ -307,6 +310,8 @@ public sealed partial class ServerNode : IDisposable
                 return ReceiveGroup(from, payload);
             case Protocol.Feed:
                 return ReceiveFeed(from, payload);
+            case Protocol.Checkpoints:
+                return ReceiveCheckpoint(from, payload);
             default:
                 return true;
         }

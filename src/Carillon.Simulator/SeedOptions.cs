@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Membership;
@@ -92,6 +93,11 @@ internal sealed record SeedOptions
         bool isHasty = newest.Chance(0.3) && !faults.IsCalm;
         var haste = TimeSpan.FromSeconds(0.05 * Math.Pow(20, newest.Fraction()));
         repeatsOften |= isHasty;
+        if (!faults.IsCalm && new RandomSource(seed ^ 0x5EC0E).Chance(0.4))
+        {
+            faults = faults.WithAtLeast((FaultKind.Sequencer, (1 + (seed % 8)) / duration.TotalSeconds));
+        }
+
         bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
@@ -111,6 +117,7 @@ internal sealed record SeedOptions
             IsCrowded = isCrowded,
             Duration = duration,
         };
+        drawn = drawn with { Node = drawn.Node with { Feed = DrawFeed(new RandomSource(seed ^ 0xFEED)) } };
         GroupSeeds? groups = GroupSeeds.Draw(seed, drawn.Node);
         drawn = drawn with { Groups = groups, Node = groups is null ? drawn.Node : drawn.Node with { Groups = groups.Node } };
         return drawn with
@@ -172,6 +179,13 @@ internal sealed record SeedOptions
         };
         return calm ? drawn.Healed() : drawn;
     }
+
+    private static GroupOptions DrawFeed(RandomSource random) => new()
+    {
+        CheckpointEvery = (ulong)(random.Chance(0.3) ? 100_000 : 10 + random.Below(120)), RetainNumbers = (ulong)random.Below(40),
+        GossipInterval = TimeSpan.FromMilliseconds(50 + random.Below(100)), MaxRun = 1 + random.Below(64),
+        CombinedQuery = random.Chance(0.3), RecoveryPatience = TimeSpan.FromSeconds(0.3 + (2 * random.Fraction())),
+    };
 
     private static NodeOptions DrawNode(RandomSource random)
     {

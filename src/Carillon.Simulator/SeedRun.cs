@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.IndexMerge;
@@ -31,6 +32,7 @@ internal sealed class SeedRun : IDisposable
     private const int MostLogImages = 30;
 
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan FeedLooks = TimeSpan.FromMilliseconds(400);
 
     private readonly SeedOptions _options;
     private readonly SimulatedWorld _world;
@@ -43,6 +45,7 @@ internal sealed class SeedRun : IDisposable
     private readonly PersistBeforeSendChecker _durability;
     private readonly VectorTrafficChecker _traffic;
     private readonly LogChecker _log = new();
+    private readonly FeedChecker _feed = new();
     private int _logImages;
     private bool _hasNoVerdict;
 
@@ -66,6 +69,7 @@ internal sealed class SeedRun : IDisposable
         _workload.Evidence.Answered = (server, write, outcome) =>
         {
             _acceptance.OnAnswered(server, write, outcome);
+            NoteNumber(server, outcome);
             _injector.OnAnswered(outcome);
         };
         _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
@@ -83,6 +87,14 @@ internal sealed class SeedRun : IDisposable
         };
         _world.Stopping = server => _log.OnStopped(server.Name, server.Node!.DurableRecords);
         _world.Removed = JudgeLogImage;
+        _world.Reported = (server, told) =>
+        {
+            if (told.Kind == NodeEventKind.StorageTrouble
+                && (told.Detail.Contains("Differ", StringComparison.Ordinal) || told.Detail.Contains("Diverged", StringComparison.Ordinal)))
+            {
+                throw Violation.Of("F8", $"{server.Name}: {told.Detail}");
+            }
+        };
         _injector.CutOff = _workload.ReadElsewhere;
         ClusterConfiguration configuration = _world.Nodes.Configuration;
         var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
@@ -148,6 +160,7 @@ internal sealed class SeedRun : IDisposable
         _services?.Start();
         _group?.Start();
         _injector.Start();
+        LookAtFeeds();
         _world.RunUntil(() => _workload.IsExhausted && !_options.LastsItsTime, _options.Duration, Step);
         Heal();
         Await(() => _workload.IsQuiet, ClientBound, "clients", () => "clients wait for answers that never come");
@@ -219,6 +232,26 @@ internal sealed class SeedRun : IDisposable
                 () => "a healthy cluster does not take its services");
         }
     }
+
+    private void NoteNumber(SimulatedServer server, SubmitOutcome outcome)
+    {
+        switch (outcome)
+        {
+            case SubmitOutcome.Accepted accepted:
+                _feed.Told(server.Name, accepted.Tag, accepted.Sequenced);
+                break;
+            case SubmitOutcome.Refused refused:
+                _feed.Told(server.Name, refused.Tag, refused.Sequenced);
+                break;
+        }
+    }
+
+    // Until the end: what a server has applied must be seen before it is collected, and before a power cut takes it back.
+    private void LookAtFeeds() => _world.Queue.After(FeedLooks, () =>
+    {
+        _world.Servers.ForEach(_feed.Look);
+        LookAtFeeds();
+    });
 
     private void JudgeServices()
     {
@@ -559,7 +592,8 @@ internal sealed class SeedRun : IDisposable
             () =>
             {
                 MergeDigest[] digests = [.. Voters().Select(server => server.Node!.CatalogDigest()).Distinct()];
-                return digests.Length == 1 && Voters().All(server => server.Node!.OpenSubmissions == 0);
+                return digests.Length == 1 && Voters().All(server => server.Node!.OpenSubmissions == 0)
+                    && Voters().Select(server => server.Node!.FeedApplied).Distinct().Count() <= 1;
             },
             ConvergenceBound,
             "convergence",
@@ -567,7 +601,7 @@ internal sealed class SeedRun : IDisposable
             {
                 images = TakeImages();
                 ConvergenceChecker.Check(images);
-                return "submissions stay open";
+                return $"submissions stay open, or the feed does not come to all: {string.Join("; ", Voters().Select(s => $"{s.Name} {s.Node!.DescribeFeed()}"))}";
             });
         images = TakeImages();
         AwaitCopies(images);
@@ -596,6 +630,8 @@ internal sealed class SeedRun : IDisposable
     {
         Evidence evidence = _workload.Evidence;
         VerdictChecker.Check(evidence, evidence.Submissions);
+        _world.Servers.ForEach(_feed.Look);
+        _feed.Check(evidence);
         FalsePositiveChecker.Check(evidence, []);
         ChangesetChecker.Check(evidence, []);
         UidOrderChecker.Check(evidence);
@@ -615,6 +651,13 @@ internal sealed class SeedRun : IDisposable
     private void JudgeCatalogs(ImmutableArray<ServerImage> images)
     {
         ConvergenceChecker.Check(images);
+        _world.Servers.ForEach(_feed.Look);
+        _feed.CheckAll(_workload.Evidence);
+        if (Voters().Select(server => server.Node!.ContentDigest()).Distinct().Count() > 1)
+        {
+            throw Violation.Of("F8", $"catalogs at number {_feed.Last} differ, though they keep the same tags");
+        }
+
         NothingLostChecker.Check(_workload.Evidence, images, Workload.VersionsKept);
         FalsePositiveChecker.Check(_workload.Evidence, images);
         ChangesetChecker.Check(_workload.Evidence, images);

@@ -69,7 +69,10 @@ internal sealed class WireTap(
             TagState StateAtSender(Tag tag) => sender.Node?.StateOf(tag) ?? TagState.Unknown;
             ballots.SetVersion(from, sender.Node?.ConfigurationVersion);
             ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false, StateAtSender);
-            pushes.OnMessage(from, type, payload, world.Queue.Now, StateAtSender);
+            // What the feed found stale or refused holds its name no more.
+            pushes.OnMessage(
+                from, type, payload, world.Queue.Now,
+                tag => sender.Node?.IsWithoutEffect(tag) ?? false ? TagState.Rejected : StateAtSender(tag));
         }
 
         TellOfRareMoments(from, to, type, payload);

@@ -129,6 +129,9 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
         // Nothing is sent: what is agreed is everywhere already.
     }
 
+    /// <summary>A version that a checkpoint passed over.</summary>
+    public void TakeUp(ClusterConfiguration configuration) => _roles = GroupRoles.Of(configuration);
+
     public bool IsChange(MessageId id) => Store.IsChange(id);
 
     public GroupRoles? TakeRoles()
@@ -140,9 +143,21 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     public void Note(GroupEvent what) => _events.Enqueue(what);
 
-    public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions) => true;
+    public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions)
+    {
+        if (number > Store.AppliedNumber)
+        {
+            _node.CheckpointDue(number, sessions);
+        }
 
-    public bool FetchCheckpoint(CheckpointMark mark) => true;
+        return true;
+    }
+
+    public bool FetchCheckpoint(CheckpointMark mark)
+    {
+        _node.BeginFetch(mark);
+        return true;
+    }
 
     public ReadOnlyMemory<byte> ReadCheckpoint(SequenceNumber number, uint index) => default;
 
@@ -238,7 +253,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     /// <inheritdoc/>
     public override string ToString() =>
-        $"delivered {Member.Delivered}, applied {Store.CommittedDurable}, committed {Member.Committed}, heard of {Member.Heard}, "
+        $"delivered {Member.Delivered}, applied {Store.AppliedNumber}, committed {Member.Committed}, heard of {Member.Heard}, "
         + $"open {Store.OpenCount}, {Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}";
 
     private void Learn(Submission submission)

@@ -25,14 +25,14 @@ internal sealed class FeedStore(CatalogReader reader, Func<int, bool> hasRoom, A
     private readonly Queue<SequencedEntry> _waiting = new();
     private readonly Queue<Submission> _forgotten = new();
     private ulong _applied = reader.AppliedNumber.Value;
+    private ulong _durable;
     private ulong _committed = reader.AppliedNumber.Value;
     private ulong _trimmed = reader.Collected.Value;
     private long _waitingBytes;
 
     public SequenceNumber Committed => new(_committed + (ulong)_staged.Count);
 
-    /// <summary>The catalog is made durable before the log is cut, so its word is enough.</summary>
-    public SequenceNumber CommittedDurable => new(_applied);
+    public SequenceNumber CommittedDurable => new(_durable);
 
     public SequenceNumber Trimmed => new(_trimmed);
 
@@ -169,6 +169,12 @@ internal sealed class FeedStore(CatalogReader reader, Func<int, bool> hasRoom, A
     }
 
     /// <summary>Everything up to a number is in the catalog.</summary>
+    public SequenceNumber AppliedNumber => new(_applied);
+
+    /// <summary>The catalog has everything up to a number durably.</summary>
+    public void MadeDurable(SequenceNumber number) => _durable = Math.Max(_durable, number.Value);
+
+    /// <summary>Everything up to a number is in the catalog.</summary>
     public void Applied(SequenceNumber number)
     {
         _applied = Math.Max(_applied, number.Value);
@@ -194,6 +200,15 @@ internal sealed class FeedStore(CatalogReader reader, Func<int, bool> hasRoom, A
         bool any = _forgotten.TryDequeue(out Submission? next);
         submission = next!;
         return any;
+    }
+
+    /// <summary>A checkpoint has brought what is held: it needs no number any more.</summary>
+    public void DropApplied(Func<Tag, bool> isApplied)
+    {
+        foreach (Submission submission in _open.Values.Where(s => isApplied(s.Tag)).OrderBy(s => s.Tag).ToArray())
+        {
+            _open.Remove(IdOf(submission));
+        }
     }
 
     public void Trim(SequenceNumber upTo) => _trimmed = Math.Max(_trimmed, upTo.Value);

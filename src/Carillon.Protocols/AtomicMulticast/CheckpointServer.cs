@@ -246,7 +246,8 @@ internal sealed class CheckpointServer(GroupContext context)
     private void Collect(Instant now)
     {
         ulong covered = context.Advertised.Number.Value;
-        if (_trim.Number != 0 || !_sessions.TryGetValue(covered, out byte[]? sessions) || covered > context.Sessions.Number)
+        if (_trim.Number != 0 || !_sessions.TryGetValue(covered, out byte[]? sessions) || covered > context.Sessions.Number
+            || (context.HasApplication && covered > context.Store.CommittedDurable.Value))
         {
             return;
         }

@@ -50,6 +50,28 @@ public sealed partial class VectorExchange
         Settle(tag, TagState.Accepted, default, now);
     }
 
+    /// <summary>A checkpoint took the catalog past numbers that were not told one by one: what it knows of open tags ends them.</summary>
+    public void CaughtUp(Moment now)
+    {
+        foreach (Ballot ballot in _book.InOrder())
+        {
+            if (_host.Outcome(ballot.Tag).State != TagState.Accepted)
+            {
+                continue;
+            }
+
+            if (ballot.Submission is { } submission)
+            {
+                Sequenced(submission, _host.Sequenced(ballot.Tag), now);
+            }
+            else
+            {
+                _book.Remove(ballot);
+                Settle(ballot.Tag, TagState.Accepted, default, now);
+            }
+        }
+    }
+
     private void EndBySequence(Attempt attempt, Tag tag, FeedOutcome outcome, Moment now)
     {
         AwaitingSequence -= attempt.Phase == AttemptPhase.Sequencing ? 1 : 0;

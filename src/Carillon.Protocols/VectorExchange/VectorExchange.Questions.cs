@@ -433,7 +433,7 @@ public sealed partial class VectorExchange
     private void AskForTag(TagInquiry inquiry, Moment now)
     {
         TagState state = StateOf(inquiry.Tag);
-        if (state == TagState.Unknown && IsOwn(inquiry.Tag) && !_uploads.Contains(inquiry.Tag))
+        if (state == TagState.Unknown && IsOwn(inquiry.Tag) && !_uploads.Contains(inquiry.Tag) && _host.MayVote)
         {
             state = inquiry.Tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected;
         }

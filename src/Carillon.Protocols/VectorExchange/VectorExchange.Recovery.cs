@@ -48,11 +48,12 @@ public sealed partial class VectorExchange
                 ballot.State = TagState.Open;
                 Decide(ballot, TagState.Accepted, default, now);
             }
-            else if (IsOwn(ballot.Tag) && ballot.Shown is null && !SeededBug.Is("no-abort-at-start"))
+            else if (IsOwn(ballot.Tag) && ballot.Shown is null && _host.MayVote && !SeededBug.Is("no-abort-at-start"))
             {
                 Sometimes.Reached("start-aborts-own-tag");
 
-                // Or others wait for it for ever ◆: its client is gone, and nobody else may begin round 0.
+                // Or others wait for it for ever ◆: its client is gone, and nobody else may begin round 0. A damaged log may have lost the
+                // bit: then others decide by rounds.
                 Bury(ballot.Tag, default, AllOthers, now);
             }
             else

@@ -47,7 +47,7 @@ public sealed partial class VectorExchange
         {
             Contest(FindOrAdd(tag, now), now);
         }
-        else if (!_uploads.Contains(tag) && tag.Uid.Stamp >= _host.OutcomesSince)
+        else if (!_uploads.Contains(tag) && tag.Uid.Stamp >= _host.OutcomesSince && _host.MayVote)
         {
             // A tag of one's own that is neither open nor decided was never given a bit: who still holds it open is told.
             Bury(tag, default, AllOthers, now);
@@ -274,9 +274,10 @@ public sealed partial class VectorExchange
         }
 
         AppliedOutcome outcome = OutcomeOf(tag);
-        if (outcome.State == TagState.Unknown && IsOwn(tag) && !_uploads.Contains(tag))
+        if (outcome.State == TagState.Unknown && IsOwn(tag) && !_uploads.Contains(tag) && _host.MayVote)
         {
-            // A tag of one's own that is neither open nor applied was never given a bit, and its stamp is never used again.
+            // A tag of one's own that is neither open nor applied was never given a bit, and its stamp is never used again. A damaged log
+            // may have lost that bit.
             outcome = new AppliedOutcome(tag.Uid.Stamp < _host.OutcomesSince ? TagState.TooOld : TagState.Rejected, default);
         }
 

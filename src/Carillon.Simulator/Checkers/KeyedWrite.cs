@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.Submissions;
 using Carillon.Simulator.Workloads;
 
 namespace Carillon.Simulator.Checkers;
@@ -10,6 +11,9 @@ internal sealed record KeyedWrite(
     string Key, string Client, ImmutableArray<PlannedOperation> Operations, LibraryVerdict Verdict, Tag Tag, Instant Invoked,
         Instant? Returned)
 {
+    /// <summary>Of a refused one: what it met.</summary>
+    public FeedOutcome Refusal { get; init; }
+
     /// <summary>Joins a run's writes by key, in order of their first call.</summary>
     public static ImmutableArray<KeyedWrite> Join(IEnumerable<WriteRecord> writes)
     {
@@ -18,15 +22,19 @@ internal sealed record KeyedWrite(
         {
             WriteRecord first = group.MinBy(write => write.Invoked)!;
             WriteRecord? accepted = group.Where(write => write.Verdict == LibraryVerdict.Accepted).MinBy(write => write.Returned);
+            WriteRecord? refused = group.Where(write => write.Verdict == LibraryVerdict.Refused).MinBy(write => write.Returned);
             bool isUnknown = group.Any(write => write.Verdict == LibraryVerdict.Unknown);
             joined.Add(new KeyedWrite(
                 group.Key,
                 first.Client,
                 first.Operations,
-                accepted is not null ? LibraryVerdict.Accepted : isUnknown ? LibraryVerdict.Unknown : LibraryVerdict.Rejected,
+                accepted is not null ? LibraryVerdict.Accepted : refused is not null ? LibraryVerdict.Refused : isUnknown ? LibraryVerdict.Unknown : LibraryVerdict.Rejected,
                 accepted?.Tag ?? default,
                 first.Invoked,
-                accepted?.Returned));
+                accepted?.Returned ?? refused?.Returned)
+            {
+                Refusal = refused?.Refusal ?? default,
+            });
         }
 
         return joined.DrainToImmutable();

@@ -10,6 +10,7 @@ internal sealed class SubmissionRegistry
     private readonly Dictionary<Uid, (Tag Tag, Digest Hash)> _uids = [];
     private readonly Dictionary<string, List<Tag>> _byKey = new(StringComparer.Ordinal);
     private readonly List<Tag> _inOrder = [];
+    private readonly Dictionary<(Uid Uid, ObjectName Name), Digest?> _contents = [];
 
     /// <summary>All tags, in the order in which they were first seen.</summary>
     public IReadOnlyList<Tag> Tags => _inOrder;
@@ -23,6 +24,11 @@ internal sealed class SubmissionRegistry
             throw Violation.Of("uid", $"{tag.Uid} is used twice: by {_uids[tag.Uid].Tag} and {tag} (key {submission.Key})");
         }
 
+        foreach (Operation operation in submission.Operations)
+        {
+            _contents.TryAdd((tag.Uid, operation.Target), operation.Manifest?.Sha256);
+        }
+
         if (_submissions.TryAdd(tag, (submission.Key, submission.Replaces, submission.Operations[0].Target)))
         {
             _inOrder.Add(tag);
@@ -34,6 +40,9 @@ internal sealed class SubmissionRegistry
             ofKey.Add(tag);
         }
     }
+
+    /// <summary>What a version of a name says, if its submission was seen; null content for a tombstone.</summary>
+    public bool TryGetContent(Uid uid, ObjectName name, out Digest? content) => _contents.TryGetValue((uid, name), out content);
 
     /// <summary>The first name of a submission, or null if it was never seen.</summary>
     public ObjectName? FirstNameOf(Tag tag) =>

@@ -1,5 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
 
@@ -91,6 +93,13 @@ internal sealed class FaultInjector
         2 => Pause(server),
         _ => _network.CutOff(server.Place, _random.Chance(0.5), Keep(_options.PartitionMost, TimeSpan.Zero)),
     };
+
+    private SimulatedServer? Sequencer()
+    {
+        ServiceName service = ServiceName.OfSequencer(GroupName.Catalog.Name);
+        NodeId primary = _world.Servers.Find(s => s.State == ServerState.Running)?.Node!.PrimaryOf(service).Primary ?? default;
+        return _world.Servers.Find(s => s.Name == primary && s.State == ServerState.Running);
+    }
 
     // Two groups that hear each other only through one server, and that one forgets what it has in memory.
     private bool KillBridge(SimulatedServer server)
@@ -229,6 +238,7 @@ internal sealed class FaultInjector
             FaultKind.BridgeKill => KillBridge(server),
             FaultKind.NewVersion => ChangeVersion(server),
             FaultKind.AtGrant => false,
+            FaultKind.Sequencer => Sequencer() is { } sequencer && StrikeAtGrant(sequencer),
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
         };
         if (struck)

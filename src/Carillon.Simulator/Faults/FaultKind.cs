@@ -85,6 +85,9 @@ internal enum FaultKind
     /// <summary>A server that connects two others which don't hear each other is killed, and is back at once.</summary>
     BridgeKill,
 
+    /// <summary>The server that numbers the catalog's feed is killed, paused or cut off, or loses its power.</summary>
+    Sequencer,
+
     /// <summary>The configuration gets another version, of the same servers: the present one is closed, what is open is
     /// carried.</summary>
     NewVersion,

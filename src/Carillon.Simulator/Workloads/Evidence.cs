@@ -29,6 +29,7 @@ internal sealed class Evidence
     private readonly Dictionary<Digest, string> _values = [];
     private readonly Dictionary<Digest, ImmutableArray<ChunkId>> _chunks = [];
     private readonly List<HistoryEntry> _gets = [];
+    private readonly Dictionary<ObjectName, (Uid Uid, string? Value)> _lastSeen = [];
 
     /// <summary>All writes.</summary>
     public List<WriteRecord> Writes { get; } = [];
@@ -94,11 +95,31 @@ internal sealed class Evidence
     {
         string? value = seen.Outcome is ReadOutcome.Found found ? ValueOf(found.Manifest.Sha256) : null;
         Gets.Add(seen);
+        See(seen.Name, seen.Outcome is ReadOutcome.Found version ? version.Uid : default, value);
         _gets.Add(new HistoryEntry
         {
             Client = client, Action = HistoryAction.Get, Name = seen.Name.ToString(), Value = value, Invoked = seen.Invoked.Ticks,
             Returned = seen.Returned.Ticks, Outcome = HistoryOutcome.Ok,
         });
+    }
+
+    /// <summary>What was last seen of a name, by anybody: a version that somebody may build upon.</summary>
+    public (Uid Uid, string? Value) LastSeen(ObjectName name) => _lastSeen.GetValueOrDefault(name);
+
+    /// <summary>A client knows now what a name is.</summary>
+    public void See(ObjectName name, Uid uid, string? value) => _lastSeen[name] = value is null ? default : (uid, value);
+
+    private bool TryGetMet(KeyedWrite write, out string? value)
+    {
+        value = null;
+        if (!write.Refusal.IsWinnerLive)
+        {
+            return true;
+        }
+
+        bool isKnown = Submissions.TryGetContent(write.Refusal.Winner, write.Refusal.Target, out Digest? content) && content is not null;
+        value = isKnown ? ValueOf(content!.Value) : null;
+        return isKnown;
     }
 
     /// <summary>The history of all reads and writes; a changeset is a write of each of its names.</summary>
@@ -110,7 +131,7 @@ internal sealed class Evidence
             HistoryOutcome outcome = write.Verdict switch
             {
                 LibraryVerdict.Accepted => HistoryOutcome.Ok,
-                LibraryVerdict.Rejected => HistoryOutcome.Failed,
+                LibraryVerdict.Rejected or LibraryVerdict.Refused => HistoryOutcome.Failed,
                 _ => HistoryOutcome.Unknown,
             };
             foreach (PlannedOperation operation in write.Operations)
@@ -120,6 +141,17 @@ internal sealed class Evidence
                     Client = write.Client, Name = operation.Target.ToString(), Value = operation.Value, Invoked = write.Invoked.Ticks,
                     Action = operation.Kind == OperationKind.Put ? HistoryAction.Put : HistoryAction.Delete,
                     Returned = write.Returned?.Ticks, Outcome = outcome,
+                    IsConditional = !operation.Precondition.IsNone, Expected = operation.Expected,
+                });
+            }
+
+            if (write.Verdict == LibraryVerdict.Refused && TryGetMet(write, out string? met))
+            {
+                // It has read what it met.
+                history.Add(new HistoryEntry
+                {
+                    Client = write.Client, Action = HistoryAction.Get, Name = write.Refusal.Target.ToString(), Value = met,
+                    Invoked = write.Invoked.Ticks, Returned = write.Returned!.Value.Ticks, Outcome = HistoryOutcome.Ok,
                 });
             }
         }

@@ -68,8 +68,35 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
         Think();
     }
 
+    // Of a changeset's names some depend on what was seen of them.
+    private ImmutableArray<PlannedOperation> WithConditions(ImmutableArray<PlannedOperation> operations)
+    {
+        if (!random.Chance(Options.ConditionalShare))
+        {
+            return operations;
+        }
+
+        return
+        [
+            .. operations.Select(operation =>
+            {
+                if (operations.Length > 1 && random.Chance(0.6))
+                {
+                    return operation;
+                }
+
+                (Uid uid, string? value) = random.Chance(0.1) ? default : workload.Evidence.LastSeen(operation.Target);
+                return operation with
+                {
+                    Precondition = value is null ? Precondition.Absent : Precondition.Match(uid), Expected = value,
+                };
+            }),
+        ];
+    }
+
     private void Write(ImmutableArray<PlannedOperation> operations)
     {
+        operations = WithConditions(operations);
         WriteRecord record = workload.NewWrite(name, operations);
         workload.Write(record, random, Rest);
         if (random.Chance(Options.RepeatShare))

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Simulator.World;
@@ -97,7 +98,10 @@ internal sealed class Workload
     /// <summary>Notes that a write begins.</summary>
     public WriteRecord NewWrite(string client, ImmutableArray<PlannedOperation> operations)
     {
-        var record = new WriteRecord(Evidence.Writes.Count + 1, client, NewKey(), operations, _world.Queue.Now);
+        var record = new WriteRecord(Evidence.Writes.Count + 1, client, NewKey(), operations, _world.Queue.Now)
+        {
+            Ack = _random.Chance(Options.AgreedShare) ? AckWanted.Agreed : AckWanted.Sequenced,
+        };
         Evidence.Writes.Add(record);
         return record;
     }
@@ -113,6 +117,14 @@ internal sealed class Workload
         {
             _underWay--;
             _world.Digest.Add((ulong)record.Verdict);
+            if (record.Verdict == LibraryVerdict.Accepted)
+            {
+                foreach (PlannedOperation operation in record.Operations)
+                {
+                    Evidence.See(operation.Target, record.Tag.Uid, operation.Value);
+                }
+            }
+
             done();
         }).Start();
     }

@@ -41,6 +41,12 @@ internal sealed record WorkloadOptions
     /// <summary>The longest rest between a content's chunks being stored and its submission: a slow client, or a large file.</summary>
     public TimeSpan UploadRestMost { get; init; }
 
+    /// <summary>Share of writes that are answered when they are agreed.</summary>
+    public double AgreedShare { get; init; }
+
+    /// <summary>Share of writes that depend on what the name was last seen to be.</summary>
+    public double ConditionalShare { get; init; }
+
     /// <summary>Relative frequency of each action.</summary>
     public ActionMix Mix { get; init; } = new();
 
@@ -54,6 +60,8 @@ internal sealed record WorkloadOptions
         double think = random.Chance(0.15) ? 0.01 : 2 * duration.TotalSeconds * clients / operations;
         return new WorkloadOptions
         {
+            AgreedShare = random.Chance(0.5) ? random.Fraction() : 0,
+            ConditionalShare = random.Chance(0.7) ? 0.6 * random.Fraction() : 0,
             Clients = clients,
             Names = hot ? 1 + random.Below(3) : 4 + random.Below(60),
             ChangesetNames = 2 + random.Below(6),
@@ -72,7 +80,7 @@ internal sealed record WorkloadOptions
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant(
         $"{Clients} clients, {Names} names, ≤ {Operations} operations, think ≤ {ThinkMost.TotalMilliseconds:F0} ms, timeout {RequestTimeout.TotalSeconds:F1} s, ")
-        + FormattableString.Invariant($"{Attempts} attempts, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B resting ≤ {UploadRestMost.TotalSeconds:F1} s, {Mix}");
+        + FormattableString.Invariant($"{Attempts} attempts, {AgreedShare:P0} agreed, {ConditionalShare:P0} conditional, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B resting ≤ {UploadRestMost.TotalSeconds:F1} s, {Mix}");
 }
 
 /// <summary>Relative frequencies of what clients do.</summary>

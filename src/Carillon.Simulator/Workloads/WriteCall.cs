@@ -82,7 +82,7 @@ internal sealed class WriteCall(
                 attempt.Answer = outcome;
                 evidence.Answered?.Invoke(server, record, outcome);
                 answer(outcome);
-            }),
+            }, record.Ack),
             (end, outcome) =>
             {
                 attempt.Heard = end;
@@ -94,7 +94,7 @@ internal sealed class WriteCall(
     {
         if (planned.Kind == OperationKind.Delete)
         {
-            return new Operation(OperationKind.Delete, planned.Target, null);
+            return new Operation(OperationKind.Delete, planned.Target, null) { Precondition = planned.Precondition };
         }
 
         bool isChunked = planned.Chunks.Length > 0;
@@ -105,7 +105,10 @@ internal sealed class WriteCall(
             Form = !isChunked ? ContentForm.Inline : planned.Lists > 0 ? ContentForm.ChunkedList : ContentForm.Chunks,
             Inline = isChunked ? default : planned.Content,
             Chunks = !isChunked ? [] : planned.Lists > 0 ? chunks[^planned.Lists..] : chunks,
-        });
+        })
+        {
+            Precondition = planned.Precondition,
+        };
     }
 
     private void Take(AnswerEnd end, SubmitOutcome? outcome)
@@ -120,6 +123,11 @@ internal sealed class WriteCall(
             case (AnswerEnd.Answered, SubmitOutcome.Accepted accepted):
                 record.Tag = accepted.Tag;
                 Settle(LibraryVerdict.Accepted);
+                break;
+            case (AnswerEnd.Answered, SubmitOutcome.Refused refused):
+                // The key has that outcome for good, whatever became of other attempts.
+                record.Refusal = refused.Sequenced;
+                Settle(LibraryVerdict.Refused);
                 break;
             case (AnswerEnd.Answered, SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced }):
                 Settle(LibraryVerdict.Rejected);
@@ -182,6 +190,10 @@ internal sealed class WriteCall(
                     case SubmissionState.Accepted:
                         record.Tag = report.Id;
                         Settle(LibraryVerdict.Accepted);
+                        break;
+                    case SubmissionState.Rejected when report.Sequenced.Verdict == FeedVerdict.Refused:
+                        record.Refusal = report.Sequenced;
+                        Settle(LibraryVerdict.Refused);
                         break;
                     case SubmissionState.Rejected:
                         Settle(LibraryVerdict.Rejected);

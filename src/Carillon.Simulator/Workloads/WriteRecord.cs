@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -16,6 +17,9 @@ internal enum LibraryVerdict
 
     /// <summary>Not done, and never will be.</summary>
     Rejected,
+
+    /// <summary>Not done, and never will be: a precondition was not met.</summary>
+    Refused,
 }
 
 /// <summary>What a write does to one name.</summary>
@@ -27,6 +31,12 @@ internal enum LibraryVerdict
 internal sealed record PlannedOperation(
     OperationKind Kind, ObjectName Target, string? Value, ReadOnlyMemory<byte> Content, ImmutableArray<ReadOnlyMemory<byte>> Chunks)
 {
+    /// <summary>On what it depends.</summary>
+    public Precondition Precondition { get; init; }
+
+    /// <summary>The value of the version that <see cref="Precondition"/> names; null for absent.</summary>
+    public string? Expected { get; init; }
+
     /// <summary>How many of the last chunks hold the list of those before; 0 where the manifest lists all.</summary>
     public int Lists { get; init; }
 }
@@ -62,6 +72,12 @@ internal sealed class WriteRecord(int number, string client, string key, Immutab
 
     /// <summary>The accepted tag, as far as told.</summary>
     public Tag Tag { get; set; }
+
+    /// <summary>Of a refused one: what it met.</summary>
+    public FeedOutcome Refusal { get; set; }
+
+    /// <summary>At what the client wants to be answered.</summary>
+    public AckWanted Ack { get; init; }
 
     /// <summary>All attempts, in order.</summary>
     public List<AttemptRecord> Attempts { get; } = [];

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.Node;
 using Carillon.Node.Groups;
+using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
@@ -48,7 +49,27 @@ internal interface INodeUnderTest
 
     void Complete(StorageWork work, StorageException? failure, Moment now);
 
-    void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done);
+    void Submit(
+        ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done,
+        AckWanted ack = AckWanted.Sequenced);
+
+    /// <summary>The greatest number of the catalog's feed that is applied.</summary>
+    SequenceNumber FeedApplied { get; }
+
+    /// <summary>Numbers up to this are not kept any more.</summary>
+    SequenceNumber FeedCollected { get; }
+
+    /// <summary>What stands at a number that is applied and kept; false where it is not.</summary>
+    bool TryFindNumber(SequenceNumber number, out Assignment value, out Submission? submission);
+
+    /// <summary>True if the feed was there with a tag, and its operations have no effect.</summary>
+    bool IsWithoutEffect(Tag tag);
+
+    /// <summary>How the feed is there, for messages.</summary>
+    string DescribeFeed();
+
+    /// <summary>A digest of all that its catalog says.</summary>
+    Digest ContentDigest();
 
     /// <summary>A primary's effect.</summary>
     void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done);

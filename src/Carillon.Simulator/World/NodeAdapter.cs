@@ -77,8 +77,32 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void Complete(StorageWork work, StorageException? failure, Moment now) => node.Complete(work, failure, now);
 
-    public void Submit(ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done) =>
-        node.Submit(new SubmitRequest(operations, key, upload), now, done);
+    public void Submit(
+        ImmutableArray<Operation> operations, string key, Tag upload, Moment now, Action<SubmitOutcome> done,
+        AckWanted ack = AckWanted.Sequenced) =>
+        node.Submit(new SubmitRequest(operations, key, upload) { Ack = ack }, now, done);
+
+    public SequenceNumber FeedApplied => node.Reader.AppliedNumber;
+
+    public SequenceNumber FeedCollected => node.Reader.Collected;
+
+    public bool TryFindNumber(SequenceNumber number, out Assignment value, out Submission? submission)
+    {
+        submission = null;
+        if (!node.Reader.TryFindNumber(number, out value, out byte[]? record))
+        {
+            return false;
+        }
+
+        submission = record is not null && Submission.TryRead(record, out Submission read) ? read : null;
+        return true;
+    }
+
+    public bool IsWithoutEffect(Tag tag) => node.Reader.Sequenced(tag) is { Verdict: not FeedVerdict.None, IsInEffect: false };
+
+    public string DescribeFeed() => node.DescribeFeed();
+
+    public Digest ContentDigest() => node.Reader.ContentDigest();
 
     public void SubmitFenced(ImmutableArray<Operation> operations, string key, Fence fence, Moment now, Action<SubmitOutcome> done) =>
         node.Submit(new SubmitRequest(operations, key, default, fence), now, done);

@@ -335,6 +335,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         _world.Digest.Add((ulong)occurrence.Kind);
         _world.Trace?.Invoke($"{Name} {occurrence.Kind} {occurrence.Peer} {occurrence.Detail}");
+        _world.Reported?.Invoke(this, occurrence);
     }
 
     /// <inheritdoc/>

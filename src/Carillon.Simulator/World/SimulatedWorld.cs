@@ -1,3 +1,4 @@
+using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Simulator.Checkers;
 
@@ -55,6 +56,9 @@ internal sealed class SimulatedWorld : IDisposable
 
     /// <summary>Called when a node's process is about to end.</summary>
     public Action<SimulatedServer>? Stopping { get; set; }
+
+    /// <summary>Called with what a node tells of itself.</summary>
+    public Action<SimulatedServer, NodeEvent>? Reported { get; set; }
 
     /// <summary>Called when a server's storage has taken a file away, durably.</summary>
     public Action<SimulatedServer>? Removed { get; set; }

@@ -42,7 +42,11 @@ public sealed partial class Catalog
             return first;
         }
 
-        Invariant.That(_facts.Rejected == 0 || !_keys.IsRejected(submission.Tag));
+        if (_facts.Rejected > 0 && _keys.IsRejected(submission.Tag))
+        {
+            Invariant.That(false, $"{submission.Tag} stands at {entry.Number}, and the catalog has it as rejected");
+        }
+
         Timestamp horizon = CatalogFacts.Horizon(_facts.Latest, _options.OutcomeTtl);
         _facts.Latest = Timestamp.Max(_facts.Latest, submission.Tag.Uid.Stamp);
         FeedOutcome outcome = Judge(submission, nothing, horizon);

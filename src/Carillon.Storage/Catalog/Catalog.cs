@@ -74,6 +74,9 @@ public sealed partial class Catalog : IDisposable
     /// <summary>Which SQLite is in use: its version, and whether it is the system's or the bundled one.</summary>
     public static string Engine => SqliteLibrary.Description;
 
+    /// <summary>True in the simulator: readers share the writer's connection, and see what it does.</summary>
+    public bool IsInMemory => _location.Memory is not null;
+
     /// <summary>The segment log's position up to which everything decided is applied.</summary>
     public ulong AppliedPosition => _facts.Position;
 
