@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Carillon.Client.Backups;
 using Carillon.Client.Feeds;
 using Carillon.Client.Folders;
 using Carillon.Client.Groups;
@@ -37,6 +38,7 @@ public sealed class CarillonClient : IDisposable
         _transport = new Transport(options);
         Services = new ServiceCalls(_transport);
         Groups = new GroupCalls(_transport);
+        Backups = new BackupCalls(_transport);
     }
 
     /// <summary>How it was made.</summary>
@@ -47,6 +49,9 @@ public sealed class CarillonClient : IDisposable
 
     /// <summary>Atomic multicast groups.</summary>
     public GroupCalls Groups { get; }
+
+    /// <summary>Copies of the whole cluster.</summary>
+    public BackupCalls Backups { get; }
 
     internal Transport Transport => _transport;
 
@@ -287,6 +292,17 @@ public sealed class CarillonClient : IDisposable
     /// <summary>The cluster as one server sees it.</summary>
     public Task<Document<ClusterStatus>> ClusterStatusAsync(CancellationToken cancellation = default) =>
         ReadJsonAsync("/v1/cluster", ClientJson.Default.ClusterStatus, cancellation);
+
+    /// <summary>The version of the cluster's configuration that is in force at one server, as JSON.</summary>
+    public Task<byte[]> ClusterConfigurationAsync(CancellationToken cancellation = default) =>
+        ReadBytesAsync("/v1/cluster/configuration", cancellation);
+
+    /// <summary>Changes one server of the cluster; gives the version that it made, as JSON. Where the outcome is unknown, the configuration
+    /// tells whether it was made.</summary>
+    /// <param name="change">The change, as JSON (docs/formats/http.md).</param>
+    /// <param name="cancellation">The caller gives up.</param>
+    public Task<byte[]> ChangeClusterAsync(byte[] change, CancellationToken cancellation = default) =>
+        ReadCall.RunAsync(_transport, HttpMethod.Post, "/v1/cluster/changes", Transport.ReadWholeAsync, cancellation, change);
 
     /// <summary>A path's whole answer: health and metrics pages.</summary>
     public Task<byte[]> ReadBytesAsync(string path, CancellationToken cancellation = default) =>

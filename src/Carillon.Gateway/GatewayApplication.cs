@@ -130,6 +130,8 @@ internal sealed class GatewayApplication(GatewayServices services) : IHttpApplic
         RouteKind.Services or RouteKind.Service or RouteKind.ServicePart => ServiceRoutes.AnswerAsync(exchange),
         RouteKind.Groups or RouteKind.Group or RouteKind.GroupMessages => GroupRoutes.AnswerAsync(exchange),
         RouteKind.Feed => FeedRoute.AnswerAsync(exchange),
+        RouteKind.Configuration or RouteKind.ClusterChanges => ConfigurationRoutes.AnswerAsync(exchange),
+        RouteKind.Backup or RouteKind.Chunk => BackupRoutes.AnswerAsync(exchange),
         RouteKind.Cluster or RouteKind.Ready or RouteKind.ClusterHealth or RouteKind.Metrics => ClusterRoutes.AnswerAsync(exchange),
         _ => exchange.FailAsync(ProblemTypes.NoSuchRoute, "There is nothing at this path; docs/formats/http.md lists the paths."),
     };

@@ -40,7 +40,7 @@ internal sealed class BucketRules(CatalogReader catalog, AppliedState applied, F
     private PushVerdict? RefuseRecord(Operation operation)
     {
         string bucket = operation.Target.Name;
-        if (operation.Target == ObjectName.ServiceTable)
+        if (operation.Target == ObjectName.ServiceTable || Protocols.Cluster.ConfigurationEntry.IsTarget(operation.Target))
         {
             return null;
         }

@@ -50,6 +50,9 @@ public interface IWorld
     /// <summary>Tells the provider of a service on this server what to do; its news come by <c>ServerNode.NoteService</c>.</summary>
     void Serve(Protocols.Primacy.ServiceOrder order);
 
+    /// <summary>Another version of the configuration is in force: connections and keys follow it.</summary>
+    void Reconfigured(Protocols.Cluster.ClusterConfiguration configuration);
+
     /// <summary>The node can't go on safely: stop it and say why.</summary>
     void Stop(string reason);
 

@@ -43,4 +43,7 @@ public enum NodeEventKind
 
     /// <summary>A service has a primary in a new epoch, or none any more.</summary>
     PrimaryChanged,
+
+    /// <summary>Another version of the configuration is in force.</summary>
+    Reconfigured,
 }

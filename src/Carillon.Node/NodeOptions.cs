@@ -61,6 +61,9 @@ public sealed record NodeOptions
     /// <summary>Bytes of agreed submissions that do not wait any longer.</summary>
     public int ApplyBytes { get; init; } = 8 << 20;
 
+    /// <summary>True for an empty disk that comes in by a change of a running cluster: it votes once the feed has brought that.</summary>
+    public bool Joins { get; init; }
+
     /// <summary>All faults of these settings, none if they are good.</summary>
     public IEnumerable<string> Validate()
     {

@@ -19,6 +19,8 @@ internal sealed class PrimacyHost(ServerNode node) : IPrimacyHost, IReplicaManag
 
     public bool IsServer(NodeId server) => node.Configuration.Find(server) is not null;
 
+    public bool SharesConfiguration(NodeId server) => server == node.Self.Name || node.Members.SharesConfiguration(server);
+
     public TimeSpan? RoundTrip(NodeId server) => node.Members.RoundTrip(server);
 
     public bool CanAppend(int bytes) => node.Log.CanAppend(bytes, urgent: true);

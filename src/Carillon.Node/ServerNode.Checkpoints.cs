@@ -283,6 +283,7 @@ public sealed partial class ServerNode
         Applied.Reset();
         _feed.Applied(mark.Number, _now.Now);
         _feed.Store.MadeDurable(mark.Number);
+        LearnConfigurations();
         _feed.Member.Install(mark, Reader.Sessions().State, _now.Now);
         Exchange.CaughtUp(_now);
         _feed.Store.DropApplied(tag => Reader.Sequenced(tag).Verdict != Protocols.Submissions.FeedVerdict.None);

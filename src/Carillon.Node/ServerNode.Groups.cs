@@ -198,6 +198,7 @@ public sealed partial class ServerNode
             if (_feed.IsDirty)
             {
                 _feed.Flush(_now.Now);
+                ApplyConfigurations();
                 EndForgotten();
             }
 

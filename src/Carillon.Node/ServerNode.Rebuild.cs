@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 
 namespace Carillon.Node;
 
@@ -70,6 +71,11 @@ public sealed partial class ServerNode
 
     private bool ReceiveOwn(ServerIdentity from, ReadOnlySpan<byte> payload)
     {
+        if (ClosingMessage.IsOne(payload))
+        {
+            return ReceiveClosing(from, payload);
+        }
+
         if (CopiesMessage.IsOne(payload))
         {
             return ReceiveCopies(from, payload);
@@ -141,7 +147,7 @@ public sealed partial class ServerNode
 
     private void VoteIfRebuilt()
     {
-        if (!_catalogIsRebuilt || (ulong)Log.Durable.Value < _fencesAt || _feed.Member.HasForgotten
+        if (!_catalogIsRebuilt || _isJoining || (ulong)Log.Durable.Value < _fencesAt || _feed.Member.HasForgotten
             || _feed.Member.Delivered < _feed.Member.Heard || Feed.Applied < _feed.Member.Delivered)
         {
             return;

@@ -59,7 +59,13 @@ public sealed partial class ServerNode : IDisposable
         _catalog = stores.Catalog;
         _postbox = new Postbox(world);
         _groups = new GroupSet(this, stores.Device, options.Groups, world.Run, () => _now, random.Fork);
+        _configurations = ConfigurationStore.Open(stores.Device);
+        ConfigurationEntry? kept = _configurations.Entry;
+        kept = kept?.Configuration.Version >= configuration.Version ? kept : null;
+        configuration = kept?.Configuration ?? configuration;
         Configuration = configuration;
+        _deliveredVersion = configuration.Version;
+        _isJoining = options.Joins && kept is null;
         ServerRecord record = configuration.Find(self) ?? throw new WrongDiskException($"Server {self} is not in the configuration.");
         _identity = DiskIdentity.Open(stores.Device, configuration.Cluster, self, record.Disk, IsReplacement(configuration, self));
         Self = new ServerIdentity(self, _identity.Disk, _identity.Incarnation);
@@ -85,6 +91,14 @@ public sealed partial class ServerNode : IDisposable
         _listDeadline = now.Now;
         Feed.HasApplied(Reader.AppliedNumber);
         _deliveredNumber = Feed.Applied.Value;
+        if (_configurations.Closed > 0)
+        {
+            Exchange.Close(_configurations.Closed);
+            Selection.Close(_configurations.Closed);
+            _renewAt = now.Now + RenewAfter;
+        }
+
+        Exchange.Hold(kept?.Carried ?? [], now);
         Exchange.Start(now);
         OpenCheckpoints();
         _feed.Start(now.Now);
@@ -97,7 +111,7 @@ public sealed partial class ServerNode : IDisposable
     public ServerIdentity Self { get; }
 
     /// <summary>The configuration in force.</summary>
-    public ClusterConfiguration Configuration { get; }
+    public ClusterConfiguration Configuration { get; private set; }
 
     /// <summary>Who can be talked to.</summary>
     public MembershipMonitor Members { get; }
@@ -133,8 +147,10 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(_snapshotDeadline, _logPump.NextDeadline),
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
-                    Instant.Min(ExplainDeadline, PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(Instant.Min(CheckpointDeadline, _feed.NextDeadline), _groups.NextDeadline))))));
+                    Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
+                    Instant.Min(
+                        Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), CheckpointDeadline),
+                        Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 
@@ -170,6 +186,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceRebuild(now);
         AdvanceLists(now);
         AdvanceExplanations(now);
+        AdvanceConfiguration(now);
         _feed.Advance(now.Now);
         AdvanceCheckpoints(now);
         _groups.Advance(now.Now);

@@ -110,7 +110,8 @@ internal sealed record SeedOptions
                 NewerBuildPlace = seed % NewerBuildEvery == 0 ? (int)(seed / NewerBuildEvery % (ulong)servers) : -1,
             },
             Node = DrawNode(random),
-            Faults = isCrowded ? faults.WithAtLeast((FaultKind.CutOffAtVector, 20 / duration.TotalSeconds)) : faults,
+            Faults = DrawChanges(
+                isCrowded ? faults.WithAtLeast((FaultKind.CutOffAtVector, 20 / duration.TotalSeconds)) : faults, seed, duration),
             Workload = faults.IsCalm ? workload with { LostRequests = 0, UploadRestMost = default } : workload,
             Buggifies = (!faults.IsCalm && random.Chance(0.6)) || isCrowded,
             IsCrowded = isCrowded,
@@ -144,6 +145,15 @@ internal sealed record SeedOptions
             $"  faults: {Faults}",
             $"  workload: {Workload}",
         ]);
+    }
+
+    // Later than all else, so with a generator of its own: in three seeds of ten the configuration changes, 1 to 12 times.
+    private static FaultOptions DrawChanges(FaultOptions faults, ulong seed, TimeSpan duration)
+    {
+        var random = new RandomSource(seed ^ 0xC0F16);
+        return !faults.IsCalm && random.Chance(0.3)
+            ? faults.WithAtLeast((FaultKind.NewVersion, Math.Pow(12, random.Fraction()) / duration.TotalSeconds))
+            : faults;
     }
 
     private static DiskSpeed DrawDisk(RandomSource random) => new()

@@ -67,6 +67,7 @@ internal sealed class WireTap(
         if (!mayBeDamaged(sender))
         {
             TagState StateAtSender(Tag tag) => sender.Node?.StateOf(tag) ?? TagState.Unknown;
+            ballots.SetVersion(from, sender.Node?.ConfigurationVersion);
             ballots.OnMessage(from, type, payload, world.Queue.Now, tag => sender.Node?.HasYesBit(tag) ?? false, StateAtSender);
             // What the feed found stale or refused holds its name no more.
             pushes.OnMessage(

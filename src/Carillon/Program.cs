@@ -83,6 +83,8 @@ internal static class Program
         root.Add(PublishCommand.Create(runner));
         root.Add(SubscribeCommand.Create(runner));
         root.Add(ServiceCommand.Create(runner));
+        root.Add(BackupCommand.Create(runner));
+        root.Add(RestoreCommand.Create(runner));
         root.Add(SubmissionCommand.Create(runner));
         root.Add(ExplainCommand.Create(runner));
         root.Add(CheckCommand.Create(runner));

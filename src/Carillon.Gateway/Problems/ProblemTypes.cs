@@ -34,6 +34,7 @@ internal static class ProblemTypes
     public static readonly ProblemType MessageExpired = new(
         "message-expired", 409, "The outcome is unknown: the message's session was idle for longer than the group's lifetime");
 
+    public static readonly ProblemType ChangeRefused = new("change-refused", 409, "The cluster can't be changed so, and nothing was done");
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);
     public static readonly ProblemType PreconditionFailed = new("precondition-failed", 412, "A precondition does not hold");
@@ -68,6 +69,10 @@ internal static class ProblemTypes
     public static readonly ProblemType NoPrimary = new("no-primary", 503, "The service has no primary now", Retryable: true);
     public static readonly ProblemType NoReplicaManager = new(
         "no-replica-manager", 503, "No replica manager answered in time", Retryable: true);
+    public static readonly ProblemType ChangeFailed = new(
+        "change-failed", 503, "The cluster was not changed; it may be tried again", Retryable: true);
+    public static readonly ProblemType ChangeUnknown = new(
+        "change-unknown", 504, "Whether the cluster is changed is not known yet", Retryable: true);
     public static readonly ProblemType Stopping = new("stopping", 503, "This server is stopping", Retryable: true);
     public static readonly ProblemType NotReady = new("not-ready", 503, "This server is not ready", Retryable: true);
     public static readonly ProblemType Internal = new(

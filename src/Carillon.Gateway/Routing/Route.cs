@@ -51,8 +51,20 @@ internal enum RouteKind
     /// <summary><c>/v1/feed</c></summary>
     Feed,
 
+    /// <summary><c>/v1/backup</c></summary>
+    Backup,
+
+    /// <summary><c>/v1/chunks/{id}</c></summary>
+    Chunk,
+
     /// <summary><c>/v1/cluster</c></summary>
     Cluster,
+
+    /// <summary><c>/v1/cluster/configuration</c></summary>
+    Configuration,
+
+    /// <summary><c>/v1/cluster/changes</c></summary>
+    ClusterChanges,
 
     /// <summary><c>/healthz/live</c></summary>
     Live,
@@ -130,8 +142,16 @@ internal readonly ref struct Route
                 return more ? OfGroup(rest, query) : new(RouteKind.Groups, [], [], query);
             case "feed" when !more:
                 return new(RouteKind.Feed, [], [], query);
+            case "backup" when !more:
+                return new(RouteKind.Backup, [], [], query);
+            case "chunks" when more:
+                return new(RouteKind.Chunk, [], rest, query);
             case "cluster" when !more:
                 return new(RouteKind.Cluster, [], [], query);
+            case "cluster" when rest is "configuration":
+                return new(RouteKind.Configuration, [], [], query);
+            case "cluster" when rest is "changes":
+                return new(RouteKind.ClusterChanges, [], [], query);
             default:
                 return new(RouteKind.None, [], [], query);
         }

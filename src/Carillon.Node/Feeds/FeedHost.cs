@@ -1,5 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
@@ -31,6 +32,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private ulong _told;
     private bool _isStarted;
     private bool _isPutting;
+    private GroupRoles? _roles;
 
     public FeedHost(ServerNode node, CatalogReader reader, NodeOptions options, RandomSource random)
     {
@@ -112,12 +114,33 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
         }
 
         _node.QueueEntries(_delivered, sessions);
+        foreach (SequencedEntry entry in _delivered)
+        {
+            if (entry.Submission is { } submission && ConfigurationEntry.TryRead(submission, out ConfigurationEntry? configuration)
+                && _node.ConfigurationDelivered(configuration))
+            {
+                _roles = GroupRoles.Of(configuration.Configuration);
+            }
+        }
+
         _delivered.Clear();
     }
 
     public void Sent(MessageId id, SendVerdict verdict, SequenceNumber number)
     {
         // Nothing is sent: what is agreed is everywhere already.
+    }
+
+    /// <summary>A version that a checkpoint passed over.</summary>
+    public void TakeUp(ClusterConfiguration configuration) => _roles = GroupRoles.Of(configuration);
+
+    public bool IsChange(MessageId id) => Store.IsChange(id);
+
+    public GroupRoles? TakeRoles()
+    {
+        GroupRoles? roles = _roles;
+        _roles = null;
+        return roles;
     }
 
     public void Note(GroupEvent what) => _events.Enqueue(what);

@@ -70,6 +70,10 @@ internal sealed class FeedStore(CatalogReader reader, Func<int, bool> hasRoom, A
         return true;
     }
 
+    /// <summary>True for a version of the configuration.</summary>
+    public bool IsChange(MessageId id) =>
+        _open.TryGetValue(id, out Submission? submission) && Protocols.Cluster.ConfigurationEntry.IsOne(submission);
+
     public bool Holds(MessageId id, out Digest hash)
     {
         bool isHere = _open.TryGetValue(id, out Submission? submission);

@@ -122,6 +122,18 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         }
     }
 
+    /// <summary>Who leads recovered from a majority without this server: what was promised here is in its epoch, or below it. From now on
+    /// this server's word counts again.</summary>
+    public void LeaderHeard()
+    {
+        if (IsForgotten && _node.MayVote && _set.IsWritable)
+        {
+            Sometimes.Reached("group-votes-again-after-a-lost-disk");
+            IsForgotten = false;
+            _set.NoteRejoined(this);
+        }
+    }
+
     public void Note(GroupEvent what) => _events.Enqueue(what);
 
     public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions)

@@ -102,6 +102,9 @@ internal sealed partial class GroupSet
         }
     }
 
+    /// <summary>A group that had lost its promises votes again: in the log before anything that rests on it.</summary>
+    internal void NoteRejoined(GroupHost host) => AppendOpened(host);
+
     private void AppendOpened(GroupHost host)
     {
         ulong archived = host.Disk?.Durable.Value ?? 0;
@@ -227,7 +230,8 @@ internal sealed partial class GroupSet
 
         if (_byId.TryGetValue(id, out GroupHost? known))
         {
-            // Copied forward; the log begins earlier.
+            // Copied forward, where the log begins earlier; or it votes again.
+            known.IsForgotten &= group.IsForgotten;
             Judge(known, group);
             return true;
         }

@@ -291,11 +291,18 @@ public sealed class GroupMember
     /// <summary>Primacy says: this server does not sequence any more.</summary>
     public void StepDown(Instant now) => _sequencer.StepDown();
 
+    /// <summary>Somebody has committed numbers up to this: what is missing here is asked for, whoever sequences.</summary>
+    public void HearAny(SequenceNumber number, Instant now)
+    {
+        _context.Numbers.HearAny(number.Value);
+        _receiver.Advance(now);
+    }
+
     /// <summary>Another version of the configuration is applied here.</summary>
     public void SetRoles(GroupRoles roles, Instant now)
     {
         _context.Roles = roles;
-        _sequencer.RolesChanged(now);
+        _sequencer.RolesChanged();
     }
 
     /// <summary>The application's checkpoint at a number that <see cref="IGroupHost.TakeCheckpoint"/> asked for is made; told again after a
@@ -358,6 +365,11 @@ public sealed class GroupMember
             _sequencer.Flush(_commit, now);
             _commit.Flush();
             _receiver.Deliver(now);
+            if (_context.Host.TakeRoles() is { } roles)
+            {
+                SetRoles(roles, now);
+            }
+
             if (_checkpoints.Fetched is { } fetched)
             {
                 _checkpoints.TakeFetched();
@@ -437,6 +449,11 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Assign when AssignMessage.TryRead(ref reader, out AssignMessage assign):
                 HearCommitted(from, assign.Epoch, assign.Committed);
+                if (assign.Configuration == _context.Roles.Configuration)
+                {
+                    _context.Host.LeaderHeard();
+                }
+
                 _commit.OnAssign(from, assign, now);
                 return true;
             case GroupMessageType.Ack when AckMessage.TryRead(ref reader, out AckMessage ack):

@@ -60,6 +60,19 @@ public interface IGroupHost
     /// newer passes over them.</summary>
     void Delivered(ReadOnlySpan<DeliveredMessage> run);
 
+    /// <summary>True for a message that changes the configuration: nothing is numbered behind it until it is committed and its roles are in
+    /// force ◆.</summary>
+    bool IsChange(MessageId id) => false;
+
+    /// <summary>The roles of a version that was delivered just now, once; null where none was. Asked behind each
+    /// <see cref="Delivered"/>.</summary>
+    GroupRoles? TakeRoles() => null;
+
+    /// <summary>A sequencer leads that recovered under the version in force here, without this server's word if that is missing.</summary>
+    void LeaderHeard()
+    {
+    }
+
     /// <summary>A message that was sent here has come to its end. The session's table knows it no longer than until it is
     /// settled.</summary>
     /// <param name="id">Which message.</param>

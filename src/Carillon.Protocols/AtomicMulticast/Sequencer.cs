@@ -45,6 +45,12 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private ulong _prepares;
     private ulong _recovered;
 
+    // The number of a change of the configuration that is not in force yet; 0: there is none.
+    private ulong _change;
+
+    // What was recovered behind that number was left out.
+    private bool _isCut;
+
     public SequencerState State { get; private set; }
 
     public Epoch Epoch { get; private set; }
@@ -92,6 +98,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
     public void StepDown()
     {
+        _change = 0;
         State = SequencerState.Idle;
         _recovery = null;
         _openIds.Clear();
@@ -103,29 +110,17 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         Array.Clear(_upTo);
     }
 
-    /// <summary>The configuration's roles are others now: what is open is assigned again, under the new version.</summary>
-    public void RolesChanged(Instant now)
+    /// <summary>The configuration's roles are others now: what is open is recovered, and assigned again, under the new version.</summary>
+    public void RolesChanged()
     {
         if (State == SequencerState.Recovering)
         {
             Fail("the configuration changed while it recovered");
         }
-        else if (State == SequencerState.Leading && !context.IsCommit)
-        {
-            Fail("it is no commit server any more");
-        }
         else if (State == SequencerState.Leading)
         {
-            for (ulong number = _committed + 1; number < _next; number++)
-            {
-                At(number).Acks = default;
-            }
-
-            Array.Clear(_upTo);
-            Array.Clear(_progressAt);
-            _reports.Clear();
-            _sent = _committed;
-            _resendAt = now;
+            // Voters of this version have promised this epoch nothing: it recovers from them, in an epoch that they gave ◆.
+            Fail("the configuration changed");
         }
     }
 
@@ -328,6 +323,18 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
+        if (_change != 0 && context.Sessions.Number >= _change)
+        {
+            // It is delivered, and made no other version: another one was ahead of it.
+            if (_isCut)
+            {
+                Fail("what stands behind a change is to be recovered");
+                return;
+            }
+
+            _change = 0;
+        }
+
         if (now < _leaseEnd)
         {
             Number();
@@ -353,6 +360,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         }
 
         State = SequencerState.Leading;
+        _change = 0;
+        _isCut = false;
         _base = _recovery.Base;
         _committed = _base;
         _announced = _base;
@@ -362,6 +371,13 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         {
             context.Figures.Filled += value.IsNoOp ? 1 : 0;
             Place(value);
+            if (!value.IsNoOp && context.Host.IsChange(value.Id))
+            {
+                // What stands behind it was assigned under the version that it makes: it is recovered under that.
+                _change = _next - 1;
+                _isCut = true;
+                break;
+            }
         }
 
         _recovered = _next - 1;
@@ -414,7 +430,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private void Number()
     {
         ForgetApplied();
-        while (OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
+        while ((_change == 0 || SeededBug.Is("numbers-behind-a-change"))
+            && OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
             && _queue.TryDequeue(out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;
@@ -425,6 +442,10 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
             Place(data.ToAssignment());
             context.Figures.Assigned++;
+            if (context.Host.IsChange(data.Id))
+            {
+                _change = _next - 1;
+            }
         }
     }
 

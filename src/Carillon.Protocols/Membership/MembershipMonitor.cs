@@ -237,6 +237,24 @@ public sealed partial class MembershipMonitor : IMembership
         from == Self
         || (PeerOf(from.Name) is { EverHeard: true } peer && peer.Record.Disk == from.Disk && peer.Incarnation == from.Incarnation);
 
+    /// <summary>True for a server that said that the version in force here is in force there too.</summary>
+    public bool SharesConfiguration(NodeId server) => PeerOf(server)?.ConfigurationVersion == Configuration.Version;
+
+    /// <summary>A connected server with a later version than this one's in force, or null.</summary>
+    public NodeId? GreatestVersion()
+    {
+        Peer? greatest = null;
+        foreach (Peer peer in _peers)
+        {
+            if (peer.Connected && peer.ConfigurationVersion > Math.Max(Configuration.Version, greatest?.ConfigurationVersion ?? 0))
+            {
+                greatest = peer;
+            }
+        }
+
+        return greatest?.Name;
+    }
+
     /// <inheritdoc/>
     public bool IsClockGood(NodeId server) => server == Self.Name ? !_selfQuarantined : PeerOf(server) is { Quarantined: false };
 

@@ -18,7 +18,10 @@ public sealed class EpochVoter
     /// <summary>The most services that a voter keeps promises for: beyond, bids for further ones are refused.</summary>
     public const int MaxServices = 16_384;
 
-    private readonly ClusterConfiguration _configuration;
+    /// <summary>More epochs than are bid for under one version after it was closed.</summary>
+    private const ulong EpochsOfOneVersion = 1 << 20;
+
+    private ClusterConfiguration _configuration;
     private readonly IPrimacyHost _host;
     private readonly SortedDictionary<ServiceName, Vote> _votes = [];
     private ImmutableArray<VoteRecord> _stoppedWith = [];
@@ -26,6 +29,7 @@ public sealed class EpochVoter
     private ulong _startedAt;
     private bool _hasStarted;
     private Instant _quietUntil;
+    private ulong _closed;
 
     internal EpochVoter(ClusterConfiguration configuration, IPrimacyHost host)
     {
@@ -44,6 +48,10 @@ public sealed class EpochVoter
         /// <summary>The last thing that it did was to stop in an orderly way.</summary>
         Stopped,
     }
+
+    /// <summary>The greatest epochs that this voter knows of, by service.</summary>
+    internal IEnumerable<KeyValuePair<ServiceName, Epoch>> KnownEpochs =>
+        _votes.Where(v => !v.Value.Known.IsNone).Select(v => KeyValuePair.Create(v.Key, v.Value.Known));
 
     /// <summary>Answers to bids name at least this position: it says in the log that leases may have been given.</summary>
     internal ulong StartedAt => _startedAt;
@@ -114,6 +122,43 @@ public sealed class EpochVoter
         NoteStart();
     }
 
+    /// <summary>Neither bits nor renewals under this version any more, but for the feed's sequencer: the entry of the next one needs that.
+    /// What it may do without leases does not rest on them.</summary>
+    internal void Close(ulong version) => _closed = Math.Max(_closed, version);
+
+    /// <summary>Another version is in force.</summary>
+    /// <param name="configuration">The version.</param>
+    /// <param name="epochs">What voters of the one before promised: nobody is given one of these again ◆.</param>
+    /// <param name="isNew">True if this disk did not vote before: as after a start, it does not know what leases others gave.</param>
+    /// <param name="now">The time.</param>
+    internal void Reconfigure(
+        ClusterConfiguration configuration, IEnumerable<KeyValuePair<ServiceName, Epoch>> epochs, bool isNew, Moment now)
+    {
+        TimeSpan longest = TimeSpan.FromTicks(Math.Max(_configuration.LeaseDuration.Ticks, configuration.LeaseDuration.Ticks));
+        _configuration = configuration;
+        foreach ((ServiceName service, Epoch promised) in epochs)
+        {
+            // The feed's sequencer may have been given further epochs since that was told, one a bid: far fewer than this.
+            Epoch floor = service == ServiceName.CatalogSequencer ? new Epoch(promised.Value + EpochsOfOneVersion) : promised;
+            if (SeededBug.Is("epochs-given-again"))
+            {
+                continue;
+            }
+
+            Vote vote = VoteOn(service);
+            if (floor > vote.Known)
+            {
+                vote.Fenced = floor;
+                _host.Append(PrimacyRecords.Fence(service, floor));
+            }
+        }
+
+        if (isNew)
+        {
+            _quietUntil = Instant.Max(_quietUntil, now.Now + longest);
+        }
+    }
+
     /// <summary>This server answers no more after this: the next start knows which leases it gave.</summary>
     /// <returns>The record's position; 0 if it could not be written.</returns>
     internal ulong Stop(Moment now)
@@ -142,6 +187,11 @@ public sealed class EpochVoter
         if (!_host.MayVote || !NoteStart())
         {
             return Answer(bid, BidVerdict.NotVoting, null, now);
+        }
+
+        if (IsClosedFor(bid.Service))
+        {
+            return Answer(bid, BidVerdict.Configuration, null, now);
         }
 
         if (bid.Configuration != _configuration.Version || bid.Duration != _configuration.LeaseDuration)
@@ -208,6 +258,12 @@ public sealed class EpochVoter
         if (!_host.MayVote || !NoteStart() || _host.Durable < _startedAt || epoch.IsNone
             || (_votes.Count >= MaxServices && !_votes.ContainsKey(service)))
         {
+            return false;
+        }
+
+        if (IsClosedFor(service) || (!_host.SharesConfiguration(from.Name) && !SeededBug.Is("renews-under-another-version")))
+        {
+            // Who still counts voters of an earlier version must not go on beside one that counts those of this ◆.
             return false;
         }
 
@@ -301,6 +357,8 @@ public sealed class EpochVoter
     /// <summary>How long the lease of another node than this one lasts here; zero if there is none.</summary>
     internal TimeSpan LeaseOfAnother(ServiceName service, NodeId than, Moment now) =>
         _votes.TryGetValue(service, out Vote? vote) && vote.IsLeasedToAnother(than, now.Now) ? vote.LeaseEnd - now.Now : TimeSpan.Zero;
+
+    private bool IsClosedFor(ServiceName service) => _closed >= _configuration.Version && service != ServiceName.CatalogSequencer;
 
     // The record that says that leases may have been given comes before the first of them; where the log was full it is tried again.
     private bool NoteStart()

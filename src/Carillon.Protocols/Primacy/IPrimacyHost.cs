@@ -16,6 +16,9 @@ public interface IPrimacyHost
     /// <summary>True for a server that can be talked to, this one included.</summary>
     bool IsConnected(NodeId node);
 
+    /// <summary>True for a server that is known to have the version of the configuration in force that this one has.</summary>
+    bool SharesConfiguration(NodeId node) => true;
+
     /// <summary>The shortest of the last round trips, or null.</summary>
     TimeSpan? RoundTrip(NodeId node);
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Wire;
 
@@ -16,9 +17,9 @@ namespace Carillon.Protocols.Primacy;
 /// </remarks>
 public sealed partial class SelectionMechanism
 {
-    private readonly ClusterConfiguration _configuration;
+    private ClusterConfiguration _configuration;
     private readonly ServerIdentity _self;
-    private readonly int _bit;
+    private int _bit;
     private readonly PrimacyOptions _options;
     private readonly RandomSource _random;
     private readonly IPrimacyHost _host;
@@ -119,6 +120,54 @@ public sealed partial class SelectionMechanism
 
     /// <summary>Copies promises and fences forward, before the log is cut.</summary>
     public void WriteSnapshot(Action<ReadOnlyMemory<byte>> append) => Voter.WriteSnapshot(append);
+
+    /// <summary>No bits and no renewals under this version any more.</summary>
+    public void Close(ulong version) => Voter.Close(version);
+
+    /// <summary>The greatest epochs that this server promised.</summary>
+    public ImmutableArray<KeyValuePair<ServiceName, Epoch>> PromisedEpochs => [.. Voter.KnownEpochs];
+
+    /// <summary>
+    /// Another version of the configuration is in force. What is held is held on, as far as voters that stay renew it; what is bid for is
+    /// given up, and bid for anew.
+    /// </summary>
+    public void Reconfigure(
+        ClusterConfiguration configuration, IEnumerable<KeyValuePair<ServiceName, Epoch>> epochs, bool isNew, Moment now)
+    {
+        ClusterConfiguration before = _configuration;
+        foreach (HostedService service in _services.Values)
+        {
+            if (service.Tenure is { Phase: TenurePhase.Bidding })
+            {
+                GiveUpBid(service, now);
+            }
+        }
+
+        int[] moved = [.. before.Voters.Select(
+            v => configuration.Find(v)?.Disk == before.Find(v)!.Disk ? configuration.BitOf(v) : -1)];
+        _configuration = configuration;
+        _bit = configuration.BitOf(_self.Name);
+        Voter.Reconfigure(configuration, epochs, isNew, now);
+        if (_services.TryGetValue(ServiceName.ReplicaManager, out HostedService? manager) && manager.Entry is { } entry)
+        {
+            manager.Entry = entry with
+            {
+                Definition = entry.Definition with { Providers = configuration.Voters }, Eligible = configuration.Voters,
+            };
+        }
+
+        foreach (NodeId gone in _connected.Where(c => configuration.Find(c) is null).ToArray())
+        {
+            _connected.Remove(gone);
+            _peers.Remove(gone);
+        }
+
+        foreach (HostedService service in _services.Values)
+        {
+            service.Tenure?.Move(moved, configuration.Voters.Length);
+            Tick(service, now);
+        }
+    }
 
     /// <summary>What is connected changed (step 401).</summary>
     public void ConnectivityChanged(Moment now)

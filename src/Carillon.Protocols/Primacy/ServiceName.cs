@@ -9,6 +9,9 @@ public readonly record struct ServiceName : IComparable<ServiceName>
     /// <summary>The service that keeps the table of the others (seed 002, 206 in figure 2); the servers provide it.</summary>
     public static readonly ServiceName ReplicaManager = new("replica-manager");
 
+    /// <summary>The service whose primary gives the feed's numbers.</summary>
+    public static readonly ServiceName CatalogSequencer = new(SequencerPrefix + "catalog");
+
     private const string SequencerPrefix = "sequencer.";
 
     private readonly string? _name;

@@ -18,7 +18,7 @@ internal enum TenurePhase
 /// <summary>One node's bid for an epoch of a service, and what it holds once a quorum has given its bits.</summary>
 internal sealed class Tenure(Epoch epoch, Instant begun, int voters)
 {
-    private readonly Instant[] _answered = new Instant[voters];
+    private Instant[] _answered = new Instant[voters];
 
     public Epoch Epoch { get; } = epoch;
 
@@ -60,6 +60,25 @@ internal sealed class Tenure(Epoch epoch, Instant begun, int voters)
 
     /// <summary>Providers that were told that the primary exists (step 622).</summary>
     public HashSet<NodeId> Told { get; } = [];
+
+    /// <summary>Other voters count: what those answered that stay, with their disks, counts on.</summary>
+    /// <param name="moved">A former voter's bit now, or -1.</param>
+    /// <param name="now">How many there are now.</param>
+    public void Move(ReadOnlySpan<int> moved, int now)
+    {
+        Instant[] before = _answered;
+        VoterSet granted = Granted;
+        _answered = new Instant[now];
+        Granted = default;
+        Refusals.Clear();
+        for (int bit = 0; bit < before.Length; bit++)
+        {
+            if (granted.Contains(bit) && moved[bit] >= 0)
+            {
+                Answered(moved[bit], before[bit]);
+            }
+        }
+    }
 
     /// <summary>A voter granted or renewed in answer to a question that was sent then.</summary>
     public void Answered(int bit, Instant sent)

@@ -50,7 +50,7 @@ public sealed partial class ChunkReplication
     public ChunkFigures Figures { get; } = new();
 
     /// <summary>Where chunks go.</summary>
-    public HashAllocationTable Table { get; }
+    public HashAllocationTable Table { get; private set; }
 
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline
@@ -60,6 +60,22 @@ public sealed partial class ChunkReplication
             Instant next = _timers.TryPeek(out _, out Instant due) ? due : Instant.Never;
             next = Instant.Min(Instant.Min(next, NextRepair), Instant.Min(_nextLetGo, NextVerification));
             return Instant.Min(Instant.Min(next, _nextScrub), Instant.Min(_nextCollection, _nextIntentCheck));
+        }
+    }
+
+    /// <summary>Another version of the configuration is in force: rows have other orders; what is missing in them is repaired.</summary>
+    public void Reconfigure(ClusterConfiguration configuration, Moment now)
+    {
+        Table = new HashAllocationTable(configuration);
+        foreach (NodeId gone in _peers.Keys.Where(p => configuration.Find(p) is not { Storage: true }).ToArray())
+        {
+            PeerDown(gone, now);
+            _peers.Remove(gone);
+        }
+
+        foreach (ServerRecord server in configuration.Servers.Where(s => s.Storage && s.Name != _self))
+        {
+            _peers.TryAdd(server.Name, new RepairPeer());
         }
     }
 

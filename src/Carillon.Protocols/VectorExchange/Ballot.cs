@@ -91,6 +91,12 @@ internal sealed class Ballot(Tag tag, Instant created)
     /// <summary>Round of a yes bit that waits for the record to be fetched, or for a rival of its key.</summary>
     public uint? WantedRound { get; set; }
 
+    /// <summary>True if it may have been accepted under an earlier version, so that nothing but yes can be proposed ◆.</summary>
+    public bool IsCarried { get; set; }
+
+    /// <summary>What a promise shows: the own bit, or the value that an earlier version left.</summary>
+    public (uint Round, bool Value)? Shown => OwnBit ?? (IsCarried ? (0, true) : null);
+
     public TagState State { get; set; } = TagState.Open;
 
     public Tag Successor { get; set; }
@@ -152,6 +158,24 @@ internal sealed class Ballot(Tag tag, Instant created)
     }
 
     public IReadOnlyList<Tally> Tallies => _tallies;
+
+    /// <summary>Another version of the configuration is in force: bits of the one before count no more. Promises stay.</summary>
+    public void ForgetBits()
+    {
+        _tallies.Clear();
+        TooOldAt = default;
+        OwnBit = null;
+        OwnBitDurable = false;
+        WantedRound = null;
+        IsCarried = false;
+        Taken = null;
+        ResendAt = Instant.Never;
+        Resends = 0;
+        Version++;
+    }
+
+    /// <summary>Grows with <see cref="ForgetBits"/>: a bit that becomes durable afterwards is one of the version before.</summary>
+    public int Version { get; private set; }
 
     public Tally TallyOf(uint round, bool value)
     {

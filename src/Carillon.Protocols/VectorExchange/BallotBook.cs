@@ -83,6 +83,9 @@ internal sealed class BallotBook(NodeId self)
     /// <summary>Held ballots of a key that are not rejected, in the order in which they came.</summary>
     public IReadOnlyList<Ballot> OfKey(string key) => _byKey.TryGetValue(key, out List<Ballot>? list) ? list : [];
 
+    /// <summary>How many tags of an earlier version have no record here yet.</summary>
+    public int CountCarriedWithoutRecord() => _byTag.Values.Count(b => b is { IsCarried: true, IsOpen: true, Submission: null });
+
     /// <summary>The ballot whose key was asked after under this number, or null.</summary>
     public Ballot? Asking(ulong question) => _byTag.Values.FirstOrDefault(b => b.KeyQuestion == question);
 

@@ -26,7 +26,8 @@ public sealed partial class VectorExchange
 
     private bool OnVector(int from, Vector vector, Moment now)
     {
-        if (vector.Configuration != _configuration.Version || Buggify.Here("vector-missed", 0.25))
+        bool isOther = vector.Configuration != _configuration.Version && !SeededBug.Is("vector-of-another-version");
+        if (isOther || Buggify.Here("vector-missed", 0.25))
         {
             // As if it was lost: as long as its sender's tag is open it comes again.
             return true;
@@ -129,6 +130,13 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (IsClosed && !ConfigurationEntry.IsOne(ballot.Submission) && !SeededBug.Is("bits-after-closing"))
+        {
+            // What the next version carries would not be all ◆. It is taken up again under that.
+            Sometimes.Reached("closing-bars-a-bit");
+            return;
+        }
+
         if (round < ballot.Promised && !SeededBug.Is("promise-ignored"))
         {
             Sometimes.Reached("promise-bars-a-bit");
@@ -167,6 +175,17 @@ public sealed partial class VectorExchange
             BeginExchange(attempt, now);
         }
 
+        Announce(ballot, tally, now);
+        if (value)
+        {
+            Withdraw(ballot.Submission!, now);
+        }
+    }
+
+    /// <summary>The own bit goes to the disk, then to all connected.</summary>
+    private void Announce(Ballot ballot, Tally tally, Moment now)
+    {
+        (uint round, bool value) = (tally.Round, tally.Value);
         ulong bits = (tally.Bits | tally.Relayed).With(_bit).Bits;
         ulong position = Persist(Records.Bit(ballot.Tag, ballot.Hash, _configuration.Version, round, value, bits));
         bool early = SeededBug.Is("bit-before-flush");
@@ -183,11 +202,14 @@ public sealed partial class VectorExchange
             return;
         }
 
-        WhenDurable(position, later => BitIsDurable(ballot, round, value, later));
-        if (value)
+        int version = ballot.Version;
+        WhenDurable(position, later =>
         {
-            Withdraw(ballot.Submission!, now);
-        }
+            if (ballot.Version == version)
+            {
+                BitIsDurable(ballot, round, value, later);
+            }
+        });
     }
 
     private void BitIsDurable(Ballot ballot, uint round, bool value, Moment now)
@@ -233,7 +255,7 @@ public sealed partial class VectorExchange
 
         foreach (Ballot rival in _book.OfKey(ballot.Submission!.Key))
         {
-            if (rival != ballot && rival.OwnBit is { Value: true })
+            if (rival != ballot && rival.Shown is { Value: true })
             {
                 Sometimes.Reached("bit-waits-for-a-rival-of-its-key");
                 ballot.WantedRound = round;

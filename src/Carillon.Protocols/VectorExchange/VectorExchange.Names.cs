@@ -52,7 +52,7 @@ public sealed partial class VectorExchange
             foreach (Ballot other in _book.Of(operation.Target))
             {
                 bool isAhead = submission.IsConditional ? other.Tag.Uid < submission.Tag.Uid : other.Tag.Uid > submission.Tag.Uid;
-                if (isAhead && other.Submission!.IsConditional != submission.IsConditional && other.OwnBit is { Value: true })
+                if (isAhead && other.Submission!.IsConditional != submission.IsConditional && other.Shown is { Value: true })
                 {
                     return other;
                 }

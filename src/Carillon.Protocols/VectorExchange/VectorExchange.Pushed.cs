@@ -1,3 +1,4 @@
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -39,6 +40,13 @@ public sealed partial class VectorExchange
         if (!_host.MayVote)
         {
             return Refusal(tag, PushVerdict.NotVoting);
+        }
+
+        if (LacksCarried && !ConfigurationEntry.IsOne(submission))
+        {
+            // Names and keys of what may have been accepted are not known yet ◆: it comes again.
+            Sometimes.Reached("push-waits-for-carried-records");
+            return Refusal(tag, PushVerdict.Contended);
         }
 
         if (_book.Find(tag) is { } known)

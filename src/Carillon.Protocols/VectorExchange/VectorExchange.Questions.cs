@@ -79,7 +79,11 @@ public sealed partial class VectorExchange
     private void AskForRead(QuorumRead read, Moment now)
     {
         read.Restart();
-        HearRead(read, _bit, AnswerRead(read.Id, read.Name), now);
+        if (!LacksCarried)
+        {
+            HearRead(read, _bit, AnswerRead(read.Id, read.Name), now);
+        }
+
         if (_reads.ContainsKey(read.Id))
         {
             SendToConnected(new ReadAsk(read.Id, read.Name));
@@ -90,7 +94,7 @@ public sealed partial class VectorExchange
     private void OnReadAsk(int from, ReadAsk ask)
     {
         // Beyond what an answer can name, none is given: to leave a held tag out would be a guess.
-        if (_host.MayVote && _book.Of(ask.Name).Count <= ReadAnswer.MaxHeld)
+        if (_host.MayVote && !LacksCarried && _book.Of(ask.Name).Count <= ReadAnswer.MaxHeld)
         {
             Send(from, AnswerRead(ask.Question, ask.Name));
         }
@@ -263,6 +267,11 @@ public sealed partial class VectorExchange
         inquiry.Open = default;
         inquiry.TickAt = Schedule(inquiry.Id, Instant.Min(inquiry.Deadline, now.Now + _options.RetryInterval));
         SendToConnected(new KeyAsk(inquiry.Id, inquiry.Key, inquiry.Fence));
+        if (LacksCarried)
+        {
+            return;
+        }
+
         ConsiderKey(inquiry.Key, inquiry.Fence, now, out KeyAnswer own, out ulong after);
         own = own with { Question = inquiry.Id };
         if (own.State == TagState.Fenced && after > _host.Durable)
@@ -277,7 +286,7 @@ public sealed partial class VectorExchange
 
     private void OnKeyAsk(int from, KeyAsk ask, Moment now)
     {
-        if (_host.MayVote)
+        if (_host.MayVote && !LacksCarried)
         {
             ConsiderKey(ask.Key, ask.Fence, now, out KeyAnswer answer, out ulong after);
             Send(from, answer with { Question = ask.Question }, after);

@@ -48,7 +48,7 @@ public sealed partial class VectorExchange
                 ballot.State = TagState.Open;
                 Decide(ballot, TagState.Accepted, default, now);
             }
-            else if (IsOwn(ballot.Tag) && ballot.OwnBit is null && _host.MayVote && !SeededBug.Is("no-abort-at-start"))
+            else if (IsOwn(ballot.Tag) && ballot.Shown is null && _host.MayVote && !SeededBug.Is("no-abort-at-start"))
             {
                 Sometimes.Reached("start-aborts-own-tag");
 
@@ -62,6 +62,7 @@ public sealed partial class VectorExchange
                 ballot.ResendWait = _options.ResendFirst;
                 ballot.ResendAt = ballot.OwnBit is null ? Instant.Never : now.Now + ballot.ResendWait;
                 Schedule(ballot, ballot.ResendAt);
+                TakeUp(ballot, now);
             }
         }
 

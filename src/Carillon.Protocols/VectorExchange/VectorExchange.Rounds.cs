@@ -54,7 +54,7 @@ public sealed partial class VectorExchange
 
     private void TickRound(Ballot ballot, Moment now)
     {
-        bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.OwnBit is null;
+        bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.Shown is null;
         if (!SeededBug.Is("no-rounds") && ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
         {
@@ -94,7 +94,7 @@ public sealed partial class VectorExchange
         {
             if (ballot.Taken == taken)
             {
-                AddPromise(ballot, _bit, ballot.OwnBit, later);
+                AddPromise(ballot, _bit, ballot.Shown, later);
             }
         });
     }
@@ -107,7 +107,7 @@ public sealed partial class VectorExchange
         }
 
         Ballot? ballot = _book.Find(ask.Tag);
-        bool isOwnAtWork = ballot is { IsOpen: true, OwnBit: null } && IsOwn(ask.Tag);
+        bool isOwnAtWork = ballot is { IsOpen: true, Shown: null } && IsOwn(ask.Tag);
         if (!isOwnAtWork && MayHaveForgotten(ask.Tag, ballot, ask.First))
         {
             Send(from, new Decided(ask.Tag, TagState.TooOld, default));
@@ -159,8 +159,9 @@ public sealed partial class VectorExchange
             }
         }
 
-        (uint bitRound, bool bitValue) = ballot.OwnBit ?? default;
-        bool shows = ballot.OwnBit is not null && !SeededBug.Is("promise-hides-its-bit");
+        // What is carried is shown as a bit of no round: it binds the value, and counts for nothing.
+        (uint bitRound, bool bitValue) = ballot.OwnBit ?? (CarriedTag.Decided, true);
+        bool shows = ballot.Shown is not null && !SeededBug.Is("promise-hides-its-bit");
         var promise = new Promise(ballot.Tag, round, shows, shows ? bitRound : 0, shows && bitValue, ballot.Hash);
         Send(to, promise, SeededBug.Is("promise-not-durable") ? 0 : ballot.PromisedAt);
     }
@@ -200,12 +201,17 @@ public sealed partial class VectorExchange
         {
             Sometimes.Reached("promise-shows-a-bit");
 
-            // A promise is its sender's own word: the bit that it shows counts as if a vector had brought it.
-            Tally tally = ballot.TallyOf(promise.BitRound, promise.BitValue);
-            tally.Bits = tally.Bits.With(from);
+            if (promise.BitRound != CarriedTag.Decided)
+            {
+                // A promise is its sender's own word: the bit that it shows counts as if a vector had brought it.
+                Tally tally = ballot.TallyOf(promise.BitRound, promise.BitValue);
+                tally.Bits = tally.Bits.With(from);
+            }
         }
 
-        AddPromise(ballot, from, promise.HasBit ? (promise.BitRound, promise.BitValue) : null, now);
+        (uint Round, bool Value)? shown = promise.HasBit
+            ? (promise.BitRound == CarriedTag.Decided ? 0 : promise.BitRound, promise.BitValue) : null;
+        AddPromise(ballot, from, shown, now);
         CheckDecided(ballot, now);
     }
 
@@ -294,7 +300,7 @@ public sealed partial class VectorExchange
     /// </summary>
     private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
     {
-        if (ballot is not (null or { IsOpen: true, OwnBit: null, Promised: 0, Attempt: null }) || tag.Uid.Stamp >= _host.OutcomesSince)
+        if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null }) || tag.Uid.Stamp >= _host.OutcomesSince)
         {
             return false;
         }

@@ -26,10 +26,10 @@ public sealed partial class VectorExchange
     /// <summary>A put of a few KiB; greater ones are rarer, and cost more than an allocation anyway.</summary>
     private const int UsualRecord = 16 << 10;
 
-    private readonly ClusterConfiguration _configuration;
+    private ClusterConfiguration _configuration;
     private readonly NodeId _self;
     private readonly DiskId _disk;
-    private readonly int _bit;
+    private int _bit;
     private readonly VectorExchangeOptions _options;
     private readonly RandomSource _random;
     private readonly IExchangeHost _host;

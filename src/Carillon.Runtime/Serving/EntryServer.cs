@@ -4,6 +4,7 @@ using System.IO.Pipelines;
 using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Feeds;
@@ -22,6 +23,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private readonly CatalogReaders _readers;
     private readonly ObjectUploader _uploader;
     private readonly ObjectReader _content;
+    private readonly CheckpointStream _checkpoints;
     private readonly ConcurrentDictionary<string, (long Version, BucketSettings Settings)> _buckets = new(StringComparer.Ordinal);
     private int _downloads;
     private int _requests;
@@ -32,8 +34,9 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         _node = node;
         _readers = new CatalogReaders(node.OpenReader);
         Feed = new FeedGate(node.Feed, _readers);
-        _uploader = new ObjectUploader(this, buffers, node.Configuration);
+        _uploader = new ObjectUploader(this, buffers, () => node.Configuration.Quorum.Size);
         _content = new ObjectReader(this, world, buffers);
+        _checkpoints = new CheckpointStream(node.OpenReader);
     }
 
     public NodeId Name => _node.Self.Name;
@@ -166,8 +169,33 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     public Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name) =>
         Ask<ImmutableArray<ExplainedVersion>>((node, now, answer) => node.Explain(name, now, answer));
 
+    public async Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation)
+    {
+        await CatchUpAsync();
+        await _checkpoints.WriteAsync(known, output, cancellation);
+    }
+
+    public async Task WriteChunkAsync(ChunkId id, PipeWriter output, CancellationToken cancellation)
+    {
+        ChunkBuffer stored = await _content.FetchAsync(id, cancellation);
+        try
+        {
+            await output.WriteAsync(stored.Memory, cancellation);
+        }
+        finally
+        {
+            stored.Release();
+        }
+    }
+
     public ClusterStatus Status() =>
         Ask<ClusterStatus>((node, now, answer) => answer(StatusReport.Of(node, now))).GetAwaiter().GetResult();
+
+    public ClusterConfiguration Configuration() =>
+        Ask<ClusterConfiguration>((node, _, answer) => answer(node.Configuration)).GetAwaiter().GetResult();
+
+    public Task<ClusterChangeOutcome> ChangeClusterAsync(ClusterChange change) =>
+        Ask<ClusterChangeOutcome>((node, now, answer) => node.ChangeCluster(change, now, answer));
 
     /// <summary>Runs a call on the node's loop and gives its answer; continuations don't run on the loop.</summary>
     internal async Task<T> Ask<T>(Action<ServerNode, Moment, Action<T>> call)
@@ -183,7 +211,11 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         return await result.Task;
     }
 
-    public void Dispose() => _readers.Dispose();
+    public void Dispose()
+    {
+        _readers.Dispose();
+        _checkpoints.Dispose();
+    }
 
     private const int MaxRivalTries = 20;
 

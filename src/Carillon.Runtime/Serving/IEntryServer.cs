@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using System.IO.Pipelines;
+using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Runtime.Feeds;
@@ -104,8 +106,29 @@ public interface IEntryServer
     /// <summary>Everything known about a name: versions, open submissions, vectors, chunk holders.</summary>
     Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name);
 
+    /// <summary>
+    /// Writes a checkpoint of the catalog for a backup: what this server has applied at one moment, everything that it answered as
+    /// accepted before included. Blocks come first, then the list (docs/formats/http.md). One at a time; the next one waits. The writer is
+    /// not completed here.
+    /// </summary>
+    /// <param name="known">Blocks that the asker has already; they are named in the list only.</param>
+    /// <param name="output">Where it goes.</param>
+    /// <param name="cancellation">The asker gave up.</param>
+    Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation);
+
+    /// <summary>Writes the stored bytes of one chunk, verified: this server's copy or another one's. The writer is not completed here.
+    /// </summary>
+    /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy.</exception>
+    Task WriteChunkAsync(ChunkId id, PipeWriter output, CancellationToken cancellation);
+
     /// <summary>This server's picture of the cluster.</summary>
     ClusterStatus Status();
+
+    /// <summary>The version of the configuration that is in force here.</summary>
+    ClusterConfiguration Configuration();
+
+    /// <summary>Changes one server of the configuration; ends once the next version is in force here, or with the reason why not.</summary>
+    Task<ClusterChangeOutcome> ChangeClusterAsync(ClusterChange change);
 }
 
 /// <summary>No good copy of some chunk can be had now.</summary>

@@ -4,7 +4,6 @@ using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
-using Carillon.Protocols.Wire;
 
 namespace Carillon.Runtime.Serving;
 
@@ -84,7 +83,8 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
     }
 
     /// <summary>The stored bytes of a chunk, verified; the caller releases them.</summary>
-    private async Task<ChunkBuffer> FetchAsync(ChunkId id, CancellationToken cancellation)
+    /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy.</exception>
+    public async Task<ChunkBuffer> FetchAsync(ChunkId id, CancellationToken cancellation)
     {
         // A local copy that turns out damaged is dropped by the node, and the second try goes to another server.
         for (int tries = 0; tries < 3; tries++)
@@ -145,32 +145,17 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
         foreach (ChunkReference part in manifest.Chunks)
         {
             ChunkBuffer stored = await FetchAsync(part.Id, cancellation);
-            byte[] list = new byte[part.Length];
+            ImmutableArray<ChunkReference>? list;
             try
             {
-                if (!ChunkCompression.TryDecompress(part.Compression, stored.Memory, list))
-                {
-                    throw new ContentUnavailableException($"Chunk list {part.Id} does not decompress to what its manifest says.");
-                }
+                list = ChunkLists.Read(part, stored.Memory);
             }
             finally
             {
                 stored.Release();
             }
 
-            yield return Parse(list, part.Id);
+            yield return list ?? throw new ContentUnavailableException($"Chunk list {part.Id} is not what its manifest says.");
         }
-    }
-
-    private static ImmutableArray<ChunkReference> Parse(byte[] list, ChunkId id)
-    {
-        var reader = new WireReader(list);
-        var references = ImmutableArray.CreateBuilder<ChunkReference>(list.Length / ChunkReference.Size);
-        while (reader.Remaining > 0 && !reader.Failed)
-        {
-            references.Add(ChunkReference.Read(ref reader));
-        }
-
-        return reader.Failed ? throw new ContentUnavailableException($"Chunk list {id} can't be read.") : references.DrainToImmutable();
     }
 }

@@ -4,7 +4,6 @@ using System.IO.Pipelines;
 using System.Security.Cryptography;
 using Carillon.Node;
 using Carillon.Protocols;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage.Catalogs;
@@ -16,7 +15,7 @@ namespace Carillon.Runtime.Serving;
 /// it, and stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once,
 /// so memory does not grow with the body, and a slow replica slows the sender down.
 /// </summary>
-internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers, ClusterConfiguration configuration)
+internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers, Func<int> quorum)
 {
     /// <summary>Content up to this many bytes stays in the manifest.</summary>
     public const int InlineBytes = 64 << 10;
@@ -84,7 +83,7 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
             tag = opened;
         }
 
-        var run = new UploadRun(server, settings, configuration, tag);
+        var run = new UploadRun(server, settings, quorum, tag);
         try
         {
             return await StoreChunksAsync(body, settings, manifest, run, cancellation);

@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Runtime.Datagrams;
@@ -93,6 +94,17 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
             Loop.TryPost(LoopWork.Call((node, now) => node.NoteService(
                 new ServiceNews.ProviderDown(order.Service, "this server runs no services", IsFailure: false), now)));
         }
+    }
+
+    void IWorld.Reconfigured(ClusterConfiguration configuration) => Follow(configuration);
+
+    /// <summary>Connections and keys follow a version of the configuration.</summary>
+    public void Follow(ClusterConfiguration configuration)
+    {
+        _tunnel.Configure(
+            configuration.Version,
+            [.. configuration.Servers.Where(s => s.Name != _node.Self.Name).Select(s => new TunnelTarget(s.Name, s.Host, s.TunnelPort))]);
+        _datagrams.Configure(configuration);
     }
 
     void IWorld.Stop(string reason) => _stopped.TrySetResult(reason);

@@ -72,8 +72,8 @@ public sealed class ServerHost : IAsyncDisposable
         NodeStores stores = OpenStores(options);
         var random = new RandomSource(BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
         _node = new ServerNode(options.Node, options.Configuration, options.Name, stores, _world, random, clock.Read());
-        ServerRecord record = options.Configuration.Find(options.Name)!;
-        var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, options.Configuration.Version);
+        ServerRecord record = _node.Configuration.Find(options.Name)!;
+        var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, _node.Configuration.Version);
         _tunnel = new Tunnel(
             options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers,
                 loggers);
@@ -85,7 +85,7 @@ public sealed class ServerHost : IAsyncDisposable
                     ? DatagramOptions.GroupOf(options.Configuration.Cluster)
                     : null,
             },
-            _node.Self, options.Keyring.Keys, options.Configuration, _world, loggers);
+            _node.Self, options.Keyring.Keys, _node.Configuration, _world, loggers);
         _world.Attach(_node, _tunnel, _datagrams);
         _server = new EntryServer(_world, _node, buffers);
         _supervisor = new ServiceSupervisor(
@@ -188,10 +188,7 @@ public sealed class ServerHost : IAsyncDisposable
             },
             options);
         _world.Loop.Start();
-        _tunnel.Configure(
-            options.Configuration.Version,
-            [.. options.Configuration.Servers.Where(s => s.Name != options.Name).Select(
-                s => new TunnelTarget(s.Name, s.Host, s.TunnelPort))]);
+        _world.Follow(_node.Configuration);
         _reporting = ReportLoadAsync();
         ServerRecord record = options.Configuration.Find(options.Name)!;
         ServerLog.Up(

@@ -1,14 +1,13 @@
 using Carillon.Node;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Runtime.Serving;
 
 /// <summary>The chunks of one body on their way to their replicas.</summary>
-internal sealed class UploadRun(EntryServer server, BucketSettings settings, ClusterConfiguration configuration, Tag tag)
+internal sealed class UploadRun(EntryServer server, BucketSettings settings, Func<int> quorum, Tag tag)
 {
     private readonly Queue<Task<ChunkPutOutcome>> _onTheirWay = new();
 
@@ -22,7 +21,7 @@ internal sealed class UploadRun(EntryServer server, BucketSettings settings, Clu
     /// node's.</summary>
     public async Task PutAsync(ChunkReference reference, ChunkBuffer stored, int window)
     {
-        int minimum = settings.Minimum ?? configuration.Quorum.Size;
+        int minimum = settings.Minimum ?? quorum();
         int replicas = Math.Max(settings.Replicas, minimum);
         _onTheirWay.Enqueue(server.Ask<ChunkPutOutcome>(
             (node, now, answer) => node.PutChunk(Tag, reference.Id, stored, replicas, minimum, now, answer)));

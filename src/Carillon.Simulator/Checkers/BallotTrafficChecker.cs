@@ -16,6 +16,21 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
 {
     private readonly Dictionary<(NodeId Server, Tag Tag), Word> _words = [];
     private readonly HashSet<Tag> _rejected = [];
+    private readonly Dictionary<NodeId, ulong> _versions = [];
+
+    /// <summary>The version that is in force at a server, or null while it is down: bits of another one count no more, and may
+    /// differ.</summary>
+    public void SetVersion(NodeId server, ulong? version)
+    {
+        if (version is { } present && (!_versions.TryGetValue(server, out ulong known) || known != present))
+        {
+            _versions[server] = present;
+            foreach ((NodeId Server, Tag Tag) word in _words.Keys.Where(w => w.Server == server).ToArray())
+            {
+                _words.Remove(word);
+            }
+        }
+    }
 
     /// <summary>A server sends a message of vector exchange.</summary>
     /// <param name="from">The sender.</param>
@@ -73,7 +88,9 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
 
     private void OnBit(NodeId from, Vector vector, Instant now, Func<Tag, bool> hasYesBit, Func<Tag, TagState> stateAtSender)
     {
-        if (_rejected.Contains(vector.Tag))
+        // What left late is of the version before.
+        bool isOld = _versions.TryGetValue(from, out ulong version) && vector.Configuration != version;
+        if (_rejected.Contains(vector.Tag) || isOld)
         {
             return;
         }

@@ -236,6 +236,7 @@ internal sealed class FaultInjector
             FaultKind.ClockStrobe => _clocks.Strobe(server, () => _stopped),
             FaultKind.ClockDrift => _clocks.Drift(server),
             FaultKind.BridgeKill => KillBridge(server),
+            FaultKind.NewVersion => ChangeVersion(server),
             FaultKind.AtGrant => false,
             FaultKind.Sequencer => Sequencer() is { } sequencer && StrikeAtGrant(sequencer),
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
@@ -246,6 +247,17 @@ internal sealed class FaultInjector
             _world.Digest.Add((ulong)kind);
             _world.Trace?.Invoke($"fault {kind} {server.Name}");
         }
+    }
+
+    private static bool ChangeVersion(SimulatedServer server)
+    {
+        if (server.State != ServerState.Running)
+        {
+            return false;
+        }
+
+        server.Call((node, now) => node.RenewConfiguration(now), () => { });
+        return true;
     }
 
     // Strikes, and is counted, at one of the next answers.

@@ -87,4 +87,8 @@ internal enum FaultKind
 
     /// <summary>The server that numbers the catalog's feed is killed, paused or cut off, or loses its power.</summary>
     Sequencer,
+
+    /// <summary>The configuration gets another version, of the same servers: the present one is closed, what is open is
+    /// carried.</summary>
+    NewVersion,
 }

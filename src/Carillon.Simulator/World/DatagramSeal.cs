@@ -27,6 +27,9 @@ internal sealed class DatagramSeal : IDisposable
         _opener = new SealedDatagramOpener(configuration, Key);
     }
 
+    /// <summary>Another version of the configuration is in force.</summary>
+    public void Reconfigure(ClusterConfiguration configuration) => _opener.Reconfigure(configuration);
+
     /// <summary>Seals a message.</summary>
     public byte[] Seal(ReadOnlySpan<byte> message)
     {

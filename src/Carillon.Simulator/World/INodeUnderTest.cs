@@ -147,6 +147,12 @@ internal interface INodeUnderTest
     /// <summary>True if it takes part in agreement.</summary>
     bool Votes { get; }
 
+    /// <summary>The version of the configuration that is in force there.</summary>
+    ulong ConfigurationVersion { get; }
+
+    /// <summary>Begins another version, of the same servers.</summary>
+    void RenewConfiguration(Moment now);
+
     /// <summary>Why it takes no part in agreement, or empty.</summary>
     string NotVotingBecause { get; }
 

@@ -203,6 +203,10 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public int TimesFrozen(ServiceName service) => node.Selection.TimesFrozen(service);
 
+    public ulong ConfigurationVersion => node.Configuration.Version;
+
+    public void RenewConfiguration(Moment now) => node.ChangeCluster(new ClusterChange(ClusterChangeKind.Renew, null), now, _ => { });
+
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
 
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);

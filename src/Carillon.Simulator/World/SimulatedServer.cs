@@ -322,6 +322,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         ReadLater((node, now) => node.ReadChunk(location.Id, then, now));
 
     /// <inheritdoc/>
+    void IWorld.Reconfigured(Protocols.Cluster.ClusterConfiguration configuration) => _seal!.Reconfigure(configuration);
+
+    /// <inheritdoc/>
     void IWorld.Stop(string reason) => _stopReason = reason;
 
     /// <inheritdoc/>

@@ -43,7 +43,9 @@ public sealed partial class Catalog
     /// <exception cref="StorageException">The disk refused; nothing changed.</exception>
     public CheckpointVerdict Load(CatalogCheckpoint checkpoint, Func<int, ReadOnlyMemory<byte>> block)
     {
-        if (checkpoint.Number <= _facts.Applied)
+        // An empty catalog has nothing that a checkpoint from before the feed could not be ahead of: a cluster that is restored.
+        bool isEmpty = _facts.Applied.IsNone && _facts.Latest == default;
+        if (checkpoint.Number <= _facts.Applied && !isEmpty)
         {
             return CheckpointVerdict.NotAhead;
         }
@@ -191,7 +193,7 @@ public sealed partial class Catalog
         int count = reader.Count(Submission.MaxOperations, 1);
         ReadOnlySpan<byte> kept = reader.Bytes(count);
         if (!Submission.TryRead(reader.Blob(Submission.MaxBytes), out Submission submission) || submission.Tag != tag
-            || submission.Operations.Length != count || !outcome.IsInEffect || _keys.IsRejected(tag) || _tags.Contains(tag))
+            || submission.Operations.Length != count || !MayBeKept(outcome) || _keys.IsRejected(tag) || _tags.Contains(tag))
         {
             return false;
         }
@@ -226,6 +228,10 @@ public sealed partial class Catalog
         _digests.Add(tag, TagOutcome.Accepted);
         return _tags.Add(tag, record, number, outcome) && number > 0;
     }
+
+    // Before the feed what is accepted is in effect, and nothing has a number.
+    private bool MayBeKept(FeedOutcome outcome) =>
+        outcome.IsInEffect || (_facts.Applied.IsNone && outcome.Verdict == FeedVerdict.None && outcome.Number.IsNone);
 
     private bool LoadTrimmed(ref WireReader reader)
     {
@@ -285,38 +291,5 @@ public sealed partial class Catalog
 
         reader.Fail();
         return default;
-    }
-
-    /// <summary>The blocks of a list, each compared with its name before anything of it is read.</summary>
-    private sealed class VerifiedBlocks(CatalogCheckpoint checkpoint, Func<int, ReadOnlyMemory<byte>> block)
-        : IEnumerator<ReadOnlyMemory<byte>>
-    {
-        private int _next;
-
-        /// <summary>True once one was not what its name says.</summary>
-        public bool IsWrong { get; private set; }
-
-        public ReadOnlyMemory<byte> Current { get; private set; }
-
-        object System.Collections.IEnumerator.Current => Current;
-
-        public bool MoveNext()
-        {
-            if (_next >= checkpoint.Blocks.Length)
-            {
-                return false;
-            }
-
-            CheckpointBlock named = checkpoint.Blocks[_next];
-            Current = block(_next++);
-            IsWrong |= Current.Length != named.Length || ChunkId.Of(Current.Span) != named.Id;
-            return !IsWrong;
-        }
-
-        public void Reset() => _next = 0;
-
-        public void Dispose()
-        {
-        }
     }
 }

@@ -20,8 +20,8 @@ internal static class ClusterFolder
     /// <summary>The administrator's token.</summary>
     public const string TokenFile = "admin.token";
 
-    private const string HttpCertificateFile = "http.pem";
-    private const string HttpKeyFile = "http.key";
+    internal const string HttpCertificateFile = "http.pem";
+    internal const string HttpKeyFile = "http.key";
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
     /// <summary>Writes everything.</summary>
@@ -137,6 +137,6 @@ internal static class ClusterFolder
     }
 
     // A name may stand for an address that the machine does not know it has; an address given as one is listened on, and no other.
-    private static string ListenAddress(string host) =>
+    internal static string ListenAddress(string host) =>
         IPAddress.TryParse(host, out IPAddress? address) ? address.ToString() : IsLoopback(host) ? "127.0.0.1" : "0.0.0.0";
 }

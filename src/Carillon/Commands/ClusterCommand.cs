@@ -6,12 +6,12 @@ using Carillon.CommandLine;
 
 namespace Carillon.Commands;
 
-/// <summary><c>carillon cluster</c>: init, status, members.</summary>
+/// <summary><c>carillon cluster</c>: init, status, members; what changes it is in <see cref="ClusterChangeCommands"/>.</summary>
 internal static class ClusterCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var command = new DocumentedCommand("cluster", "Make a cluster, and look at one")
+        var command = new DocumentedCommand("cluster", "Make a cluster, look at one, and change it while it runs")
         {
             Examples = ["carillon cluster init --out ./cluster --server s1=10.0.0.1 --server s2=10.0.0.2 --server s3=10.0.0.3",
                 "carillon cluster status"],
@@ -19,6 +19,7 @@ internal static class ClusterCommand
         command.Add(ClusterInitCommand.Create(runner));
         command.Add(Status(runner));
         command.Add(Members(runner));
+        ClusterChangeCommands.AddTo(command, runner);
         return command;
     }
 

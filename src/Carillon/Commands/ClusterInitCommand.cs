@@ -10,31 +10,10 @@ internal static class ClusterInitCommand
 {
     public static Command Create(CommandRunner runner)
     {
-        var folder = new Option<string>("--out")
-        {
-            Description = "The folder to write to; empty or not there",
-            HelpName = "DIR",
-            Required = true,
-        };
-        var servers = new Option<string[]>("--server")
-        {
-            Description = "One server; PORT is HTTP's (7410), tunnel PORT+1 and datagrams PORT+2 "
-                + "unless ,tunnel=PORT and ,datagrams=PORT say otherwise; ,domain=NAME is its failure domain",
-            HelpName = "NAME=HOST[:PORT]",
-            Required = true,
-            Arity = ArgumentArity.OneOrMore,
-            AllowMultipleArgumentsPerToken = false,
-        };
-        var name = new Option<string>("--name")
-        {
-            Description = "The cluster's name",
-            HelpName = "N",
-            DefaultValueFactory = _ => "carillon",
-        };
-        var insecure = new Option<bool>("--http-insecure")
-        {
-            Description = "Servers beyond loopback speak HTTP without TLS: tokens and content can be read on the way",
-        };
+        Option<string> folder = FolderOption();
+        Option<string[]> servers = ServersOption();
+        Option<string> name = NameOption();
+        Option<bool> insecure = InsecureOption();
         var command = new DocumentedCommand(
             "init", "Make a cluster's authority, and per server a folder with its configuration, certificate and keys")
         {
@@ -59,7 +38,37 @@ internal static class ClusterInitCommand
         return command;
     }
 
-    private static void Report(CommandContext context, ClusterPlan plan, string folder)
+    /// <summary>Where the new cluster's folders go.</summary>
+    public static Option<string> FolderOption() => new("--out")
+    {
+        Description = "The folder to write to; empty or not there", HelpName = "DIR", Required = true,
+    };
+
+    /// <summary>The new cluster's servers.</summary>
+    public static Option<string[]> ServersOption() => new("--server")
+    {
+        Description = "One server; PORT is HTTP's (7410), tunnel PORT+1 and datagrams PORT+2 "
+            + "unless ,tunnel=PORT and ,datagrams=PORT say otherwise; ,domain=NAME is its failure domain",
+        HelpName = "NAME=HOST[:PORT]",
+        Required = true,
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
+    };
+
+    /// <summary>The new cluster's name.</summary>
+    public static Option<string> NameOption() => new("--name")
+    {
+        Description = "The cluster's name", HelpName = "N", DefaultValueFactory = _ => "carillon",
+    };
+
+    /// <summary>Whether HTTP beyond loopback goes without TLS.</summary>
+    public static Option<bool> InsecureOption() => new("--http-insecure")
+    {
+        Description = "Servers beyond loopback speak HTTP without TLS: tokens and content can be read on the way",
+    };
+
+    /// <summary>Tells where everything is.</summary>
+    public static void Report(CommandContext context, ClusterPlan plan, string folder)
     {
         if (context.IsJson)
         {

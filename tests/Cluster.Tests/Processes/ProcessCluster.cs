@@ -22,11 +22,14 @@ internal sealed class ProcessCluster : IDisposable
     public string Folder { get; } = Directory.CreateTempSubdirectory("carillon-cluster-").FullName;
 
     /// <summary>Makes the folders of so many servers; none runs yet.</summary>
-    public static async Task<ProcessCluster> MakeAsync(int servers = 3)
+    public static Task<ProcessCluster> MakeAsync(int servers = 3) => MakeAsync(servers, "cluster", "init");
+
+    /// <summary>The same, by another command than <c>cluster init</c> that takes its options.</summary>
+    public static async Task<ProcessCluster> MakeAsync(int servers, params string[] command)
     {
         var cluster = new ProcessCluster(servers);
         int[] ports = FreePorts(3 * servers);
-        var arguments = new List<string> { "cluster", "init", "--out", Path.Combine(cluster.Folder, "made") };
+        List<string> arguments = [.. command, "--out", Path.Combine(cluster.Folder, "made")];
         for (int i = 0; i < servers; i++)
         {
             cluster._ports.Add(ports[3 * i]);

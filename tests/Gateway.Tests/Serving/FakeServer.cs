@@ -219,6 +219,24 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <inheritdoc/>
+    public Protocols.Cluster.ClusterConfiguration Configuration() => throw new NotSupportedException("The fake has no cluster.");
+
+    public Task<Node.ClusterChangeOutcome> ChangeClusterAsync(Protocols.Cluster.ClusterChange change) =>
+        throw new NotSupportedException("The fake has no cluster.");
+
+    public Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation) =>
+        throw new NotSupportedException("The fake has no catalog.");
+
+    public async Task WriteChunkAsync(ChunkId id, PipeWriter output, CancellationToken cancellation)
+    {
+        if (!Chunks.TryGetValue(id, out byte[]? bytes))
+        {
+            throw new ContentUnavailableException($"No server that can be reached has a good copy of chunk {id}.");
+        }
+
+        await output.WriteAsync(bytes, cancellation);
+    }
+
     public async Task WriteContentAsync(
         ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
     {

@@ -38,7 +38,10 @@ internal sealed class ExchangeLab
         Reconnect();
     }
 
-    public ClusterConfiguration Configuration { get; }
+    public ClusterConfiguration Configuration { get; private set; }
+
+    /// <summary>What the version in force carries.</summary>
+    public ImmutableArray<CarriedTag> Carried { get; private set; } = [];
 
     public VectorExchangeOptions Options { get; }
 
@@ -100,6 +103,43 @@ internal sealed class ExchangeLab
             server.Settle();
         }
     }
+
+    /// <summary>The next version: some close the present one and report, and all that are up apply it. A replaced server is up again, on
+    /// an empty disk.</summary>
+    public void Change(ClusterChange change, params string[] closing)
+    {
+        ClusterConfiguration next = change.Apply(Configuration, out string fault)!;
+        Xunit.Assert.Equal("", fault);
+        NodeId leaving = change.Kind == ClusterChangeKind.Replace ? change.Server!.Name : default;
+        var proposal = new ConfigurationProposal(Configuration, next, leaving);
+        foreach (LabServer server in closing.Select(name => this[name]))
+        {
+            server.Core.Close(Configuration.Version);
+            proposal.Hear(server.Name, new ClosingMessage(
+                false, 1, Configuration.Version, 0, IsClosed: true, IsSettled: true, server.Core.Carried(), [], []));
+        }
+
+        Xunit.Assert.True(proposal.IsReady);
+        ConfigurationEntry entry = proposal.ToEntry();
+        Configuration = next;
+        Carried = entry.Carried;
+        foreach (LabServer server in Servers.Values.Where(s => s.IsUp))
+        {
+            server.Core.Reconfigure(next, entry.Carried, server.Moment);
+            server.Settle();
+        }
+
+        if (!leaving.IsNone)
+        {
+            Servers[leaving].Replace();
+        }
+
+        Reconnect();
+    }
+
+    /// <summary>The change that gives a server another, empty disk.</summary>
+    public ClusterChange Replacement(string name, int disk) => new(
+        ClusterChangeKind.Replace, Configuration.Find(NodeId.Parse(name))! with { Disk = new DiskId((UInt128)disk) });
 
     public void Isolate(string name)
     {
@@ -283,9 +323,21 @@ internal sealed class LabServer : IExchangeHost
             Xunit.Assert.True(Core.Restore(record, ++position, Moment));
         }
 
+        Core.Hold(_lab.Carried, Moment);
         Core.Start(Moment);
         Settle();
         FeedGrew();
+    }
+
+    /// <summary>Starts with nothing: its disk is another one.</summary>
+    public void Replace()
+    {
+        Crash();
+        _moved += _flushed.Count;
+        _flushed.Clear();
+        _applied.Clear();
+        _rejected.Clear();
+        Start();
     }
 
     public void Crash()

@@ -160,6 +160,31 @@ public sealed class CatalogCheckpointTests
         Assert.Equal(new SequenceNumber(100), catalog.AppliedNumber);
     }
 
+    [Fact]
+    public void Checkpoint_from_before_the_feed_is_loaded_by_an_empty_catalog_only_and_its_versions_are_read_without_one()
+    {
+        using var source = new Lab(Small);
+        Submission[] put =
+            [.. Enumerable.Range(0, 5).Select(i => Submission(Tag(1_000_000_000_000 + i), Put($"name-{i % 3}", $"text {i}")))];
+        source.Catalog.Apply(new CatalogBatch(1, [.. put], []));
+        (CatalogCheckpoint checkpoint, List<byte[]> blocks) = source.Checkpoint();
+        Assert.Equal(default, checkpoint.Number);
+
+        using var target = new Lab(Small);
+        Assert.Equal(CheckpointVerdict.Loaded, target.Catalog.Load(checkpoint, i => blocks[i]));
+        Assert.Equal(checkpoint.Digest, target.Checkpoint().Checkpoint.Digest);
+        Assert.Equal(source.Names(), target.Names());
+        Assert.Equal(CheckpointVerdict.NotAhead, target.Catalog.Load(checkpoint, i => blocks[i]));
+
+        var versions = new List<(Tag, string)>();
+        Assert.Equal(
+            CheckpointVerdict.Loaded,
+            CheckpointVersions.Read(checkpoint, i => blocks[i], (tag, operation) => versions.Add((tag, operation.Target.Name))));
+        Assert.Equal(put.Select(s => (s.Tag, s.Operations[0].Target.Name)), versions);
+        Assert.Equal(
+            CheckpointVerdict.WrongBlock, CheckpointVersions.Read(checkpoint, i => i == 1 ? new byte[5] : blocks[i], (_, _) => { }));
+    }
+
     private sealed class Lab : IDisposable
     {
         private readonly CatalogMemory _memory = new();

@@ -1,0 +1,390 @@
+using System.Collections.Immutable;
+using Carillon.Node.Identity;
+using Carillon.Node.Requests;
+using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Submissions;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Storage;
+
+namespace Carillon.Node;
+
+/// <summary>What became of a change of the configuration.</summary>
+/// <param name="Version">The version that it made; 0 if it did not, or nobody knows.</param>
+/// <param name="IsUnknown">True if it may still come to be.</param>
+/// <param name="Fault">Why not, in plain words; empty for one that is made.</param>
+/// <param name="MayRetry">True if the same change may be made a little later, or at another server.</param>
+public readonly record struct ClusterChangeOutcome(ulong Version, bool IsUnknown, string Fault, bool MayRetry = true);
+
+/// <content>
+/// The cluster's configuration: its next version is an entry of the feed, and in force here from its delivery on. Before one is proposed,
+/// a quorum closes the present one (3-vector-exchange, "Configuration changes").
+/// </content>
+public sealed partial class ServerNode
+{
+    private static readonly TimeSpan LookForVersions = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan CloseAgain = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan ClosingPatience = TimeSpan.FromSeconds(10);
+
+    /// <summary>A version that is closed so long without a next one gets one that changes nothing: who closed it may be gone.</summary>
+    private static readonly TimeSpan RenewAfter = TimeSpan.FromSeconds(3);
+
+    private readonly ConfigurationStore _configurations;
+    private readonly Queue<ConfigurationEntry> _delivered = new();
+    private ulong _deliveredVersion;
+    private ulong _changeNumber;
+    private PendingChange? _change;
+    private Instant _renewAt = Instant.Never;
+    private Instant _lookAt;
+    private bool _isJoining;
+
+    private Instant ConfigurationDeadline =>
+        Instant.Min(_lookAt, Instant.Min(_change?.AskAt ?? Instant.Never, _change is null ? _renewAt : Instant.Never));
+
+    /// <summary>True while this server sets no bits, because a quorum is closing the version in force.</summary>
+    public bool IsClosed => Exchange.IsClosed;
+
+    /// <summary>Changes one server of the configuration. One change at a time: another one meanwhile is refused.</summary>
+    public void ChangeCluster(ClusterChange change, Moment now, Action<ClusterChangeOutcome> answer)
+    {
+        _now = now;
+        ClusterConfiguration? next = change.Apply(Configuration, out string fault);
+        if (next is null)
+        {
+            answer(new ClusterChangeOutcome(0, IsUnknown: false, fault, MayRetry: false));
+            return;
+        }
+
+        if (FaultOf(change) is { Length: > 0 } trouble)
+        {
+            answer(new ClusterChangeOutcome(0, IsUnknown: false, trouble));
+            return;
+        }
+
+        NodeId leaving = change.Kind is ClusterChangeKind.Remove or ClusterChangeKind.Replace ? change.Server!.Name : default;
+        _change = new PendingChange(
+            new ConfigurationProposal(Configuration, next, leaving), ++_changeNumber, now.Now + ClosingPatience, answer);
+        Close();
+        AdvanceChange(now);
+    }
+
+    /// <summary>A version was delivered by the feed. True if it follows the one that is, or is about to be, in force.</summary>
+    internal bool ConfigurationDelivered(ConfigurationEntry entry)
+    {
+        bool isJoined = _isJoining && entry.Configuration.Version == Configuration.Version;
+        if (entry.Configuration.Version != _deliveredVersion + 1 && !isJoined)
+        {
+            return false;
+        }
+
+        _deliveredVersion = entry.Configuration.Version;
+        _delivered.Enqueue(entry);
+        return !isJoined;
+    }
+
+    /// <summary>The catalog has come to another state by a checkpoint, which may have passed over versions.</summary>
+    private void LearnConfigurations()
+    {
+        ulong version = _isJoining ? Configuration.Version : _deliveredVersion + 1;
+        while (Reader.Current(ConfigurationEntry.TargetOf(version))?.Manifest is { Form: ContentForm.Inline } manifest
+            && ConfigurationEntry.TryRead(manifest.Inline.Span, out ConfigurationEntry? entry))
+        {
+            if (ConfigurationDelivered(entry))
+            {
+                _feed.TakeUp(entry.Configuration);
+            }
+
+            version++;
+        }
+    }
+
+    private string FaultOf(ClusterChange change) =>
+        _change is not null ? "another change is being made; try again"
+        : !MayVote ? "this server takes no part in agreement at present; ask another"
+        : !Members.HasQuorum ? "no quorum is connected"
+        : change.Kind == ClusterChangeKind.Add && Members.ConnectedVoters.Count < Configuration.Voters.Length
+            ? "a server is added while all that vote are connected: replace or remove the one that is away first"
+        : "";
+
+    /// <summary>No more bits and leases under the version in force, durably.</summary>
+    private void Close()
+    {
+        if (Exchange.IsClosed)
+        {
+            return;
+        }
+
+        Sometimes.Reached("configuration-closed");
+        try
+        {
+            if (!SeededBug.Is("closing-not-durable"))
+            {
+                _configurations.Close(Configuration.Version);
+            }
+        }
+        catch (StorageException refusal)
+        {
+            // As if it had not been asked; it is asked again.
+            Tell(NodeEventKind.StorageTrouble, Self.Name, $"the configuration's version can't be closed: {refusal.Message}");
+            return;
+        }
+
+        Exchange.Close(Configuration.Version);
+        Selection.Close(Configuration.Version);
+        _renewAt = _now.Now + RenewAfter + _random.Below(RenewAfter);
+    }
+
+    private void AdvanceConfiguration(Moment now)
+    {
+        if (_change is not null && now.Now >= _change.AskAt)
+        {
+            AdvanceChange(now);
+        }
+
+        if (now.Now >= _lookAt)
+        {
+            _lookAt = now.Now + LookForVersions;
+            if (Members.GreatestVersion() is { } peer)
+            {
+                // Who sequences may be gone, or have gone on without this server: its feed tells it only that it is to be fetched.
+                Sometimes.Reached("configuration-fetched");
+                Post(peer, TrafficKind.Agreement, Protocol.Node, ClosingMessage.Ask(0, Configuration.Version).Encode(), 0);
+            }
+        }
+
+        if (_change is null && now.Now >= _renewAt)
+        {
+            _renewAt = now.Now + RenewAfter + _random.Below(RenewAfter);
+            if (Exchange.IsClosed)
+            {
+                Sometimes.Reached("closed-version-is-renewed");
+                ChangeCluster(new ClusterChange(ClusterChangeKind.Renew, null), now, _ => { });
+            }
+            else
+            {
+                _renewAt = Instant.Never;
+            }
+        }
+    }
+
+    private void AdvanceChange(Moment now)
+    {
+        PendingChange change = _change!;
+        if (now.Now >= change.Deadline)
+        {
+            string why = change.Proposal.Unsettled is { Length: > 0 } unsettled
+                ? $"{unsettled} has not got all yet that it should hold: wait until 'cluster status' says so no more"
+                : "no quorum closed the present version in time";
+            EndChange(new ClusterChangeOutcome(0, IsUnknown: false, why));
+            return;
+        }
+
+        change.AskAt = Instant.Min(change.Deadline, now.Now + CloseAgain);
+        if (change.IsProposed)
+        {
+            return;
+        }
+
+        change.Proposal.Hear(Self.Name, ReportClosing(change.Number));
+        byte[] question = ClosingMessage.Ask(change.Number, Configuration.Version).Encode();
+        foreach (NodeId voter in Configuration.Voters)
+        {
+            if (voter != Self.Name && !change.Proposal.Reported.Contains(voter) && Members.IsConnected(voter))
+            {
+                Post(voter, TrafficKind.Agreement, Protocol.Node, question, 0);
+            }
+        }
+
+        Propose(change);
+    }
+
+    private bool ReceiveClosing(ServerIdentity from, ReadOnlySpan<byte> payload)
+    {
+        if (!Members.Accepts(from))
+        {
+            return true;
+        }
+
+        if (!ClosingMessage.TryRead(payload, out ClosingMessage message))
+        {
+            return false;
+        }
+
+        if (!message.IsQuestion)
+        {
+            if (message.Version > Configuration.Version)
+            {
+                _feed.Member.HearAny(new SequenceNumber(message.Committed), _now.Now);
+                _feed.IsDirty = true;
+            }
+
+            if (_change is { IsProposed: false } change && message.Number == change.Number)
+            {
+                change.Proposal.Hear(from.Name, message);
+                Propose(change);
+            }
+
+            return true;
+        }
+
+        if (message.Version == Configuration.Version && message.Number > 0 && MayVote)
+        {
+            Close();
+        }
+
+        Post(from.Name, TrafficKind.Agreement, Protocol.Node, ReportClosing(message.Number).Encode(), 0);
+        return true;
+    }
+
+    private ClosingMessage ReportClosing(ulong number)
+    {
+        if (!Exchange.IsClosed || !MayVote)
+        {
+            return new ClosingMessage(
+                false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: false, IsSettled: false, [], [], []);
+        }
+
+        ImmutableArray<CarriedTag> carried = Exchange.Carried();
+        ImmutableArray<KeyValuePair<string, long>> fences = [.. Exchange.Fences(_now)];
+        bool fits = carried.Length <= ConfigurationEntry.MaxCarried && fences.Length <= ConfigurationEntry.MaxFences;
+        bool isSettled = fits && _groups.All.All(g => !g.IsForgotten);
+        return new ClosingMessage(
+            false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: fits, isSettled, fits ? carried : [],
+            fits ? fences : [], Selection.PromisedEpochs);
+    }
+
+    private void Propose(PendingChange change)
+    {
+        if (change.IsProposed || !change.Proposal.IsReady)
+        {
+            return;
+        }
+
+        change.IsProposed = true;
+        change.Deadline = Instant.Never;
+        change.AskAt = Instant.Never;
+        ConfigurationEntry entry = change.Proposal.ToEntry();
+        byte[] content = entry.Write();
+        var manifest = new ObjectManifest
+        {
+            Size = content.Length, Sha256 = Digest.Of(content), ContentType = "application/octet-stream", Inline = content,
+            VersionsKept = 1,
+        };
+        ulong version = entry.Configuration.Version;
+        var operation = new Operation(OperationKind.Put, ConfigurationEntry.TargetOf(version), manifest)
+        {
+            // Of several proposals the first in the feed counts.
+            Precondition = Precondition.Absent,
+        };
+        var request = new SubmitRequest([operation], $"configuration/{version}/{Self}/{change.Number}", default);
+        Submit(request, _now, outcome => EndChange(outcome switch
+        {
+            SubmitOutcome.Accepted => new ClusterChangeOutcome(version, IsUnknown: false, ""),
+            SubmitOutcome.Refused => new ClusterChangeOutcome(0, IsUnknown: false, "another change was made before it; try again"),
+            SubmitOutcome.Rejected rejected => new ClusterChangeOutcome(0, IsUnknown: false, rejected.Detail),
+            _ => new ClusterChangeOutcome(0, IsUnknown: true, "whether it is made is not known yet; look at the configuration again"),
+        }));
+    }
+
+    private void EndChange(ClusterChangeOutcome outcome)
+    {
+        PendingChange? change = _change;
+        _change = null;
+        change?.Answer(outcome);
+    }
+
+    /// <summary>What the feed delivered takes effect, version by version.</summary>
+    private void ApplyConfigurations()
+    {
+        while (_delivered.TryDequeue(out ConfigurationEntry? entry))
+        {
+            if (_isJoining && entry.Configuration.Version == Configuration.Version)
+            {
+                Sometimes.Reached("configuration-joined");
+                Keep(entry);
+                Adopt(entry, isNew: true);
+                Exchange.Hold(entry.Carried, _now);
+                _isJoining = false;
+            }
+            else
+            {
+                Apply(entry);
+            }
+        }
+    }
+
+    private void Apply(ConfigurationEntry entry)
+    {
+        ClusterConfiguration next = entry.Configuration;
+        Tell(NodeEventKind.Reconfigured, default, $"version {next.Version}: {string.Join(' ', next.Servers.Select(s => s.Name))}");
+        if (next.Find(Self.Name) is not { } record || record.Disk != Self.Disk)
+        {
+            // Kept nowhere: at its next start it finds the same.
+            _world.Stop($"this disk is not in version {next.Version} of the configuration: its server was removed or replaced");
+            return;
+        }
+
+        Keep(entry);
+        Configuration = next;
+        Exchange.Reconfigure(next, entry.Carried, _now);
+        Adopt(entry, isNew: false);
+        Members.Reconfigure(next, _now);
+        DrainMembership();
+
+        // The same bits may stand for other voters, which is no change that membership tells of.
+        Exchange.SetConnected(Members.ConnectedVoters, _now);
+        Selection.ConnectivityChanged(_now);
+        Replication.Reconfigure(next, _now);
+        _rebuild = new CatalogRebuild(next, Self.Name);
+        foreach (Groups.GroupHost group in _groups.All)
+        {
+            group.Member.SetRoles(GroupRoles.Of(next), _now.Now);
+            group.IsDirty = true;
+        }
+
+        _world.Reconfigured(next);
+        SetTable();
+        _renewAt = Instant.Never;
+        Manager.ConnectivityChanged(_now);
+    }
+
+    private void Adopt(ConfigurationEntry entry, bool isNew)
+    {
+        foreach ((string key, long until) in entry.Fences)
+        {
+            Exchange.AdoptFence(key, until);
+        }
+
+        Selection.Reconfigure(entry.Configuration, entry.Epochs, isNew, _now);
+    }
+
+    private void Keep(ConfigurationEntry entry)
+    {
+        try
+        {
+            _configurations.Apply(entry);
+        }
+        catch (StorageException refusal)
+        {
+            _world.Stop($"the configuration can't be kept: {refusal.Message}");
+        }
+    }
+
+    /// <summary>A change that this server is making.</summary>
+    private sealed class PendingChange(
+        ConfigurationProposal proposal, ulong number, Instant deadline, Action<ClusterChangeOutcome> answer)
+    {
+        public ConfigurationProposal Proposal { get; } = proposal;
+
+        public ulong Number { get; } = number;
+
+        public Instant Deadline { get; set; } = deadline;
+
+        public Instant AskAt { get; set; }
+
+        public bool IsProposed { get; set; }
+
+        public void Answer(ClusterChangeOutcome outcome) => answer(outcome);
+    }
+}

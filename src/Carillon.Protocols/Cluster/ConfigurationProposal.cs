@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Primacy;
+
+namespace Carillon.Protocols.Cluster;
+
+/// <summary>
+/// How the next version comes to be proposed (3-vector-exchange, "Configuration changes"): a quorum of the present one closes it, durably,
+/// and reports what is left of it; the next one carries the union of that ◆. Intersecting quorums alone would lose what was accepted over
+/// two changes.
+/// </summary>
+/// <remarks>A closed version is never opened again: what was reported would not be all any more. Whoever closed it goes on with any later
+/// version, this one or another.</remarks>
+public sealed class ConfigurationProposal
+{
+    private readonly ClusterConfiguration _present;
+    private readonly NodeId _leaving;
+    private readonly SortedDictionary<NodeId, ClosingMessage> _reports = [];
+
+    /// <summary>Begins one.</summary>
+    /// <param name="present">The version in force.</param>
+    /// <param name="next">The one that is to be.</param>
+    /// <param name="leaving">The server that leaves, or whose disk does; none for another change.</param>
+    public ConfigurationProposal(ClusterConfiguration present, ClusterConfiguration next, NodeId leaving)
+    {
+        Invariant.That(next.Version == present.Version + 1);
+        _present = present;
+        Next = next;
+        _leaving = leaving;
+    }
+
+    /// <summary>The version that is proposed.</summary>
+    public ClusterConfiguration Next { get; }
+
+    /// <summary>Voters whose report is here.</summary>
+    public IEnumerable<NodeId> Reported => _reports.Keys;
+
+    /// <summary>Why it can't go on: a voter that stays has not got all that it should hold.</summary>
+    public string Unsettled => string.Join(
+        ", ", _reports.Where(r => !r.Value.IsSettled && r.Key != _leaving).Select(r => r.Key.Name));
+
+    /// <summary>True once a quorum has closed the version in force ◆, all of them settled: what a disk lost before is made good.</summary>
+    public bool IsReady
+    {
+        get
+        {
+            VoterSet closed = default;
+            foreach ((NodeId node, ClosingMessage report) in _reports)
+            {
+                closed = report.IsClosed && (report.IsSettled || node == _leaving) ? closed.With(_present.BitOf(node)) : closed;
+            }
+
+            int needed = SeededBug.Is("proposed-before-a-quorum-closed") ? 1 : _present.Quorum.Size;
+            return closed.Count >= needed && Unsettled.Length == 0;
+        }
+    }
+
+    /// <summary>A voter's report. One of another version says nothing about this one.</summary>
+    public void Hear(NodeId from, ClosingMessage report)
+    {
+        if (report.Version == _present.Version && report.IsClosed && _present.BitOf(from) >= 0)
+        {
+            _reports[from] = report;
+        }
+    }
+
+    /// <summary>The entry: the next version with the union of what was reported, in the order of tags, keys and services.</summary>
+    public ConfigurationEntry ToEntry()
+    {
+        Invariant.That(IsReady);
+        var carried = new SortedDictionary<Tag, CarriedTag>();
+        var fences = new SortedDictionary<string, long>(StringComparer.Ordinal);
+        var epochs = new SortedDictionary<ServiceName, Epoch>();
+        foreach (ClosingMessage report in _reports.Values)
+        {
+            foreach (CarriedTag tag in report.Carried)
+            {
+                // The value of the greatest round that any of them showed, as a round's taker would take it.
+                if (!carried.TryGetValue(tag.Tag, out CarriedTag known) || tag.Round > known.Round)
+                {
+                    carried[tag.Tag] = tag with { Hash = tag.Hash == default ? known.Hash : tag.Hash };
+                }
+                else if (known.Hash == default)
+                {
+                    carried[tag.Tag] = known with { Hash = tag.Hash };
+                }
+            }
+
+            foreach ((string key, long until) in report.Fences)
+            {
+                fences[key] = Math.Max(until, fences.GetValueOrDefault(key));
+            }
+
+            foreach ((ServiceName service, Epoch epoch) in report.Epochs)
+            {
+                epochs[service] = Epoch.Max(epoch, epochs.GetValueOrDefault(service));
+            }
+        }
+
+        return new ConfigurationEntry(
+            Next, SeededBug.Is("carried-tags-forgotten") ? [] : [.. carried.Values], [.. fences], [.. epochs]);
+    }
+}

@@ -1,0 +1,103 @@
+using System.Text.Json;
+using Carillon.CommandLine;
+using Cluster.Tests.Cli;
+using Xunit;
+
+namespace Cluster.Tests.Processes;
+
+/// <summary>Backups of a running cluster, and new clusters made of them.</summary>
+public sealed class BackupTests
+{
+    private static string[] Listing => ["ls", "files", "-r", "--versions", "-o", "json"];
+
+    [Fact]
+    public async Task Restored_cluster_says_what_the_backed_up_one_said()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string backup = Path.Combine(cluster.Folder, "backup");
+        string large = cluster.MakeFile("large", 5 << 20, seed: 1);
+        string small = cluster.MakeFile("small", 100, seed: 2);
+        await PutAsync(cluster, large, "files/large");
+        await PutAsync(cluster, small, "files/name");
+        await PutAsync(cluster, large, "files/gone");
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("rm", "files/gone")).Code);
+        JsonElement first = await BackUpAsync(cluster, backup);
+        Assert.Equal(5, first.GetProperty("chunks").GetInt32());
+
+        // The next one fetches what is new, and the first stays good.
+        string other = cluster.MakeFile("other", 2 << 20, seed: 3);
+        string put = await PutAsync(cluster, other, "files/name", "--key", "second");
+        string listing = (await cluster.CliAsync(1, Listing)).Output;
+        JsonElement second = await BackUpAsync(cluster, backup, "--keep", "2");
+        Assert.Equal(7, second.GetProperty("chunks").GetInt32());
+        Assert.InRange(second.GetProperty("fetchedBytes").GetInt64(), 2 << 20, (2 << 20) + 65536);
+
+        using ProcessCluster restored = await RestoreAsync(backup);
+        Assert.Equal(listing, (await restored.CliAsync(1, Listing)).Output);
+        Assert.True(await restored.HoldsAsync(1, "files/large", large));
+        Assert.True(await restored.HoldsAsync(2, "files/name", other));
+        Assert.Equal(ExitCode.NotFound, (await restored.CliAsync("stat", "files/gone")).Code);
+
+        // Its key is known, and what comes is newer.
+        Assert.Equal(put, await PutAsync(restored, other, "files/name", "--key", "second"));
+        await PutAsync(restored, small, "files/name");
+        Assert.True(await restored.HoldsAsync(3, "files/name", small));
+
+        using ProcessCluster older = await RestoreAsync(backup, "--checkpoint", first.GetProperty("checkpoint").GetString()!);
+        Assert.True(await older.HoldsAsync(3, "files/name", small));
+    }
+
+    [Fact]
+    public async Task Damaged_backup_is_refused_and_mended_by_verifying_it()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string backup = Path.Combine(cluster.Folder, "backup");
+        await PutAsync(cluster, cluster.MakeFile("large", 3 << 20, seed: 1), "files/large");
+        await BackUpAsync(cluster, backup);
+        string chunk = Directory.GetFiles(Path.Combine(backup, "blobs"), "*", SearchOption.AllDirectories)
+            .MaxBy(f => new FileInfo(f).Length)!;
+        await File.WriteAllBytesAsync(chunk, new byte[1 << 20], TestContext.Current.CancellationToken);
+
+        string made = Path.Combine(cluster.Folder, "restored");
+        string[] restore = ["restore", backup, "--out", made, "--server", "s1=127.0.0.1:19990"];
+        CliRun refused = await CliRun.OfAsync(restore);
+        Assert.Equal(ExitCode.Integrity, refused.Code);
+        Assert.False(Directory.Exists(made));
+        await BackUpAsync(cluster, backup, "--verify");
+        Assert.Equal(ExitCode.Ok, (await CliRun.OfAsync(restore)).Code);
+    }
+
+    [Fact]
+    public async Task Backup_goes_into_no_folder_of_something_else()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync(1);
+        Assert.Equal(ExitCode.Conflict, (await cluster.CliAsync("backup", cluster.Folder)).Code);
+    }
+
+    private static async Task<string> PutAsync(ProcessCluster cluster, string file, string name, params string[] options)
+    {
+        CliRun put = await cluster.CliAsync(["put", file, name, "-o", "name", .. options]);
+        Assert.True(put.Code == ExitCode.Ok, put.Error);
+        return put.Output;
+    }
+
+    private static async Task<JsonElement> BackUpAsync(ProcessCluster cluster, string folder, params string[] options)
+    {
+        CliRun run = await cluster.CliAsync(["backup", folder, "-o", "json", .. options]);
+        Assert.True(run.Code == ExitCode.Ok, run.Error);
+        using var document = JsonDocument.Parse(run.Output);
+        return document.RootElement.Clone();
+    }
+
+    private static async Task<ProcessCluster> RestoreAsync(string backup, params string[] options)
+    {
+        ProcessCluster restored = await ProcessCluster.MakeAsync(3, ["restore", backup, .. options]);
+        for (int server = 1; server <= 3; server++)
+        {
+            restored.Start(server);
+        }
+
+        await restored.UntilConnectedAsync(3);
+        return restored;
+    }
+}

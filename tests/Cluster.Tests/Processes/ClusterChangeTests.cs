@@ -1,0 +1,59 @@
+using Carillon.CommandLine;
+using Cluster.Tests.Cli;
+using Xunit;
+
+namespace Cluster.Tests.Processes;
+
+/// <summary>Changes of a running cluster, one server at a time.</summary>
+public sealed class ClusterChangeTests
+{
+    [Fact]
+    public async Task Dead_server_is_replaced_by_one_command_and_the_cluster_then_bears_the_loss_of_another()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string large = cluster.MakeFile("large", 3 << 20, seed: 1);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/before")).Code);
+        await cluster.KillAsync(1);
+        await cluster.UntilAsync(
+            "a put without s1", async () => (await cluster.CliAsync("put", large, "files/meanwhile")).Code == ExitCode.Ok);
+
+        await ChangeAsync(cluster, "replace", "s1", "--authority", Path.Combine(cluster.Folder, "made"));
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("put", large, "files/after")).Code);
+        cluster.Start(1);
+        await cluster.UntilConnectedAsync(3);
+        await cluster.UntilAsync("s1 has all again", async () =>
+            await cluster.HoldsAsync(1, "files/before", large, "--consistency", "local")
+            && await cluster.HoldsAsync(1, "files/after", large, "--consistency", "local"));
+        await cluster.UntilAsync("s1 votes", async () => !(await cluster.CliAsync(1, "cluster", "status", "-o", "json")).Output.Contains(
+            "\"voting\":false", StringComparison.Ordinal));
+
+        await cluster.KillAsync(2);
+        await cluster.UntilAsync("a put with the new disk's vote", async () =>
+            (await cluster.CliAsync("put", large, "files/with-s1", "--key", "one")).Code == ExitCode.Ok);
+        foreach (string name in new[] { "before", "meanwhile", "after", "with-s1" })
+        {
+            Assert.True(await cluster.HoldsAsync(3, $"files/{name}", large));
+        }
+    }
+
+    [Fact]
+    public async Task Wrong_changes_are_refused_and_change_nothing()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        CliRun unknown = await cluster.CliAsync("cluster", "remove", "s9");
+        Assert.Equal(ExitCode.NotFound, unknown.Code);
+        CliRun there = await cluster.CliAsync("cluster", "add", "s1=127.0.0.1:1", "--authority", Path.Combine(cluster.Folder, "made"));
+        Assert.Equal(ExitCode.Conflict, there.Code);
+        Assert.Contains("there is a server 's1' already", there.Error, StringComparison.OrdinalIgnoreCase);
+        CliRun elsewhere = await cluster.CliAsync("cluster", "replace", "s1", "--authority", cluster.Folder);
+        Assert.Equal(ExitCode.Usage, elsewhere.Code);
+        string status = (await cluster.CliAsync("cluster", "status", "-o", "json")).Output;
+        Assert.Contains("\"configuration\":1", status, StringComparison.Ordinal);
+    }
+
+    private static async Task ChangeAsync(ProcessCluster cluster, params string[] change)
+    {
+        CliRun run = await cluster.CliAsync(["cluster", .. change]);
+        Assert.True(run.Code == ExitCode.Ok, run.Error);
+    }
+}

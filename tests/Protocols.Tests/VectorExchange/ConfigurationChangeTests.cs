@@ -1,0 +1,192 @@
+using System.Collections.Immutable;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
+using Carillon.Protocols.VectorExchange;
+using Xunit;
+using Core = Carillon.Protocols.VectorExchange.VectorExchange;
+
+namespace Carillon.Protocols.Tests.VectorExchange;
+
+/// <summary>Versions of the configuration: what was accepted stays accepted, what was rejected stays so, whatever is replaced.</summary>
+public sealed class ConfigurationChangeTests
+{
+    private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+    private static readonly ClusterChange Renewal = new(ClusterChangeKind.Renew, null);
+
+    [Fact]
+    public void Accepted_stays_accepted_over_two_changes_whose_quorums_hardly_meet()
+    {
+        // s1 alone knows that it is accepted: s2 and s3 gave their bits, and don't hear each other.
+        var lab = new ExchangeLab(5, 11);
+        lab.Isolate("s4");
+        lab.Isolate("s5");
+        lab.Cut.Add((NodeId.Parse("s2"), NodeId.Parse("s3")));
+        lab.Reconnect();
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k", o => outcome = o);
+        while (outcome is null)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        Assert.IsType<SubmitOutcome.Accepted>(outcome);
+        lab["s1"].Crash();
+        lab.Heal();
+        lab.Isolate("s3");
+
+        // s2 is the one that those that close have in common with those that agreed; then it is lost too.
+        lab.Change(lab.Replacement("s1", 11), "s2", "s4", "s5");
+        lab.Run(Second * 5);
+        lab["s2"].Crash();
+        lab.Change(lab.Replacement("s2", 12), "s1", "s4", "s5");
+        lab.Run(Second * 5);
+        Assert.Equal("x", ContentByRead(lab, "s4"));
+    }
+
+    [Fact]
+    public void Put_that_meets_a_closed_version_is_accepted_under_the_next()
+    {
+        var lab = new ExchangeLab(3, 12);
+        foreach (LabServer server in lab.Servers.Values)
+        {
+            server.Core.Close(1);
+        }
+
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k", o => outcome = o);
+        lab.Run(Second);
+        Assert.Null(outcome);
+        Assert.All(lab.Servers.Values, s => Assert.Empty(s.Core.Carried()));
+        lab.Change(Renewal, "s1", "s2");
+        lab.Run(Second);
+        Assert.IsType<SubmitOutcome.Accepted>(outcome);
+        Assert.All(lab.Servers.Values, s => Assert.Equal("x", s.Content("a")));
+    }
+
+    [Fact]
+    public void Vector_of_an_earlier_version_counts_for_nothing()
+    {
+        // The vector of s1 under version 1 comes when its tag, carried by nobody, was given up.
+        var lab = new ExchangeLab(3, 13) { Delay = TimeSpan.FromMilliseconds(100) };
+        lab["s1"].Put("a", "x", "k");
+        while (lab.VectorMessages == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        lab["s1"].Crash();
+        lab.Reconnect();
+        lab.Change(lab.Replacement("s1", 11), "s2", "s3");
+        lab.Run(Second * 10);
+        Assert.All(lab.Servers.Values, s => Assert.Null(s.Content("a")));
+        Assert.All(lab.Servers.Values, s => Assert.All(s.Core.OpenTagList(), tag => Assert.Equal(0, s.Core.BitsOf(tag).Count)));
+    }
+
+    [Fact]
+    public void Read_waits_for_the_record_of_what_is_carried()
+    {
+        var lab = new ExchangeLab(3, 14);
+        lab.Isolate("s3");
+        lab["s1"].Put("a", "x", "k");
+        while (lab["s1"].Told.Count == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        // s2 has the record; s3 and the new s1 know no more than the tag.
+        lab["s1"].Crash();
+        lab.Heal();
+        Tag tag = lab["s2"].Catalog.Keys.Concat(lab["s2"].Core.OpenTagList()).First();
+        ImmutableArray<CarriedTag> carried = [new CarriedTag(tag, default, 0, true)];
+        var core = new Core(lab.Configuration, NodeId.Parse("s3"), lab.Options, new RandomSource(1), lab["s3"]);
+        core.Hold(carried, lab.Moment());
+        Assert.True(core.LacksCarried);
+    }
+
+    [Fact]
+    public void Next_version_is_ready_once_a_quorum_has_closed_and_nobody_that_stays_lacks_anything()
+    {
+        ClusterConfiguration present = new ExchangeLab(3, 15).Configuration;
+        var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
+        proposal.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s2"), Report(2, isSettled: true));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
+        Assert.False(proposal.IsReady);
+        Assert.Equal("s2", proposal.Unsettled);
+        proposal.Hear(NodeId.Parse("s2"), Report(1, isSettled: true));
+        Assert.True(proposal.IsReady);
+
+        // The one that leaves need not have everything.
+        var other = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, NodeId.Parse("s2"));
+        other.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
+        other.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
+        Assert.True(other.IsReady);
+    }
+
+    [Fact]
+    public void Union_takes_the_value_of_the_greatest_round_the_latest_fence_and_the_greatest_epoch()
+    {
+        ClusterConfiguration present = new ExchangeLab(3, 16).Configuration;
+        Tag a = TagOf(1);
+        Tag b = TagOf(2);
+        ServiceName service = ServiceName.Parse("x");
+        var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
+        proposal.Hear(NodeId.Parse("s1"), Report(1, true) with
+        {
+            Carried = [new CarriedTag(a, default, 0, true), new CarriedTag(b, Digest.Of("b"u8), 64, true)],
+            Fences = [new("k", 5)], Epochs = [new(service, new Epoch(7))],
+        });
+        proposal.Hear(NodeId.Parse("s2"), Report(1, true) with
+        {
+            Carried = [new CarriedTag(a, Digest.Of("a"u8), 65, false), new CarriedTag(b, default, CarriedTag.Decided, true)],
+            Fences = [new("k", 9)], Epochs = [new(service, new Epoch(3))],
+        });
+        ConfigurationEntry entry = proposal.ToEntry();
+        Assert.Equal(
+            [new CarriedTag(a, Digest.Of("a"u8), 65, false), new CarriedTag(b, Digest.Of("b"u8), CarriedTag.Decided, true)], entry.Carried);
+        Assert.Equal([new KeyValuePair<string, long>("k", 9)], entry.Fences);
+        Assert.Equal([new KeyValuePair<ServiceName, Epoch>(service, new Epoch(7))], entry.Epochs);
+
+        byte[] bytes = entry.Write();
+        Assert.True(ConfigurationEntry.TryRead(bytes, out ConfigurationEntry? read));
+        Assert.Equal(bytes, read.Write());
+        Assert.Equal(entry.Configuration.Servers, read.Configuration.Servers);
+        for (int length = 0; length < bytes.Length; length++)
+        {
+            Assert.False(ConfigurationEntry.TryRead(bytes.AsSpan(0, length), out _));
+        }
+    }
+
+    [Fact]
+    public void Change_that_is_none_is_refused_with_the_reason()
+    {
+        ClusterConfiguration present = new ExchangeLab(3, 17).Configuration;
+        ServerRecord s1 = present.Servers[0];
+        ServerRecord fresh = s1 with { Name = NodeId.Parse("s4"), Disk = new DiskId(44) };
+        Assert.Equal(4, new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out _)!.Voters.Length);
+        Assert.Equal(3, new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out _)!.Quorum.Size);
+        Assert.Equal(2, new ClusterChange(ClusterChangeKind.Remove, s1).Apply(present, out _)!.Quorum.Size);
+        Assert.Null(new ClusterChange(ClusterChangeKind.Add, s1).Apply(present, out string there));
+        Assert.Contains("already", there, StringComparison.Ordinal);
+        Assert.Null(new ClusterChange(ClusterChangeKind.Remove, fresh).Apply(present, out _));
+        Assert.Null(new ClusterChange(ClusterChangeKind.Replace, s1).Apply(present, out string same));
+        Assert.Contains("disk", same, StringComparison.Ordinal);
+        Assert.Null(new ClusterChange(ClusterChangeKind.Set, s1 with { Disk = new DiskId(9) }).Apply(present, out _));
+    }
+
+    private static ClosingMessage Report(ulong version, bool isSettled) =>
+        new(false, 1, version, 0, IsClosed: true, isSettled, [], [], []);
+
+    private static Tag TagOf(ulong stamp) => new(new Uid(new Timestamp(stamp), NodeId.Parse("s1")), 1);
+
+    private static string? ContentByRead(ExchangeLab lab, string server)
+    {
+        string? content = "not answered";
+        lab[server].Read("a", outcome => content = outcome is ReadOutcome.Found found
+            ? System.Text.Encoding.UTF8.GetString(found.Manifest.Inline.Span) : outcome.GetType().Name);
+        lab.Run(Second * 10);
+        return content;
+    }
+}
