@@ -183,7 +183,9 @@ public sealed partial class ServerNode
         }
 
         host.IsDirty = true;
-        return host.Member.Receive(from.Name, payload.ToArray(), _now.Now);
+        byte[] own = GC.AllocateUninitializedArray<byte>(payload.Length);
+        payload.CopyTo(own);
+        return host.Member.Receive(from.Name, own, _now.Now);
     }
 
     private void SettleGroups()

@@ -149,7 +149,10 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
     private async ValueTask SendAsync(GroupStreamHeader header, byte[] payload, CancellationToken ended)
     {
         Interlocked.Add(ref _bytesInFlight, payload.Length);
-        Task<PublishOutcome> outcome = groups.PublishAsync(group, header.Id, header.Number, payload, ended);
+
+        // A sender that goes does not call back what is in flight, which is bounded: it is committed as if nobody had gone. To watch over each
+        // message by itself costs as much as to take it.
+        Task<PublishOutcome> outcome = groups.PublishAsync(group, header.Id, header.Number, payload, CancellationToken.None);
         if (!_queue.Writer.TryWrite(new InFlight(outcome, payload.Length, default)))
         {
             await _queue.Writer.WriteAsync(new InFlight(outcome, payload.Length, default), ended);

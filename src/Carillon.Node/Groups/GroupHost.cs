@@ -274,5 +274,7 @@ internal sealed class GroupHost : IGroupHost
         + (Trouble.Length > 0 ? $", {Trouble}" : "")
         + (Disk?.Messages.Archive is { } archive ? $", archive {archive.Health} {archive.Trouble}" : "");
 
-    private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
+    // Where one acknowledgement says "message and assignment both durable here", a message's own flush would tell nobody anything: it would
+    // only hold up the one that its assignment needs, which comes at once.
+    private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run, Member.Roles.IsShortCut);
 }

@@ -116,6 +116,9 @@ public sealed class GroupMember
     /// <summary>The newest checkpoint that is advertised.</summary>
     public CheckpointMark Advertised => _context.Advertised;
 
+    /// <summary>Which servers have which role, as far as is known here.</summary>
+    public GroupRoles Roles => _context.Roles;
+
     /// <summary>Messages of this server's senders that are under way.</summary>
     public int Sending => _sender.Count;
 
@@ -305,7 +308,7 @@ public sealed class GroupMember
     public bool Receive(NodeId from, ReadOnlyMemory<byte> frame, Instant now)
     {
         var reader = new WireReader(frame.Span);
-        if (!GroupCodec.TryReadHead(ref reader, out GroupMessageType type, out GroupName group) || group != _context.Group
+        if (!GroupCodec.TryReadHead(ref reader, _context.Group, out GroupMessageType type)
             || !Read(from, type, ref reader, frame, now))
         {
             _context.Figures.BadMessages++;

@@ -443,6 +443,9 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             context.Multicast(GroupChannel.Commit, message);
             here.OnAssign(context.Self, message, now);
             _resendAt = Instant.Min(_resendAt, now + context.Options.AssignRetry);
+
+            // The committed number went with it: where nobody but commit servers listens, that is step 5.
+            _announced = NamesMessages ? _announced : _committed;
         }
     }
 

@@ -148,7 +148,14 @@ public sealed partial class MessageArchive
             count++;
         }
 
-        return [.. _waiting.Take(count)];
+        var next = new CommittedMessage[count];
+        Queue<CommittedMessage>.Enumerator all = _waiting.GetEnumerator();
+        for (int i = 0; i < count && all.MoveNext(); i++)
+        {
+            next[i] = all.Current;
+        }
+
+        return next;
     }
 
     private bool Fits(ArchiveFile tail, long bytes, long now) =>
