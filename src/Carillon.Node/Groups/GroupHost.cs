@@ -29,7 +29,9 @@ internal sealed class GroupHost : IGroupHost
 
         CommittedPart part = Disk as CommittedPart
             ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
-        Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
+        Store = new GroupStore(
+            part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages,
+            () => part.Expendable(set.Clock.Wall.Milliseconds, record.Settings));
         _pending = new PendingPublishes(options.PublishPatience);
         var settings = new GroupMemberSettings
         {

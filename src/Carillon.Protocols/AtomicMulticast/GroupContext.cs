@@ -64,6 +64,9 @@ internal sealed class GroupContext
     /// <summary>The newest checkpoint that is advertised.</summary>
     public CheckpointMark Advertised { get; set; }
 
+    /// <summary>A number, beside the usual ones, at which the sequencer wants a checkpoint; 0: none.</summary>
+    public ulong CheckpointDue { get; set; }
+
     /// <summary>Someone acts as the sequencer of an epoch.</summary>
     /// <returns>False: a newer one is known.</returns>
     public bool HearSequencer(NodeId node, Epoch epoch)

@@ -432,6 +432,7 @@ public sealed class GroupMember
             case GroupMessageType.Gossip when GossipMessage.TryRead(ref reader, out GossipMessage gossip):
                 HearCommitted(from, gossip.Epoch, gossip.Committed);
                 _checkpoints.Advertised(gossip.Checkpoint);
+                _context.CheckpointDue = gossip.Epoch >= _context.SequencerEpoch ? gossip.Due : _context.CheckpointDue;
                 return true;
             case GroupMessageType.Prepare when PrepareMessage.TryRead(ref reader, out PrepareMessage prepare):
                 _commit.OnPrepare(from, prepare);

@@ -22,6 +22,9 @@ public enum SequencerState : byte
 /// </summary>
 internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 {
+    // Numbers ahead at which a checkpoint is asked for: more than are given while the word of it is on its way.
+    private const ulong DueAhead = 2048;
+
     private readonly Dictionary<MessageId, ulong> _openIds = [];
     private readonly Queue<GroupData> _queue = new();
 
@@ -36,6 +39,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private Instant _leaseEnd;
     private Instant _gossipAt = Instant.Never;
     private Instant _resendAt = Instant.Never;
+    private Instant _dueAt;
     private Epoch _lastEpoch;
     private ulong _base;
     private ulong _committed;
@@ -300,9 +304,9 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
             if (now >= _gossipAt)
             {
+                WantCheckpoint(now);
                 _gossipAt = now + context.Options.GossipInterval;
-                context.Multicast(
-                    NamesMessages ? GroupChannel.Global : GroupChannel.Commit, new GossipMessage(Epoch, _committed, context.Advertised));
+                context.Multicast(NamesMessages ? GroupChannel.Global : GroupChannel.Commit, Gossip());
             }
         }
 
@@ -329,6 +333,34 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private bool NamesMessages =>
         context.Host.HasListeners || ((context.Roles.Data | context.Roles.Checkpoint) & context.Roles.Commit)
             != (context.Roles.Data | context.Roles.Checkpoint);
+
+    private GossipMessage Gossip() => new(Epoch, _committed, context.Advertised, context.CheckpointDue);
+
+    // What the group's age and size let go must be covered by a checkpoint: where that is far off, as in a group of few and large messages,
+    // one is asked for. Where all is committed, at the number where all are; else a little ahead of where anybody can be. A server that
+    // hears of it too late has no part in that one.
+    private void WantCheckpoint(Instant now)
+    {
+        if (context.HasApplication || now < _dueAt)
+        {
+            return;
+        }
+
+        _dueAt = now + context.Options.ReportInterval;
+        ulong wanted = Math.Max(context.Store.Expendable.Value, context.Store.Trimmed.Value);
+        if (wanted <= context.Advertised.Number.Value)
+        {
+            context.CheckpointDue = 0;
+        }
+        else if (OpenCount == 0)
+        {
+            context.CheckpointDue = _committed;
+        }
+        else if (context.CheckpointDue <= _committed)
+        {
+            context.CheckpointDue = _next + DueAhead;
+        }
+    }
 
     private bool Recover(CommitServer here, Instant now)
     {
@@ -501,7 +533,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         if (!NamesMessages)
         {
             _announced = _committed;
-            context.Multicast(GroupChannel.Commit, new GossipMessage(Epoch, _committed, context.Advertised));
+            context.Multicast(GroupChannel.Commit, Gossip());
             return;
         }
 

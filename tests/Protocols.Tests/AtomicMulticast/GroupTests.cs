@@ -131,6 +131,34 @@ public sealed class GroupTests
         Assert.Empty(lab.Faults);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Group_of_few_messages_is_kept_to_its_size_long_before_the_usual_checkpoint(bool isBusy)
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { RetainBytes = 400 } };
+        Lead(lab);
+        lab["s3"].Crash();
+        for (ulong counter = 1; counter <= 40; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(isBusy ? 2 : 300));
+        }
+
+        lab.Run(TimeSpan.FromSeconds(5));
+        foreach (string name in (string[])["s1", "s2"])
+        {
+            Assert.InRange(lab[name].Core.First.Value, 2u, 40u);
+            Assert.True(lab[name].Store.CommittedBytes <= 400);
+        }
+
+        // Who was away meanwhile is not left at a dead end.
+        lab["s3"].Start();
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Equal(40u, lab["s3"].Core.Delivered.Value);
+        Assert.Empty(lab.Faults);
+    }
+
     [Fact]
     public void Sequencer_does_without_the_answer_of_a_dead_holder_while_a_majority_remains()
     {
