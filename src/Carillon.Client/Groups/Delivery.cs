@@ -20,6 +20,9 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
 
     private readonly List<DeliveredMessage> _run = [];
     private ulong _next;
+
+    // Which group of that name it began in; empty before it did.
+    private string _id = "";
     private HttpResponseMessage? _response;
     private Stream? _stream;
     private StallGuard? _guard;
@@ -165,7 +168,7 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
         {
             transport.CallBegins();
             var rotation = new Rotation(transport);
-            Problem? tooOld = null;
+            Problem? gone = null;
             while (await rotation.NextAsync(cancellation) is var server && server >= 0)
             {
                 if (await TryConnectAsync(server, cancellation) is not { } problem)
@@ -173,9 +176,10 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
                     return;
                 }
 
-                // Another server may have kept more.
-                tooOld = problem.Code == "feed-too-old" && (tooOld is null || problem.First < tooOld.First) ? problem : tooOld;
-                if (problem.Status is > 0 and < 500 && problem.Code != "feed-too-old")
+                // Another server may have kept more, or may know of the group's removal already, or not yet.
+                bool mayBeElsewhere = problem.Code is "feed-too-old" or "group-replaced";
+                gone = mayBeElsewhere && (gone is null || problem.First < gone.First) ? problem : gone;
+                if (problem.Status is > 0 and < 500 && !mayBeElsewhere)
                 {
                     throw new CarillonException(problem);
                 }
@@ -184,9 +188,9 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
                 rotation.Answered(server, problem);
             }
 
-            if (tooOld is not null)
+            if (gone is not null)
             {
-                throw new CarillonException(tooOld);
+                throw new CarillonException(gone);
             }
 
             if (Environment.TickCount64 - start > transport.Options.Timeout.TotalMilliseconds)
@@ -202,7 +206,7 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
     private async Task<Problem?> TryConnectAsync(int server, CancellationToken cancellation)
     {
         string start = _next > 0 ? FeedStart.At(new SequenceNumber(_next)).ToString() : from.ToString();
-        using HttpRequestMessage request = transport.Request(HttpMethod.Get, server, $"{GroupCalls.Path(group)}/messages?from={start}");
+        using HttpRequestMessage request = transport.Request(HttpMethod.Get, server, $"{GroupCalls.Path(group)}/messages?from={start}{Group}");
         request.Headers.TryAddWithoutValidation("Accept", GroupStream.MessagesType);
         var guard = new StallGuard(transport.Options.AttemptTimeout, cancellation);
         HttpResponseMessage? response = null;
@@ -232,6 +236,8 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
         }
     }
 
+    private string Group => _id.Length > 0 ? "&id=" + _id : "";
+
     private void Begin(HttpResponseMessage response, StallGuard guard, int server)
     {
         _response = response;
@@ -246,6 +252,11 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
         _start = 0;
         _end = 0;
         _buffer = [];
+        if (_id.Length == 0 && response.Headers.NonValidated.TryGetValues("Carillon-Group-Id", out var id))
+        {
+            _id = id.ToString();
+        }
+
         if (_next == 0 && response.Headers.NonValidated.TryGetValues("Carillon-Next", out var told)
             && ulong.TryParse(told.ToString(), out ulong next))
         {

@@ -15,9 +15,11 @@ internal abstract class MessageFormat
     public abstract string ContentType { get; }
 
     /// <summary>The form that the request asks for; lines of JSON where it asks for none that is known.</summary>
-    public static MessageFormat Of(string accept) =>
+    /// <param name="accept">What the request accepts.</param>
+    /// <param name="group">The group's identity.</param>
+    public static MessageFormat Of(string accept, string group) =>
         accept.Contains(GroupStream.MessagesType, StringComparison.Ordinal) ? new BinaryFormat()
-        : accept.Contains("text/event-stream", StringComparison.Ordinal) ? new EventFormat() : new LineFormat();
+        : accept.Contains("text/event-stream", StringComparison.Ordinal) ? new EventFormat(group) : new LineFormat();
 
     /// <summary>What stands in front of all messages; gives its bytes.</summary>
     public virtual int Begin(IBufferWriter<byte> output) => 0;
@@ -132,8 +134,8 @@ internal abstract class MessageFormat
         }
     }
 
-    /// <summary>Server-sent events: the number is the event's id, so a browser resumes by itself.</summary>
-    private sealed class EventFormat : LineFormat
+    /// <summary>Server-sent events: group and number are the event's id, so a browser resumes by itself, and in no other group.</summary>
+    private sealed class EventFormat(string group) : LineFormat
     {
         public override string ContentType => "text/event-stream";
 
@@ -146,8 +148,8 @@ internal abstract class MessageFormat
         protected override int WriteOne(IBufferWriter<byte> output, in GroupMessage message)
         {
             ReadOnlySpan<byte> json = Json(message);
-            Span<byte> head = stackalloc byte[40];
-            Utf8.TryWrite(head, CultureInfo.InvariantCulture, $"id: {message.Number.Value}\ndata: ", out int length);
+            Span<byte> head = stackalloc byte[64];
+            Utf8.TryWrite(head, CultureInfo.InvariantCulture, $"id: {group}-{message.Number.Value}\ndata: ", out int length);
             output.Write(head[..length]);
             output.Write(json);
             output.Write("\n\n"u8);

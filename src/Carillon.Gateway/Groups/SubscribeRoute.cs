@@ -15,7 +15,10 @@ internal static class SubscribeRoute
     /// <summary>The response header with the number that the stream starts at, which <c>begin</c> and <c>now</c> leave open.</summary>
     private const string NextHeader = "Carillon-Next";
 
-    private static readonly string[] Parameters = ["from"];
+    /// <summary>The response header with the group's identity: who goes on elsewhere names it, so as not to land in another group.</summary>
+    private const string IdHeader = "Carillon-Group-Id";
+
+    private static readonly string[] Parameters = ["from", "id"];
 
     public static async Task AnswerAsync(Exchange exchange, IGroupGate groups, GroupName group)
     {
@@ -31,8 +34,22 @@ internal static class SubscribeRoute
             return;
         }
 
+        if (status.IsLost)
+        {
+            await exchange.FailAsync(GroupRoutes.Lost(status));
+            return;
+        }
+
         // A browser asks again with the first address and where it was: that is what counts then.
-        string from = exchange.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } last ? Behind(last) : query["from"] ?? "now";
+        string? id = query["id"];
+        string from = exchange.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } last ? Behind(last, ref id) : query["from"] ?? "now";
+        if (id is not null && id != GroupJson.IdOf(status))
+        {
+            await exchange.FailAsync(
+                ProblemTypes.GroupReplaced, $"The group '{group}' is {GroupJson.IdOf(status)} here, not {Shown.Text(id)}: its messages are others.");
+            return;
+        }
+
         if (!TryStart(from, status, out SequenceNumber start))
         {
             await exchange.FailAsync(ProblemTypes.BadRequest, $"from is a number from 1 on, 'begin' or 'now', not '{Shown.Text(from)}'.");
@@ -45,10 +62,10 @@ internal static class SubscribeRoute
             return;
         }
 
-        await StreamAsync(exchange, groups, group, start);
+        await StreamAsync(exchange, groups, status, start);
     }
 
-    private static async Task StreamAsync(Exchange exchange, IGroupGate groups, GroupName group, SequenceNumber start)
+    private static async Task StreamAsync(Exchange exchange, IGroupGate groups, GroupStatus group, SequenceNumber start)
     {
         if (exchange.Features.Get<IHttpMinResponseDataRateFeature>() is { } rate)
         {
@@ -56,15 +73,16 @@ internal static class SubscribeRoute
             rate.MinDataRate = null;
         }
 
-        MessageFormat format = MessageFormat.Of(exchange.Request.Headers.Accept.ToString());
+        MessageFormat format = MessageFormat.Of(exchange.Request.Headers.Accept.ToString(), GroupJson.IdOf(group));
         HttpResponse response = exchange.Response;
         response.ContentType = format.ContentType;
         response.Headers[NextHeader] = start.ToString();
+        response.Headers[IdHeader] = GroupJson.IdOf(group);
         response.Headers.CacheControl = "no-store";
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(exchange.Aborted, exchange.Gateway.Ending);
         try
         {
-            IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> messages = groups.SubscribeAsync(group, start, ended.Token);
+            IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> messages = groups.SubscribeAsync(group.Name, start, ended.Token);
             await new Subscription(messages, response.BodyWriter, format, exchange.Gateway.Options.Heartbeat).RunAsync(ended.Token);
         }
         catch (FeedTooOldException late)
@@ -98,7 +116,12 @@ internal static class SubscribeRoute
         return number > 0;
     }
 
-    private static string Behind(string last) =>
-        ulong.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number) && number < ulong.MaxValue
-            ? (number + 1).ToString(CultureInfo.InvariantCulture) : last;
+    // As events have them: the group's identity, a dash, the number; a number alone is of whichever group has the name.
+    private static string Behind(string last, ref string? id)
+    {
+        int dash = last.IndexOf('-', StringComparison.Ordinal);
+        id = dash > 0 ? last[..dash] : id;
+        return ulong.TryParse(last.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ulong number)
+            && number < ulong.MaxValue ? (number + 1).ToString(CultureInfo.InvariantCulture) : last;
+    }
 }

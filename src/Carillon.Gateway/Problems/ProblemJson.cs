@@ -22,6 +22,11 @@ internal static class ProblemJson
         WriteIfGiven(writer, "winner", problem.Winner);
         WriteIfGiven(writer, "tombstone", problem.Tombstone);
         WriteIfGiven(writer, "messageId", problem.MessageId);
+        if (problem.Timestamp is { } timestamp)
+        {
+            writer.WriteNumber("timestamp", timestamp);
+        }
+
         if (problem.First is { } first)
         {
             writer.WriteNumber("first", first);

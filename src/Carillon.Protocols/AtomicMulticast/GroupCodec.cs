@@ -39,7 +39,7 @@ public enum SendVerdict : byte
     /// <summary>Its session was idle for longer than the group's lifetime: the outcome is unknown.</summary>
     Expired = 1,
 
-    /// <summary>Another content stands under its id.</summary>
+    /// <summary>Another content has its id: at the number, for good; or, where that is 0, on its way.</summary>
     Conflict = 2,
 
     /// <summary>No room: again after a while.</summary>

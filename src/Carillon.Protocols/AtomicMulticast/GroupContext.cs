@@ -61,6 +61,9 @@ internal sealed class GroupContext
     /// <summary>In which epoch.</summary>
     public Epoch SequencerEpoch { get; private set; }
 
+    /// <summary>How often a sequencer's word was heard.</summary>
+    public ulong SequencerWords { get; private set; }
+
     /// <summary>The newest checkpoint that is advertised.</summary>
     public CheckpointMark Advertised { get; set; }
 
@@ -78,6 +81,7 @@ internal sealed class GroupContext
 
         Sequencer = node;
         SequencerEpoch = epoch;
+        SequencerWords++;
         return true;
     }
 
@@ -114,6 +118,25 @@ internal sealed class GroupContext
 
         message = null!;
         return false;
+    }
+
+    /// <summary>
+    /// How a message stands whose id has a number: it is the one there, or another content is (<see cref="SendVerdict.Conflict"/>), as far
+    /// as what stands there is still kept. Null: that is being read; ask again.
+    /// </summary>
+    public SendVerdict? VerdictAt(ulong number, Digest hash)
+    {
+        if (number == 0)
+        {
+            return SendVerdict.Numbered;
+        }
+
+        return Store.Find(new SequenceNumber(number), out Assignment there, out _) switch
+        {
+            StoreAnswer.Found => there.Hash == hash ? SendVerdict.Numbered : SendVerdict.Conflict,
+            StoreAnswer.Reading => null,
+            _ => SendVerdict.Numbered,
+        };
     }
 
     /// <summary>True if this very content is held under its id.</summary>

@@ -110,6 +110,9 @@ public sealed class GroupMember
     /// <summary>Who sequences, as far as was heard; none if nobody was.</summary>
     public NodeId Sequencer => _context.Sequencer;
 
+    /// <summary>How often a sequencer's word was heard: one that leads is heard each <see cref="GroupOptions.GossipInterval"/>.</summary>
+    public ulong SequencerWords => _context.SequencerWords;
+
     /// <summary>In which epoch.</summary>
     public Epoch Epoch => _context.SequencerEpoch;
 
@@ -238,7 +241,9 @@ public sealed class GroupMember
     public PublishAnswer Publish(
         MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, Instant now, out SequenceNumber number)
     {
-        PublishAnswer answer = _sender.Publish(id, settled, timestamp ?? _context.Sessions.Number, payload, now, out ulong known);
+        // A sender may know more than this server, but nothing that is not there; less than it knew is always safe.
+        ulong first = Math.Min(timestamp ?? ulong.MaxValue, _context.Sessions.Number);
+        PublishAnswer answer = _sender.Publish(id, settled, first, payload, now, out ulong known);
         number = new SequenceNumber(known);
         return answer;
     }

@@ -234,7 +234,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
             {
                 if (!_run[i].IsNoOp)
                 {
-                    sender.Committed(_run[i].Id, first + (ulong)i);
+                    sender.Committed(_values[i], first + (ulong)i);
                 }
             }
         }

@@ -367,7 +367,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         switch (_recovery!.Step(now))
         {
             case RecoveryStep.Failed:
-                Fail(_recovery.Why);
+                Fail(_recovery.Why, _recovery.IsLost);
                 return false;
             case RecoveryStep.Running:
                 return false;
@@ -588,11 +588,11 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         context.Host.Note(new GroupEvent.Deposed(epoch, by));
     }
 
-    private void Fail(string why)
+    private void Fail(string why, bool isLost = false)
     {
         Epoch epoch = Epoch;
         StepDown();
-        context.Host.Note(new GroupEvent.CannotLead(epoch, why));
+        context.Host.Note(new GroupEvent.CannotLead(epoch, why) { IsLost = isLost });
     }
 
     private ref OpenNumber At(ulong number) => ref _open[number & (ulong)(_open.Length - 1)];

@@ -224,6 +224,66 @@ public sealed class GroupTests
     }
 
     [Fact]
+    public void Id_of_a_committed_message_is_refused_to_another_content()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        foreach (string name in (string[])["s1", "s2", "s3"])
+        {
+            Assert.Equal(PublishAnswer.Numbered, lab.Publish(NodeId.Parse(name), Message(1, 1), 0));
+            Assert.Equal(PublishAnswer.Conflict, lab.Publish(NodeId.Parse(name), Message(1, 1), 0, payload: [1, 2, 3]));
+        }
+    }
+
+    [Fact]
+    public void Sender_whose_id_another_content_gets_a_number_for_is_told_that_it_conflicts()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        lab.Isolate(S1);
+        lab.Publish(S1, Message(1, 1), 0, payload: [1, 2, 3]);
+        lab.Elect("s2");
+        lab.Run(TimeSpan.FromMilliseconds(300));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(NodeId.Parse("s2"), Message(1, 1), 0, payload: [4]));
+        lab.Run(TimeSpan.FromMilliseconds(300));
+        lab.Cut.Clear();
+        lab.Run(TimeSpan.FromSeconds(5));
+        Assert.Equal(SendVerdict.Conflict, lab.Ended[Message(1, 1)]);
+    }
+
+    [Fact]
+    public void Memory_only_group_that_a_majority_has_forgotten_says_so()
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory } };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        foreach (LabMember member in lab.Members.Values)
+        {
+            member.Crash();
+        }
+
+        lab.Reelects = false;
+        lab.StartAll();
+        lab.Elect("s1");
+        lab.Run(TimeSpan.FromSeconds(2));
+        Assert.Contains(lab["s1"].Events, e => e is GroupEvent.CannotLead { IsLost: true });
+        Assert.Equal(SequencerState.Idle, lab["s1"].Core.SequencerState);
+
+        // One that only one server has forgotten goes on.
+        var other = new GroupLab(2, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory } };
+        Lead(other);
+        other["s3"].Crash();
+        other["s3"].Start();
+        other.Elect("s2");
+        other.Run(TimeSpan.FromSeconds(2));
+        Assert.DoesNotContain(other["s2"].Events, e => e is GroupEvent.CannotLead);
+        Assert.Equal(SequencerState.Leading, other["s2"].Core.SequencerState);
+    }
+
+    [Fact]
     public void Session_table_judges_by_state_and_retires_idle_sessions_only()
     {
         var table = new SessionTable(10);
