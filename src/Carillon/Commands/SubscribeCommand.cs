@@ -10,6 +10,7 @@ using Carillon.Client.Groups;
 using Carillon.CommandLine;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Runtime;
 
 using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
@@ -55,17 +56,29 @@ internal static class SubscribeCommand
 
             using CarillonClient client = context.CreateClient();
             await using AtomicGroup subscriber = client.Groups.Open(group);
-            await RunAsync(context, subscriber.DeliverAsync(first, context.Cancellation), most);
+            using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
+            Task printing = RunAsync(context, subscriber, first, most, ended.Token);
+            Task gone = ReferenceEquals(context.Out, Console.Out) ? StandardOutput.ReaderGoneAsync() : Task.Delay(Timeout.Infinite, ended.Token);
+            if (await Task.WhenAny(printing, gone) == gone && !ended.IsCancellationRequested)
+            {
+                // As in `subscribe … | head`: there is nobody to print for.
+                await ended.CancelAsync();
+                await printing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                return ExitCode.Ok;
+            }
+
+            await printing;
             return ExitCode.Ok;
         });
         return command;
     }
 
-    private static async Task RunAsync(CommandContext context, IAsyncEnumerable<DeliveredMessage> messages, ulong most)
+    private static async Task RunAsync(
+        CommandContext context, AtomicGroup subscriber, FeedStart first, ulong most, CancellationToken ended)
     {
         var lines = new ArrayBufferWriter<byte>();
         await using var writer = new Utf8JsonWriter(lines, Json);
-        await using IAsyncEnumerator<DeliveredMessage> enumerator = messages.GetAsyncEnumerator(context.Cancellation);
+        await using IAsyncEnumerator<DeliveredMessage> enumerator = subscriber.DeliverAsync(first, ended).GetAsyncEnumerator(ended);
         for (ulong i = 0; i < most; i++)
         {
             ValueTask<bool> next = enumerator.MoveNextAsync();
