@@ -8,7 +8,6 @@ using Carillon.Benchmarks;
 using Carillon.Client;
 using Carillon.Client.Groups;
 using Carillon.CommandLine;
-using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Cluster.Tests.Cli;
 using Cluster.Tests.Guarding;
@@ -134,7 +133,7 @@ public sealed class GroupProcessTests
         CliRun sent = await cluster.CliAsync("publish", "g", "--lines", "--file", await MakeLinesAsync(cluster, 2000));
         Assert.Equal(ExitCode.Ok, sent.Code);
         string program = string.Join(' ', [GuardUnderTest.Launcher.Program, .. GuardUnderTest.Launcher.Before]);
-        var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("sh") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add($"{program} subscribe g --from begin --server {cluster.Url(1)} | head -n 3");
         using Process shell = Process.Start(start)!;

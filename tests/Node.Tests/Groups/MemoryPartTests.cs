@@ -1,5 +1,4 @@
 using Carillon.Node.Groups;
-using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Storage.Groups;
 using Xunit;

@@ -36,6 +36,35 @@ public sealed class GroupTests
             string.Join(", ", lab.Counted.Select(c => $"{c.Key} {c.Value}")));
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(10)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    public void Datagrams_of_a_batch_are_those_of_one_message(int receivers)
+    {
+        var lab = new GroupLab(1, 3, receivers);
+        Lead(lab);
+        lab.Run(TimeSpan.FromMilliseconds(200));
+        lab.Counted.Clear();
+        long records = lab.Members.Values.Sum(m => m.Core.Figures.Records);
+        lab[S1.Name].Input(now =>
+        {
+            for (ulong counter = 1; counter <= 100; counter++)
+            {
+                byte[] payload = lab.Published[Message(1, counter)] = new byte[100];
+                lab[S1.Name].Core.Publish(Message(1, counter), counter - 1, null, payload, now, out _);
+            }
+        });
+        lab.Run(TimeSpan.FromMilliseconds(40));
+        Assert.True(lab.Members.Values.All(m => m.Core.Delivered.Value == 100));
+        lab.Counted.Remove(GroupMessageType.Gossip);
+        Assert.Equal("Data 1, Assign 1, Ack 2, Commit 1", string.Join(", ", lab.Counted.Select(c => $"{c.Key} {c.Value}")));
+
+        // One record of assignments on each of the three servers.
+        Assert.Equal(3, lab.Members.Values.Sum(m => m.Core.Figures.Records) - records);
+    }
+
     [Fact]
     public void Receivers_that_all_miss_a_commit_ask_once_or_twice_each_and_get_it()
     {
