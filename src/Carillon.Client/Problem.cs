@@ -36,6 +36,9 @@ public sealed record Problem
     /// <summary>Id of the message that it is about, under which the message may be sent again.</summary>
     public string? MessageId { get; init; }
 
+    /// <summary>What was known of the group when the message was sent first: goes with it when it is sent again.</summary>
+    public ulong? Timestamp { get; init; }
+
     /// <summary>The first number of a group or the feed that is still kept.</summary>
     public ulong? First { get; init; }
 
@@ -66,13 +69,13 @@ public sealed record Problem
         "no-quorum" or "push-timeout" or "clock-skew" or "resolving" or "key-rejected" or "read-unavailable" or "no-primary"
             or "no-replica-manager" or "group-busy" => Failure.NoQuorum,
         "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced"
-            or "group-exists" => Failure.Conflict,
+            or "group-exists" or "message-mismatch" => Failure.Conflict,
         "bucket-not-found" or "service-not-found" or "group-not-found" or "not-found" => Failure.NotFound,
         "unreachable" or "tls" or "no-tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,
         "integrity" => Failure.Integrity,
         "usage" => Failure.Usage,
-        "outcome-unknown" or "message-expired" => Failure.OutcomeUnknown,
+        "outcome-unknown" or "message-expired" or "message-settled" => Failure.OutcomeUnknown,
         _ => OfStatus(status),
     };
 

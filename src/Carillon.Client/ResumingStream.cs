@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using Carillon.Client.Groups;
 using Carillon.Protocols.AtomicMulticast;
 
@@ -78,8 +79,8 @@ internal abstract class ResumingStream(Transport transport, TimeSpan silence, Fe
     /// <summary>The request's path and query, to start at a number, "begin" or "now".</summary>
     protected abstract string PathFrom(string start);
 
-    /// <summary>A new connection: its bytes begin anew.</summary>
-    protected abstract void Begin();
+    /// <summary>A new connection: its bytes begin anew, behind these headers.</summary>
+    protected abstract void Begin(HttpResponseHeaders headers);
 
     /// <summary>The entries that came last were given.</summary>
     protected abstract void Forget();
@@ -151,7 +152,7 @@ internal abstract class ResumingStream(Transport transport, TimeSpan silence, Fe
         {
             transport.CallBegins();
             var rotation = new Rotation(transport);
-            Problem? tooOld = null;
+            Problem? gone = null;
             while (await rotation.NextAsync(cancellation) is var server && server >= 0)
             {
                 if (await TryConnectAsync(server, cancellation) is not { } problem)
@@ -159,9 +160,10 @@ internal abstract class ResumingStream(Transport transport, TimeSpan silence, Fe
                     return;
                 }
 
-                // Another server may have kept more.
-                tooOld = problem.Code == "feed-too-old" && (tooOld is null || problem.First < tooOld.First) ? problem : tooOld;
-                if (problem.Status is > 0 and < 500 && problem.Code != "feed-too-old")
+                // Another server may have kept more, or may know of a group's removal already, or not yet.
+                bool mayBeElsewhere = problem.Code is "feed-too-old" or "group-replaced";
+                gone = mayBeElsewhere && (gone is null || problem.First < gone.First) ? problem : gone;
+                if (problem.Status is > 0 and < 500 && !mayBeElsewhere)
                 {
                     throw new CarillonException(problem);
                 }
@@ -170,9 +172,9 @@ internal abstract class ResumingStream(Transport transport, TimeSpan silence, Fe
                 rotation.Answered(server, problem);
             }
 
-            if (tooOld is not null)
+            if (gone is not null)
             {
-                throw new CarillonException(tooOld);
+                throw new CarillonException(gone);
             }
 
             if (Environment.TickCount64 - start > transport.Options.Timeout.TotalMilliseconds)
@@ -231,7 +233,7 @@ internal abstract class ResumingStream(Transport transport, TimeSpan silence, Fe
         _start = 0;
         _end = 0;
         _buffer = [];
-        Begin();
+        Begin(response.Headers);
         if (Next == 0 && response.Headers.NonValidated.TryGetValues("Carillon-Next", out var told)
             && ulong.TryParse(told.ToString(), out ulong next))
         {

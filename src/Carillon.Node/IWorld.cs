@@ -10,8 +10,8 @@ namespace Carillon.Node;
 public interface IWorld
 {
     /// <summary>
-    /// Sends one message (a frame of the tunnel, whose bytes the world takes over) to a peer. It arrives at most once, in order within its
-    /// kind while the tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full; protocols repeat by
+    /// Sends one message (a frame of the tunnel, whose bytes are the caller's again after the call) to a peer. It arrives at most once, in
+    /// order within its kind while the tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full; protocols repeat by
     /// themselves.
     /// </summary>
     bool Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message);

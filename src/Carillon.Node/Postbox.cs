@@ -12,6 +12,7 @@ internal sealed class Postbox(IWorld world)
     private const int FrameBytes = 64 << 10;
 
     private readonly SortedDictionary<(NodeId Peer, TrafficKind Kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>> _ready = [];
+    private readonly byte[] _frame = new byte[FrameBytes];
     private readonly Gate _log = new();
     private readonly Gate _groups = new();
 
@@ -57,9 +58,11 @@ internal sealed class Postbox(IWorld world)
         }
     }
 
-    private static byte[] Frame(List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries, int start, int end, int size)
+    // The world copies it: all frames are laid out in one place, but for those that are larger than most.
+    private ReadOnlyMemory<byte> Frame(
+        List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries, int start, int end, int size)
     {
-        byte[] frame = new byte[size];
+        byte[] frame = size <= FrameBytes ? _frame : GC.AllocateUninitializedArray<byte>(size);
         int at = 0;
         for (int i = start; i < end; i++)
         {
@@ -67,7 +70,7 @@ internal sealed class Postbox(IWorld world)
             at += Envelope.Overhead + entries[i].Payload.Length;
         }
 
-        return frame;
+        return frame.AsMemory(0, size);
     }
 
     private Gate GateOf(TrafficKind kind) => kind == TrafficKind.Groups ? _groups : _log;

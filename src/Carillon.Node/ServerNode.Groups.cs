@@ -39,6 +39,9 @@ public sealed partial class ServerNode
         _groups.All.Where(g => g.Trouble.Length > 0 || g.IsForgotten).Select(
             g => $"group '{g.Name}': {(g.IsForgotten ? "its promises were lost with a disk" : g.Trouble)}"));
 
+    /// <summary>Groups whose messages nobody numbers, as far as this server knows; empty where there are none.</summary>
+    public string GroupsSilence => string.Join("; ", _groups.All.Where(g => g.Silence.Length > 0).Select(g => $"group '{g.Name}': {g.Silence}"));
+
     /// <summary>How a group is here, in a line.</summary>
     public string DescribeGroup(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.ToString() : "it is not here";
 
@@ -50,10 +53,12 @@ public sealed partial class ServerNode
     /// <param name="group">The group.</param>
     /// <param name="id">The message's identity, given by its sender.</param>
     /// <param name="settled">All counters of its session up to this are known to the sender as committed or given up.</param>
+    /// <param name="timestamp">The greatest number that its sender knew when it sent it first; null: now.</param>
     /// <param name="payload">Its bytes, the node's own from now on.</param>
     /// <param name="call">Told how it ends, once.</param>
     /// <param name="now">The time.</param>
-    public void Publish(GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, IPublishCall call, Moment now)
+    public void Publish(
+        GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, IPublishCall call, Moment now)
     {
         _now = now;
         if (_stopping)
@@ -62,7 +67,7 @@ public sealed partial class ServerNode
         }
         else if (_groups.TryGet(group, out GroupHost? host))
         {
-            host.Publish(id, settled, payload, call, now.Now);
+            host.Publish(id, settled, timestamp, payload, call, now.Now);
         }
         else
         {
@@ -188,7 +193,9 @@ public sealed partial class ServerNode
         }
 
         host.IsDirty = true;
-        return host.Member.Receive(from.Name, payload.ToArray(), _now.Now);
+        byte[] own = GC.AllocateUninitializedArray<byte>(payload.Length);
+        payload.CopyTo(own);
+        return host.Member.Receive(from.Name, own, _now.Now);
     }
 
     private void SettleGroups()
@@ -258,6 +265,12 @@ public sealed partial class ServerNode
                 case GroupEvent.CannotLead cannot:
                     Tell(NodeEventKind.PrimaryChanged, Self.Name,
                         $"can't sequence {host.Title} in epoch {cannot.Epoch}: {cannot.Why}");
+                    if (cannot.IsLost && host is GroupHost forgotten)
+                    {
+                        Sometimes.Reached("memory-only-group-lost");
+                        forgotten.Lose(cannot.Why);
+                    }
+
                     StopSequencing(host, cannot.Why, isFailure: true);
                     break;
                 case GroupEvent.Deposed deposed:

@@ -78,4 +78,9 @@ public interface IStorageFile : IDisposable
     /// <summary>Makes everything written so far durable. After a failure nothing written since the last success may be relied
     /// upon.</summary>
     void Flush();
+
+    /// <summary>A hint: what is there is durable and will hardly be read soon, so that the system need not keep it in memory.</summary>
+    void Forget(long offset, long length)
+    {
+    }
 }

@@ -244,7 +244,7 @@ public sealed class ServerHostTests
             await Wait.Until(() =>
             {
                 PublishOutcome outcome = Groups[server].PublishAsync(
-                    Group, id, 0, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken).Result;
+                    Group, id, 0, null, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken).Result;
                 number = (outcome as PublishOutcome.Committed)?.Number.Value ?? 0;
                 return number > 0;
             });

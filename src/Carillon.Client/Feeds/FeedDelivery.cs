@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Collections.Immutable;
+using System.Net.Http.Headers;
 using System.Text.Json;
 
 namespace Carillon.Client.Feeds;
@@ -22,7 +23,7 @@ internal sealed class FeedDelivery(Transport transport, WatchOptions options) : 
 
     protected override string PathFrom(string start) => Paths.Feed(start, options.Bucket, options.Prefix);
 
-    protected override void Begin()
+    protected override void Begin(HttpResponseHeaders headers)
     {
     }
 

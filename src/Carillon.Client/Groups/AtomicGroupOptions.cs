@@ -37,6 +37,10 @@ public sealed record AtomicGroupOptions
     /// <summary>The first message's counter; those before it are known or given up.</summary>
     public ulong FirstCounter { get; init; } = 1;
 
+    /// <summary>Where the first message is sent again: the timestamp that its problem told when its outcome was unknown. Null: it is
+    /// new.</summary>
+    public ulong? FirstTimestamp { get; init; }
+
     /// <summary>All faults, each in words.</summary>
     public IEnumerable<string> Validate()
     {

@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Client.Groups;
@@ -7,6 +8,9 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
     : ResumingStream(transport, options.Silence, from)
 {
     private readonly List<DeliveredMessage> _run = [];
+
+    // Which group of that name it began in; empty before it did.
+    private string _id = "";
     private bool _begun;
 
     /// <summary>The messages that came last, valid until the next are asked for.</summary>
@@ -16,9 +20,17 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
 
     protected override bool HasAny => _run.Count > 0;
 
-    protected override string PathFrom(string start) => $"{GroupCalls.Path(group)}/messages?from={start}";
+    protected override string PathFrom(string start) =>
+        $"{GroupCalls.Path(group)}/messages?from={start}{(_id.Length > 0 ? "&id=" + _id : "")}";
 
-    protected override void Begin() => _begun = false;
+    protected override void Begin(HttpResponseHeaders headers)
+    {
+        _begun = false;
+        if (_id.Length == 0 && headers.NonValidated.TryGetValues("Carillon-Group-Id", out HeaderStringValues id))
+        {
+            _id = id.ToString();
+        }
+    }
 
     protected override void Forget() => _run.Clear();
 

@@ -52,6 +52,18 @@ public sealed record GroupInfo
 
     /// <summary>The first number whose message that server still keeps.</summary>
     public ulong First { get; init; }
+
+    /// <summary>Bytes that a memory-only group keeps at most, whatever it asks for; null for others.</summary>
+    public long? MemoryBytes { get; init; }
+
+    /// <summary>Messages that a memory-only group keeps at most.</summary>
+    public ulong? MemoryMessages { get; init; }
+
+    /// <summary>Tells it from another group that had, or will have, its name.</summary>
+    public string Id { get => field ?? ""; init; } = "";
+
+    /// <summary>Why its messages can't be numbered now, as far as that server knows; null where nothing is wrong.</summary>
+    public string? Trouble { get; init; }
 }
 
 /// <summary>All groups.</summary>

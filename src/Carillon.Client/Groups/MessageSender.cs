@@ -15,6 +15,12 @@ internal sealed class MessageSender : IAsyncDisposable
 
     private const int LongestPauseMilliseconds = 1_000;
 
+    /// <summary>A refused message is not sent again with less time than this left: its answer could come too late to be sure of.</summary>
+    private const int LastAttemptMilliseconds = 500;
+
+    /// <summary>Numbers after which a newer timestamp is told: far below the least lifetime of sessions.</summary>
+    private const ulong FreshTimestamps = 256;
+
     /// <summary>A server that refuses for so long without a commit between is left for another one.</summary>
     private const int RefusedForMilliseconds = 1_000;
 
@@ -45,6 +51,7 @@ internal sealed class MessageSender : IAsyncDisposable
     private Task? _running;
     private Task? _sweeping;
     private long _lastGood;
+    private ulong _known;
 
     public MessageSender(Transport transport, GroupName group, AtomicGroupOptions options)
     {
@@ -109,6 +116,11 @@ internal sealed class MessageSender : IAsyncDisposable
             _lastSend = now;
             _open++;
             Pending pending = _session.Add(payload, now + (long)_timeout.TotalMilliseconds);
+            if (pending.Id.Session == _options.Session && pending.Id.Counter == _options.FirstCounter)
+            {
+                pending.Timestamp = _options.FirstTimestamp;
+            }
+
             _waiting.Enqueue(pending);
             _all.Enqueue(pending);
             _running ??= Task.Run(RunAsync);
@@ -209,7 +221,8 @@ internal sealed class MessageSender : IAsyncDisposable
         {
             foreach (Pending pending in _waiting)
             {
-                pending.Problem = problem;
+                // That a server refused it, and so what to do, says more than that the next one did not answer.
+                pending.Problem = pending is { OpenAttempts: 0, Problem.Code: "group-busy" } ? pending.Problem : problem;
             }
         }
 
@@ -257,6 +270,7 @@ internal sealed class MessageSender : IAsyncDisposable
                 }
 
                 pending.OpenAttempts++;
+                WriteTimestamp(connection, pending);
                 connection.WaitingSince = connection.Unanswered.Count == 0 ? Environment.TickCount64 : connection.WaitingSince;
                 connection.Unanswered.Enqueue(pending);
                 Span<byte> room = _frames.GetSpan(GroupStreamHeader.Size + pending.Payload.Length);
@@ -267,6 +281,20 @@ internal sealed class MessageSender : IAsyncDisposable
         }
 
         return _frames.WrittenCount > 0;
+    }
+
+    // What was known at a message's first sending goes with it whenever it is sent again: by it the group tells whether it may have
+    // forgotten the message's session since. An older one than need be does no harm, so that not each message has its own.
+    private void WriteTimestamp(SendConnection connection, Pending pending)
+    {
+        _known = Math.Max(Math.Max(_known, connection.Committed), 1);
+        pending.Timestamp ??= _known > connection.Timestamp + FreshTimestamps || connection.Timestamp == 0 ? _known : connection.Timestamp;
+        if (pending.Timestamp is { } timestamp && timestamp != connection.Timestamp)
+        {
+            connection.Timestamp = timestamp;
+            new GroupStreamHeader(0, timestamp, default).CopyTo(_frames.GetSpan(GroupStreamHeader.Size));
+            _frames.Advance(GroupStreamHeader.Size);
+        }
     }
 
     private async Task ReadAsync(SendConnection connection, CancellationToken stop)
@@ -309,6 +337,7 @@ internal sealed class MessageSender : IAsyncDisposable
         {
             case GroupAnswerKind.Committed:
                 Volatile.Write(ref _lastGood, _lastGood + 1);
+                _known = Math.Max(_known, answer.Value);
                 if (!pending.Done)
                 {
                     Finish(pending);
@@ -320,16 +349,24 @@ internal sealed class MessageSender : IAsyncDisposable
                 pending.OpenAttempts--;
                 pending.Problem = Problem.Own("group-busy", answer.Why) with { Status = 503, Retryable = true };
                 pending.NotBefore = Environment.TickCount64 + (long)Math.Min(answer.Value, int.MaxValue);
-                if (pending.NotBefore < pending.Deadline)
+                if (pending.NotBefore + LastAttemptMilliseconds < pending.Deadline)
                 {
                     _refused.Add(pending);
                 }
                 else
                 {
-                    // It would be too late then: better told now.
+                    // It would be too late then: better told now, while it is sure.
                     Fail(pending, pending.Problem);
                 }
 
+                break;
+            case GroupAnswerKind.Settled:
+                Fail(pending, Problem.Own("message-settled", answer.Why) with { Status = 409 });
+                break;
+            case GroupAnswerKind.Conflict:
+                // Where the other one stands at a number, this one never will, whatever became of earlier attempts.
+                pending.OpenAttempts = answer.Value != 0 ? 0 : pending.OpenAttempts - 1;
+                Fail(pending, Problem.Own("message-mismatch", answer.Why) with { Status = 409 });
                 break;
             case GroupAnswerKind.Expired:
                 _session = _session == pending.Session && _options.Session.IsNone ? null : _session;
@@ -421,7 +458,7 @@ internal sealed class MessageSender : IAsyncDisposable
         pending.SetException(new CarillonException(problem with
         {
             Code = unknown && problem.Failure != Failure.OutcomeUnknown ? "outcome-unknown" : problem.Code,
-            Detail = detail, MessageId = pending.Id.ToString(),
+            Detail = detail, MessageId = pending.Id.ToString(), Timestamp = pending.Timestamp,
         }));
     }
 

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Client.Groups;
@@ -31,6 +32,12 @@ internal sealed class SendConnection : IDisposable
     /// <summary>Since when the first of them waits, or the last answer came; guarded by the sender's lock.</summary>
     public long WaitingSince { get; set; }
 
+    /// <summary>The group's greatest committed number when it was made, as the server knew it.</summary>
+    public ulong Committed { get; private init; }
+
+    /// <summary>The timestamp of the messages that were written last; guarded by the sender's lock.</summary>
+    public ulong Timestamp { get; set; }
+
     /// <summary>Signalled when the connection is to end.</summary>
     public CancellationToken Stopped => _stop.Token;
 
@@ -62,7 +69,11 @@ internal sealed class SendConnection : IDisposable
 
             Stream stream = await response.Content.ReadAsStreamAsync(cancellation);
             await stream.WriteAsync(GroupStream.SentPreamble.ToArray(), cancellation);
-            return new SendConnection(response, stream);
+            bool told = response.Headers.NonValidated.TryGetValues("Carillon-Timestamp", out HeaderStringValues committed);
+            return new SendConnection(response, stream)
+            {
+                Committed = told && ulong.TryParse(committed.ToString(), out ulong number) ? number : 0,
+            };
         }
         catch (Exception)
         {

@@ -16,6 +16,9 @@ internal sealed class Pending(SenderSession session, ulong counter, ReadOnlyMemo
     /// <summary>When its outcome is given up, as <see cref="Environment.TickCount64"/>.</summary>
     public long Deadline { get; } = deadline;
 
+    /// <summary>The greatest number of the group that was known when it was sent first; null before.</summary>
+    public ulong? Timestamp { get; set; }
+
     /// <summary>Not to be sent before, after a refusal.</summary>
     public long NotBefore { get; set; }
 

@@ -33,7 +33,7 @@ internal static class FeedRoute
         FeedHub hub = exchange.Gateway.Feed;
         FeedPage end = hub.Read(new FeedQuery(new SequenceNumber(long.MaxValue), Limit: 1));
         Problem TooOldNow(SequenceNumber first) => TooOld(first, end.Applied);
-        problem = StreamStart.Read(exchange, query, end.Oldest, end.Applied, TooOldNow, out SequenceNumber start);
+        problem = StreamStart.Read(query, StreamStart.Seen(exchange), end.Oldest, end.Applied, TooOldNow, out SequenceNumber start);
         if (problem is not null)
         {
             await exchange.FailAsync(problem);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Carillon.Gateway.Json;
 using Carillon.Gateway.Services;
@@ -38,8 +39,23 @@ internal static class GroupJson
         writer.WriteNumber("epoch", status.Epoch);
         writer.WriteNumber("committed", status.Committed.Value);
         writer.WriteNumber("first", status.First.Value);
+        if (status.Memory is { } memory)
+        {
+            writer.WriteNumber("memoryBytes", memory.Bytes);
+            writer.WriteNumber("memoryMessages", memory.Messages);
+        }
+
+        writer.WriteString("id", IdOf(status));
+        if (status.Trouble.Length > 0)
+        {
+            writer.WriteString("trouble", status.Trouble);
+        }
+
         writer.WriteEndObject();
     }
+
+    /// <summary>A group's identity as text: 16 hexadecimal digits.</summary>
+    public static string IdOf(GroupStatus status) => status.Id.ToString("x16", CultureInfo.InvariantCulture);
 
     /// <summary>Writes name and settings into an object that is open.</summary>
     public static void WriteFields(Utf8JsonWriter writer, GroupName name, GroupSettings settings)

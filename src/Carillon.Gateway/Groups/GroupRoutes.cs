@@ -39,7 +39,8 @@ internal static class GroupRoutes
         bool messages = exchange.Kind == RouteKind.GroupMessages;
         if (group == GroupName.Catalog && (messages || !Methods.IsRead(exchange.Request)))
         {
-            return exchange.FailAsync(ProblemTypes.GroupReserved, $"'{group}' is the group of the feed itself.");
+            return exchange.FailAsync(
+                ProblemTypes.GroupReserved, $"'{group}' is the system's own group: it is not sent to, read, made or removed like others.");
         }
 
         return messages ? MessagesAsync(exchange, groups, group) : OneAsync(exchange, groups, group);
@@ -159,6 +160,10 @@ internal static class GroupRoutes
         body.Writer.WriteEndObject();
         await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
     }
+
+    /// <summary>The problem that a memory-only group was forgotten.</summary>
+    public static Problem Lost(GroupStatus group) => new(
+        ProblemTypes.GroupLost, $"The memory-only group '{group.Name}' can't go on: {group.Trouble}. Remove it, and make it anew.");
 
     /// <summary>The problem that there is no such group.</summary>
     public static Problem NotFound(GroupName group) => new(ProblemTypes.GroupNotFound, $"There is no group '{group}'.");

@@ -11,13 +11,14 @@ namespace Carillon.Gateway.Groups;
 internal static class MessageFormat
 {
     private static readonly BinaryFormat Binary = new();
-    private static readonly EventFormat<GroupMessage, MessageJson> Events = new();
     private static readonly LineFormat<GroupMessage, MessageJson> Lines = new();
 
     /// <summary>The form that the request asks for; lines of JSON where it asks for none that is known.</summary>
-    public static StreamFormat<GroupMessage> Of(string accept) =>
+    /// <param name="accept">What the request accepts.</param>
+    /// <param name="group">The group's identity, which stands in events' ids: so a browser resumes in no other group.</param>
+    public static StreamFormat<GroupMessage> Of(string accept, string group) =>
         accept.Contains(GroupStream.MessagesType, StringComparison.Ordinal) ? Binary
-        : accept.Contains(Events.ContentType, StringComparison.Ordinal) ? Events : Lines;
+        : accept.Contains("text/event-stream", StringComparison.Ordinal) ? new EventFormat<GroupMessage, MessageJson>(group + "-") : Lines;
 }
 
 /// <summary>A message as JSON.</summary>

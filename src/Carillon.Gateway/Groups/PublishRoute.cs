@@ -21,6 +21,10 @@ internal static class PublishRoute
     /// <summary>The request and response header with a message's identity.</summary>
     public const string IdHeader = "Carillon-Message-Id";
 
+    /// <summary>The request and response header with what the sender knew when it sent the message first; in the answer to an upgrade, what
+    /// is committed.</summary>
+    public const string TimestampHeader = "Carillon-Timestamp";
+
     private const string SettledHeader = "Carillon-Settled";
 
     /// <summary>Reads and answers as large as a socket's buffers, so that a full stream costs few system calls.</summary>
@@ -34,9 +38,15 @@ internal static class PublishRoute
             return;
         }
 
-        if (await groups.FindAsync(group) is null)
+        if (await groups.FindAsync(group) is not { } status)
         {
             await exchange.FailAsync(GroupRoutes.NotFound(group));
+            return;
+        }
+
+        if (status.IsLost)
+        {
+            await exchange.FailAsync(GroupRoutes.Lost(status));
             return;
         }
 
@@ -44,6 +54,7 @@ internal static class PublishRoute
         if (upgrade is { IsUpgradableRequest: true } && exchange.Request.Headers.Upgrade == GroupStream.UpgradeName)
         {
             exchange.Response.Headers.Upgrade = GroupStream.UpgradeName;
+            exchange.Response.Headers[TimestampHeader] = status.Committed.ToString();
             await UpgradeAsync(exchange, groups, group, upgrade);
         }
         else if (exchange.Request.ContentType == GroupStream.MessagesType)
@@ -52,7 +63,7 @@ internal static class PublishRoute
         }
         else
         {
-            await OneAsync(exchange, groups, group);
+            await OneAsync(exchange, groups, status);
         }
     }
 
@@ -101,9 +112,11 @@ internal static class PublishRoute
         }
     }
 
-    private static async Task OneAsync(Exchange exchange, IGroupGate groups, GroupName group)
+    private static async Task OneAsync(Exchange exchange, IGroupGate groups, GroupStatus group)
     {
-        if (!TryId(exchange.Request.Headers, out MessageId id, out ulong settled, out string fault))
+        ulong timestamp = group.Committed.Value;
+        if (!TryId(exchange.Request.Headers, out MessageId id, out ulong settled, out string fault)
+            || !TryTimestamp(exchange.Request.Headers, ref timestamp, out fault))
         {
             await exchange.FailAsync(ProblemTypes.BadRequest, fault);
             return;
@@ -116,7 +129,10 @@ internal static class PublishRoute
             return;
         }
 
-        PublishOutcome outcome = await RunAsync(exchange, groups.PublishAsync(group, id, settled, payload, exchange.Aborted));
+        // Who sends it again says so with this number: then it is known again even where its session was forgotten meanwhile.
+        exchange.Response.Headers[TimestampHeader] = timestamp.ToString(CultureInfo.InvariantCulture);
+        Task<PublishOutcome> publishing = groups.PublishAsync(group.Name, id, settled, timestamp, payload, exchange.Aborted);
+        PublishOutcome outcome = await RunAsync(exchange, publishing);
         if (outcome is PublishOutcome.Committed committed)
         {
             exchange.Response.Headers[IdHeader] = id.ToString();
@@ -129,7 +145,7 @@ internal static class PublishRoute
             return;
         }
 
-        Problem problem = ProblemOf(outcome) with { MessageId = id.ToString() };
+        Problem problem = ProblemOf(outcome) with { MessageId = id.ToString(), Timestamp = timestamp };
         await (outcome is PublishOutcome.Refused refused
             ? exchange.FailAsync(problem, "Retry-After", Seconds(refused.RetryAfter)) : exchange.FailAsync(problem));
     }
@@ -183,6 +199,14 @@ internal static class PublishRoute
         return fault.Length == 0;
     }
 
+    private static bool TryTimestamp(IHeaderDictionary headers, ref ulong timestamp, out string fault)
+    {
+        StringValues given = headers[TimestampHeader];
+        fault = given.Count == 0 || ulong.TryParse(given.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out timestamp)
+            ? "" : $"{TimestampHeader} is a number from 0 on, not '{Shown.Text(given.ToString())}'.";
+        return fault.Length == 0;
+    }
+
     private static SessionId DrawSession()
     {
         Span<byte> bytes = stackalloc byte[SessionId.Size];
@@ -195,6 +219,9 @@ internal static class PublishRoute
         PublishOutcome.Refused refused => new Problem(ProblemTypes.GroupBusy, Sentence(refused.Why)),
         PublishOutcome.Expired => new Problem(
             ProblemTypes.MessageExpired, "Whether it was committed once can't be told; what is sent next needs a new session."),
+        PublishOutcome.Settled => new Problem(
+            ProblemTypes.MessageSettled, $"A {SettledHeader} that came before covers this message; its number is forgotten."),
+        PublishOutcome.Conflict conflict => new Problem(ProblemTypes.MessageMismatch, Sentence($"Not sent: {conflict.Why}")),
         PublishOutcome.Unknown unknown => new Problem(
             ProblemTypes.OutcomeUnknown, $"{Sentence(unknown.Why)} Send it again under the same message id, to any server."),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome), outcome, "an outcome without an answer"),

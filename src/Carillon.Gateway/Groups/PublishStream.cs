@@ -29,6 +29,8 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
     private readonly Channel<bool> _room = Channel.CreateBounded<bool>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
 
+    // What the sender knew when it first sent the messages that come now.
+    private ulong? _timestamp;
     private long _bytesInFlight;
     private int _unflushed;
     private bool _begun;
@@ -107,6 +109,20 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
                     return wrong;
                 }
 
+                if (header.IsHeartbeat)
+                {
+                    left = left.Slice(GroupStreamHeader.Size);
+                    if (header.Number == 0)
+                    {
+                        // The sender has no more to say, and waits for its answers.
+                        input.AdvanceTo(left.End);
+                        return null;
+                    }
+
+                    _timestamp = header.Number;
+                    continue;
+                }
+
                 if (left.Length < GroupStreamHeader.Size + header.Length)
                 {
                     break;
@@ -142,14 +158,17 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
         return !GroupStreamHeader.TryRead(bytes, out header)
                 ? header.Length > GroupSettings.MaxPayloadBytes
                     ? $"a message has at most {GroupSettings.MaxPayloadBytes} bytes" : "a message's beginning is not right"
-            : header.IsHeartbeat ? "a message has no id"
-            : header.Number >= header.Id.Counter ? "a message's settled counter is not less than its own" : null;
+            : !header.IsHeartbeat && header.Number >= header.Id.Counter ? "a message's settled counter is not less than its own" : null;
     }
 
     private async ValueTask SendAsync(GroupStreamHeader header, byte[] payload, CancellationToken ended)
     {
         Interlocked.Add(ref _bytesInFlight, payload.Length);
-        Task<PublishOutcome> outcome = groups.PublishAsync(group, header.Id, header.Number, payload, ended);
+
+        // A sender that goes does not call back what is in flight, which is bounded: it is committed as if nobody had gone. To watch over each
+        // message by itself costs as much as to take it.
+        Task<PublishOutcome> outcome = groups.PublishAsync(
+            group, header.Id, header.Number, _timestamp, payload, CancellationToken.None);
         if (!_queue.Writer.TryWrite(new InFlight(outcome, payload.Length, default)))
         {
             await _queue.Writer.WriteAsync(new InFlight(outcome, payload.Length, default), ended);
@@ -232,6 +251,8 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
         PublishOutcome.Refused refused => new GroupAnswer(
             GroupAnswerKind.Refused, (ulong)Math.Max(0, Math.Ceiling(refused.RetryAfter.TotalMilliseconds)), refused.Why),
         PublishOutcome.Expired => new GroupAnswer(GroupAnswerKind.Expired, 0, "the session was idle for longer than the group's lifetime"),
+        PublishOutcome.Settled => new GroupAnswer(GroupAnswerKind.Settled, 0, "its sender has said that it knows the outcome"),
+        PublishOutcome.Conflict conflict => new GroupAnswer(GroupAnswerKind.Conflict, conflict.Number.Value, conflict.Why),
         PublishOutcome.Unknown unknown => new GroupAnswer(GroupAnswerKind.Unknown, 0, unknown.Why),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome), outcome, "an outcome without an answer"),
     };

@@ -22,6 +22,9 @@ internal sealed record Problem(ProblemType Type, string Detail)
     /// <summary>The message's id, under which it may be sent again.</summary>
     public string? MessageId { get; init; }
 
+    /// <summary>What was known of the group when the message was sent first: goes with it when it is sent again.</summary>
+    public ulong? Timestamp { get; init; }
+
     /// <summary>The first number of a group or the feed that is still kept.</summary>
     public ulong? First { get; init; }
 

@@ -27,6 +27,11 @@ internal static class ProblemJson
         }
 
         WriteIfGiven(writer, "messageId", problem.MessageId);
+        if (problem.Timestamp is { } timestamp)
+        {
+            writer.WriteNumber("timestamp", timestamp);
+        }
+
         if (problem.First is { } first)
         {
             writer.WriteNumber("first", first);

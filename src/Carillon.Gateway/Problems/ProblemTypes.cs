@@ -9,7 +9,7 @@ internal static class ProblemTypes
     public static readonly ProblemType BadRequest = new("bad-request", 400, "The request is not right");
     public static readonly ProblemType BadName = new("bad-name", 400, "The name breaks the rules for names");
     public static readonly ProblemType BadBucketName = new("bad-bucket-name", 400, "The bucket's name breaks the rules for names");
-    public static readonly ProblemType BadSettings = new("bad-settings", 400, "The bucket's settings are not right");
+    public static readonly ProblemType BadSettings = new("bad-settings", 400, "The settings are not right");
     public static readonly ProblemType BadChangeset = new("bad-changeset", 400, "The changeset is not right");
     public static readonly ProblemType BadServiceName = new("bad-service-name", 400, "The service's name breaks the rules for names");
     public static readonly ProblemType BadService = new("bad-service", 400, "What is said about the service is not right");
@@ -31,9 +31,14 @@ internal static class ProblemTypes
     public static readonly ProblemType GroupExists = new("group-exists", 409, "The group exists with other settings");
     public static readonly ProblemType GroupReserved = new("group-reserved", 403, "The group is the system's own");
     public static readonly ProblemType FeedTooOld = new("feed-too-old", 410, "The messages from there on are no longer kept");
+    public static readonly ProblemType GroupReplaced = new("group-replaced", 410, "The group was removed, and another one has its name");
+    public static readonly ProblemType GroupLost = new("group-lost", 410, "The group's messages are lost: remove it, and make it anew");
     public static readonly ProblemType MessageExpired = new(
         "message-expired", 409, "The outcome is unknown: the message's session was idle for longer than the group's lifetime");
 
+    public static readonly ProblemType MessageSettled = new(
+        "message-settled", 409, "The outcome can't be told any more: the sender has said that it knows it");
+    public static readonly ProblemType MessageMismatch = new("message-mismatch", 409, "The message id was used for another content");
     public static readonly ProblemType ChangeRefused = new("change-refused", 409, "The cluster can't be changed so, and nothing was done");
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);

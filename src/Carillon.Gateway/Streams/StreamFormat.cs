@@ -7,7 +7,7 @@ using Carillon.Protocols.AtomicMulticast;
 
 namespace Carillon.Gateway.Streams;
 
-/// <summary>How entries are written. It has no state: one object serves all streams.</summary>
+/// <summary>How entries are written. Nothing in it changes: one object serves any number of streams.</summary>
 internal abstract class StreamFormat<T>
 {
     /// <summary>The media type.</summary>
@@ -93,18 +93,19 @@ internal class LineFormat<T, TJson> : StreamFormat<T>
 /// the event's id, and that of what was left out is told with each heartbeat: a browser resumes by itself, and behind what it did not
 /// want.
 /// </summary>
-internal sealed class EventFormat<T, TJson> : LineFormat<T, TJson>
+/// <param name="prefix">What stands in front of each id's number: whose numbers these are, where others may come to have the same address.</param>
+internal sealed class EventFormat<T, TJson>(string prefix = "") : LineFormat<T, TJson>
     where TJson : IStreamJson<T>
 {
-    // The greatest number has 20 digits.
-    private const int MaxIdBytes = 32;
+    // The greatest number has 20 digits, and a group's identity 16.
+    private const int MaxIdBytes = 64;
 
     public override string ContentType => "text/event-stream";
 
     public override int Heartbeat(IBufferWriter<byte> output, SequenceNumber position)
     {
         Span<byte> text = stackalloc byte[MaxIdBytes];
-        Utf8.TryWrite(text, CultureInfo.InvariantCulture, $":\nid: {position.Value}\n\n", out int length);
+        Utf8.TryWrite(text, CultureInfo.InvariantCulture, $":\nid: {prefix}{position.Value}\n\n", out int length);
         output.Write(text[..length]);
         return length;
     }
@@ -112,7 +113,7 @@ internal sealed class EventFormat<T, TJson> : LineFormat<T, TJson>
     protected override int WriteOne(IBufferWriter<byte> output, in T entry)
     {
         Span<byte> text = stackalloc byte[MaxIdBytes];
-        Utf8.TryWrite(text, CultureInfo.InvariantCulture, $"id: {TJson.NumberOf(entry).Value}\n", out int bytes);
+        Utf8.TryWrite(text, CultureInfo.InvariantCulture, $"id: {prefix}{TJson.NumberOf(entry).Value}\n", out int bytes);
         output.Write(text[..bytes]);
         for (int i = 0; i < TJson.ObjectsOf(entry); i++)
         {

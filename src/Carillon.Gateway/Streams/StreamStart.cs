@@ -15,14 +15,23 @@ internal static class StreamStart
     /// <summary>The response header with the number that the stream starts at, which <c>begin</c> and <c>now</c> leave open.</summary>
     private const string NextHeader = "Carillon-Next";
 
+    /// <summary>The id of the event that was seen last, or empty: a browser asks again with the first address and where it was, and that
+    /// is what counts then.</summary>
+    public static string Seen(Exchange exchange) => exchange.Request.Headers["Last-Event-ID"].ToString();
+
     /// <summary>Reads where a stream starts, between the first number that is kept and the last that there is; a problem where it is no
     /// place, or too old.</summary>
+    /// <param name="query">The request's.</param>
+    /// <param name="seen">The number that was seen last (<see cref="Seen"/>), or empty.</param>
+    /// <param name="first">The first number that is kept.</param>
+    /// <param name="last">The last that there is.</param>
+    /// <param name="tooOld">The problem of one who is too late.</param>
+    /// <param name="start">The number to start at.</param>
     public static Problem? Read(
-        Exchange exchange, in QueryText query, SequenceNumber first, SequenceNumber last, Func<SequenceNumber, Problem> tooOld,
+        in QueryText query, string seen, SequenceNumber first, SequenceNumber last, Func<SequenceNumber, Problem> tooOld,
         out SequenceNumber start)
     {
-        // A browser asks again with the first address and where it was: that is what counts then.
-        string from = exchange.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } seen ? Behind(seen) : query["from"] ?? "now";
+        string from = seen.Length > 0 ? Behind(seen) : query["from"] ?? "now";
         ulong number = from switch
         {
             "begin" => Math.Max(1, first.Value),

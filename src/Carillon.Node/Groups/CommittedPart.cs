@@ -22,6 +22,11 @@ internal abstract class CommittedPart
     /// <summary>Bytes that have found no room yet; while there are any, nothing more is delivered.</summary>
     public abstract long WaitingBytes { get; }
 
+    /// <summary>Numbers up to this are older than messages are kept, or too many bytes.</summary>
+    /// <param name="nowMilliseconds">Wall time, in ms since 1970.</param>
+    /// <param name="settings">The group's.</param>
+    public abstract SequenceNumber Expendable(long nowMilliseconds, GroupSettings settings);
+
     /// <summary>Takes the next number.</summary>
     public abstract void Add(in CommittedMessage message);
 
@@ -43,6 +48,10 @@ internal sealed class MemoryPart(int maxMessages, long maxBytes) : CommittedPart
 {
     private readonly RecentMessages _recent = new(new SequenceNumber(1), maxMessages, maxBytes);
 
+    // How far it was when it was asked what may go: so their ages are known without one for each message.
+    private readonly Queue<(SequenceNumber Number, long At)> _passed = new();
+    private SequenceNumber _lastPassed;
+
     public override SequenceNumber Committed => _recent.Last;
 
     public override SequenceNumber Durable => _recent.Last;
@@ -52,6 +61,25 @@ internal sealed class MemoryPart(int maxMessages, long maxBytes) : CommittedPart
     public override long Bytes => _recent.Bytes;
 
     public override long WaitingBytes => 0;
+
+    public override SequenceNumber Expendable(long nowMilliseconds, GroupSettings settings)
+    {
+        ulong upTo = Trimmed.Value;
+        if (_passed.Count == 0 || _lastPassed < Committed)
+        {
+            _lastPassed = Committed;
+            _passed.Enqueue((Committed, nowMilliseconds));
+        }
+
+        while (_passed.TryPeek(out (SequenceNumber Number, long At) passed)
+            && (nowMilliseconds - passed.At > settings.RetainTime.TotalMilliseconds || passed.Number.Value <= upTo))
+        {
+            upTo = Math.Max(upTo, passed.Number.Value);
+            _passed.Dequeue();
+        }
+
+        return new SequenceNumber(upTo);
+    }
 
     public override void Add(in CommittedMessage message)
     {
@@ -89,6 +117,9 @@ internal sealed class DiskPart(CommittedMessages committed) : CommittedPart
     public override long Bytes => committed.Bytes;
 
     public override long WaitingBytes => _waitingBytes;
+
+    public override SequenceNumber Expendable(long nowMilliseconds, GroupSettings settings) => new(
+        committed.Archive.RetentionPoint(nowMilliseconds, settings.RetainTime, settings.RetainBytes).Value - 1);
 
     public override void Add(in CommittedMessage message)
     {

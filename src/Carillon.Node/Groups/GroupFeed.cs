@@ -10,6 +10,7 @@ public sealed class GroupFeed
     private readonly Func<GroupReader> _newReader;
     private Action? _changed;
     private (SequenceNumber Committed, SequenceNumber First, NodeId Sequencer, ulong Epoch) _state;
+    private (string Trouble, bool IsLost) _trouble = ("", false);
     private bool _isOver;
 
     internal GroupFeed(GroupName name, GroupRecord record, Func<GroupReader> newReader) =>
@@ -33,6 +34,18 @@ public sealed class GroupFeed
         }
     }
 
+    /// <summary>Why its messages can't be numbered now, as far as is known here, or empty; and whether they never can be again.</summary>
+    public (string Why, bool IsLost) Trouble
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _trouble;
+            }
+        }
+    }
+
     /// <summary>True once the group is no longer here.</summary>
     public bool IsOver => Volatile.Read(ref _isOver);
 
@@ -44,17 +57,21 @@ public sealed class GroupFeed
         set => Volatile.Write(ref _changed, value);
     }
 
+    /// <summary>What is kept of a memory-only group at most; null for others.</summary>
+    public (int Messages, long Bytes)? Memory { get; init; }
+
     /// <summary>Counters.</summary>
     public required GroupFigures Figures { get; init; }
 
     /// <summary>A reader for one subscriber.</summary>
     public GroupReader NewReader() => _newReader();
 
-    internal void Update(SequenceNumber committed, SequenceNumber first, NodeId sequencer, ulong epoch)
+    internal void Update(SequenceNumber committed, SequenceNumber first, NodeId sequencer, ulong epoch, string trouble, bool isLost)
     {
         lock (_lock)
         {
             _state = (committed, first, sequencer, epoch);
+            _trouble = (trouble, isLost);
         }
     }
 

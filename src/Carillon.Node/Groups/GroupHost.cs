@@ -15,6 +15,8 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     private readonly Queue<GroupEvent> _events = new();
     private bool _hasMore;
     private Instant _toldAt;
+    private Instant _wordAt;
+    private ulong _words;
     private ulong _told;
 
     public GroupHost(ServerNode node, GroupSet set, GroupName name, GroupRecord record, MessageArchive? archive, RandomSource random)
@@ -28,16 +30,18 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
             Disk = new DiskPart(new CommittedMessages(archive, options.Recent));
         }
 
-        CommittedPart part = Disk as CommittedPart
-            ?? new MemoryPart(options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
-        Store = new GroupStore(part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages);
+        (int Messages, long Bytes) most = (options.Recent.MaxRecentMessages, Math.Min(record.Settings.RetainBytes, options.MemoryBytes));
+        CommittedPart part = Disk as CommittedPart ?? new MemoryPart(most.Messages, most.Bytes);
+        Store = new GroupStore(
+            part, options.OpenBytes, CanAppend, archive is null ? null : AppendMessages,
+            () => part.Expendable(set.Clock.Wall.Milliseconds, record.Settings));
         _pending = new PendingPublishes(options.PublishPatience);
         var settings = new GroupMemberSettings
         {
             Group = Wire, Settings = record.Settings, Roles = GroupRoles.Of(node.Configuration), Self = node.Self.Name,
         };
         Member = new GroupMember(settings, options.ProtocolOf(record.Settings), Store, random, this);
-        Feed = new GroupFeed(name, record, part.NewReader) { Figures = Member.Figures };
+        Feed = new GroupFeed(name, record, part.NewReader) { Figures = Member.Figures, Memory = archive is null ? most : null };
     }
 
     public GroupName Name { get; }
@@ -63,6 +67,12 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
 
     /// <summary>Why this server does not vote in it, or empty.</summary>
     public string Trouble { get; set; } = "";
+
+    /// <summary>Why its messages can't be numbered, as far as is known here, or empty.</summary>
+    public string Silence { get; private set; } = "";
+
+    /// <summary>True where they never can be again.</summary>
+    public bool IsLost { get; private set; }
 
     /// <summary>True if its promises were lost with a disk: this disk never votes in it.</summary>
     public bool IsForgotten { get; set; }
@@ -111,12 +121,16 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
                 _pending.End(id, PublishEnd.Committed, number, "");
                 break;
             case SendVerdict.Numbered:
-                _pending.End(id, PublishEnd.Unknown, default, "its sender has settled it: its number is forgotten");
+                _pending.End(id, PublishEnd.Settled, default, "");
                 break;
             case SendVerdict.Expired:
                 _pending.End(id, PublishEnd.Expired, default, "");
                 break;
+            case SendVerdict.Conflict when !number.IsNone:
+                _pending.End(id, PublishEnd.Conflict, number, $"another content stands under its id at {number}");
+                break;
             default:
+                // Which of the two gets the number is not decided.
                 _pending.End(id, PublishEnd.Unknown, default, "another content was sent under its id");
                 break;
         }
@@ -160,6 +174,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         }
 
         Member.Start(now);
+        _wordAt = now;
         IsDirty = true;
     }
 
@@ -174,10 +189,16 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     }
 
     /// <summary>A client's message.</summary>
-    public void Publish(MessageId id, ulong settled, ReadOnlyMemory<byte> payload, IPublishCall call, Instant now)
+    public void Publish(MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, IPublishCall call, Instant now)
     {
+        if (IsLost)
+        {
+            call.Ended(PublishEnd.Refused, default, Silence);
+            return;
+        }
+
         IsDirty = true;
-        switch (Member.Publish(id, settled, null, payload, now, out SequenceNumber number))
+        switch (Member.Publish(id, settled, timestamp, payload, now, out SequenceNumber number))
         {
             case PublishAnswer.Taken:
                 _pending.Add(id, call, now);
@@ -186,7 +207,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
                 call.Ended(PublishEnd.Committed, number, "");
                 break;
             case PublishAnswer.Numbered:
-                call.Ended(PublishEnd.Unknown, default, "its sender has settled it: its number is forgotten");
+                call.Ended(PublishEnd.Settled, default, "");
                 break;
             case PublishAnswer.Expired:
                 call.Ended(PublishEnd.Expired, default, "");
@@ -195,7 +216,8 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
                 call.Ended(PublishEnd.Refused, default, "too many messages are on their way");
                 break;
             default:
-                call.Ended(PublishEnd.Unknown, default, "another content was sent under its id");
+                string where = number.IsNone ? "is on its way" : $"stands at {number}";
+                call.Ended(PublishEnd.Conflict, number, $"another content {where} under its id");
                 break;
         }
     }
@@ -227,13 +249,17 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         IsDirty = false;
         Member.Flush(now);
         NextDeadline = Instant.Min(Member.NextDeadline, _pending.NextDeadline);
-        Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value);
+        Listen(now);
+        Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value, Silence, IsLost);
         if (_hasMore)
         {
             _hasMore = false;
             Feed.Signal();
         }
     }
+
+    /// <summary>Nobody can number its messages any more: a memory-only group that was forgotten.</summary>
+    public void Lose(string why) => (IsLost, Silence) = (true, why);
 
     /// <summary>What the core told of since.</summary>
     public bool TryTakeEvent(out GroupEvent what)
@@ -289,5 +315,19 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         + (Trouble.Length > 0 ? $", {Trouble}" : "")
         + (Disk?.Messages.Archive is { } archive ? $", archive {archive.Health} {archive.Trouble}" : "");
 
-    private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run);
+    // Where one acknowledgement says "message and assignment both durable here", a message's own flush would tell nobody anything: it would
+    // only hold up the one that its assignment needs, which comes at once.
+    private void Listen(Instant now)
+    {
+        if (Member.SequencerWords != _words || Member.SequencerState == SequencerState.Leading)
+        {
+            (_words, _wordAt, IsLost, Silence) = (Member.SequencerWords, now, false, "");
+        }
+        else if (!IsLost && now - _wordAt >= _set.Options.PublishPatience)
+        {
+            Silence = $"nobody has numbered its messages for {(long)(now - _wordAt).TotalSeconds} s";
+        }
+    }
+
+    private ulong AppendMessages(GroupData[] run) => _set.AppendMessages(this, run, Member.Roles.IsShortCut);
 }

@@ -55,7 +55,10 @@ internal sealed partial class GroupSet
     }
 
     /// <summary>Appends messages that have no number yet.</summary>
-    public ulong AppendMessages(GroupHost host, GroupData[] run)
+    /// <param name="host">Whose.</param>
+    /// <param name="run">The messages.</param>
+    /// <param name="mayWait">True where nothing rests on them alone: they are flushed together with the assignment that does.</param>
+    public ulong AppendMessages(GroupHost host, GroupData[] run, bool mayWait = false)
     {
         var message = new DataMessage(run);
         Span<byte> whole = Scratch(IdBytes + 1 + message.Size);
@@ -63,7 +66,7 @@ internal sealed partial class GroupSet
         writer.U64(host.Record.Id);
         writer.U8((byte)GroupLogType.Messages);
         message.Write(ref writer);
-        return AppendWhole(whole, mayWait: false);
+        return AppendWhole(whole, mayWait);
     }
 
     /// <summary>Appends the newest state of a group's sessions; nothing waits for it.</summary>

@@ -40,6 +40,9 @@ internal sealed partial class GroupSet : IDisposable
 
     public GroupsOptions Options { get; }
 
+    /// <summary>The time of the input that is being handled.</summary>
+    public Moment Clock => _clock();
+
     /// <summary>The groups that are here, in order of their names.</summary>
     public IReadOnlyCollection<GroupHost> All => _byName.Values;
 

@@ -14,7 +14,8 @@ namespace Carillon.Node.Groups;
 /// (<see cref="Delivered"/>) it is known what every server alike keeps at a number.
 /// </remarks>
 internal sealed class GroupStore(
-    CommittedPart committed, long mostBytes, Func<int, bool> hasRoom, Func<GroupData[], ulong>? append) : IMessageStore
+    CommittedPart committed, long mostBytes, Func<int, bool> hasRoom, Func<GroupData[], ulong>? append, Func<SequenceNumber> expendable)
+    : IMessageStore
 {
     // Messages of one record.
     private const int MostInRecord = 512;
@@ -33,6 +34,8 @@ internal sealed class GroupStore(
     public SequenceNumber Trimmed => committed.Trimmed;
 
     public long CommittedBytes => committed.Bytes;
+
+    public SequenceNumber Expendable => expendable();
 
     public bool CanCommit => committed.WaitingBytes == 0;
 

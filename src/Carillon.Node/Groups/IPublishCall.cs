@@ -14,8 +14,14 @@ public enum PublishEnd
     /// <summary>Its session may have been retired: the outcome can't be told.</summary>
     Expired,
 
-    /// <summary>It may be committed yet, or was and that is forgotten.</summary>
+    /// <summary>It may be committed yet.</summary>
     Unknown,
+
+    /// <summary>Its sender said that it knows the outcome: so it is forgotten here, and can't be told any more.</summary>
+    Settled,
+
+    /// <summary>Another content has its id, and this one is not taken.</summary>
+    Conflict,
 }
 
 /// <summary>Somebody waits for a message's number.</summary>

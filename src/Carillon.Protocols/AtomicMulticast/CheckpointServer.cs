@@ -13,9 +13,9 @@ internal sealed class CheckpointServer(GroupContext context)
     // The sessions at checkpoints' numbers; where there is no application, these are the checkpoints.
     private readonly SortedDictionary<ulong, byte[]> _sessions = [];
     private readonly SortedDictionary<ulong, CheckpointMark> _own = [];
-    private readonly Queue<(ulong Number, Instant At)> _passed = new();
     private CheckpointFetch? _fetch;
     private ulong _external;
+    private ulong _asked;
     private Instant _fetchAt = Instant.Never;
     private Instant _reportAt = Instant.Never;
     private Instant _collectAt;
@@ -48,10 +48,15 @@ internal sealed class CheckpointServer(GroupContext context)
     /// <summary>Everything up to a number was delivered, and a checkpoint is due.</summary>
     public void Due(ulong number, Instant now)
     {
+        if (_asked == number)
+        {
+            return;
+        }
+
+        _asked = number;
         byte[] sessions = context.Sessions.Serialize();
         _sessions[number] = sessions;
         Prune(_sessions);
-        _passed.Enqueue((number, now));
         if (!context.Host.TakeCheckpoint(new SequenceNumber(number), sessions))
         {
             Taken(CheckpointBlocks.Mark(new SequenceNumber(number), sessions), now);
@@ -253,32 +258,13 @@ internal sealed class CheckpointServer(GroupContext context)
         }
 
         ulong trimmed = context.Store.Trimmed.Value;
-        ulong upTo = SeededBug.Is("collected-beyond-the-checkpoint")
-            ? context.Sessions.Number
-            : covered - Math.Min(covered, context.Options.RetainNumbers);
-        if (!context.HasApplication)
-        {
-            upTo = Math.Min(upTo, ByAgeAndSize(trimmed, now));
-        }
-
+        ulong upTo = SeededBug.Is("collected-beyond-the-checkpoint") ? context.Sessions.Number : covered;
+        upTo = context.HasApplication
+            ? upTo - Math.Min(upTo, context.Options.RetainNumbers) : Math.Min(upTo, context.Store.Expendable.Value);
         if (upTo > trimmed)
         {
             AppendTrimmed(upTo, context.Advertised, sessions);
         }
-    }
-
-    private ulong ByAgeAndSize(ulong trimmed, Instant now)
-    {
-        ulong old = trimmed;
-        while (_passed.TryPeek(out (ulong Number, Instant At) passed) && now - passed.At > context.Settings.RetainTime)
-        {
-            _passed.Dequeue();
-            old = Math.Max(old, passed.Number);
-        }
-
-        bool isFull = context.Store.CommittedBytes > context.Settings.RetainBytes;
-        ulong eighth = trimmed + ((context.Store.Committed.Value - trimmed) / 8);
-        return isFull ? Math.Max(old, eighth) : old;
     }
 
     // ◆ The record that lets records up to n go says that n is committed: a server that forgot both would have a new sequencer fill numbers

@@ -188,8 +188,19 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     /// <summary>A new sequencer asks for a promise.</summary>
     public void OnPrepare(NodeId from, in PrepareMessage message)
     {
-        if (!context.IsCommit || !context.Host.MayVote || _hasForgotten || message.Configuration != context.Roles.Configuration)
+        if (!context.IsCommit || !context.Host.MayVote || message.Configuration != context.Roles.Configuration)
         {
+            return;
+        }
+
+        if (_hasForgotten)
+        {
+            // No promise; but where a majority of a memory-only group says so, it is known that there is nothing to wait for.
+            if (!_isDiskLost)
+            {
+                context.Send(from, new PreparedMessage(message.Configuration, message.Epoch, message.Counter, 0, 0, 0, default));
+            }
+
             return;
         }
 

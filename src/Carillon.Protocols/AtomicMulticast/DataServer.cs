@@ -225,7 +225,8 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
             switch (context.Sessions.Judge(data.Id, data.Timestamp, out ulong number))
             {
                 case SessionVerdict.Numbered:
-                    return new SendAnswer(data.Id, SendVerdict.Numbered, number);
+                    // Where what stands there is being read, the sender asks again.
+                    return context.VerdictAt(number, data.Hash) is { } verdict ? new SendAnswer(data.Id, verdict, number) : null;
                 case SessionVerdict.Expired:
                     return new SendAnswer(data.Id, SendVerdict.Expired, 0);
                 case SessionVerdict.Full:

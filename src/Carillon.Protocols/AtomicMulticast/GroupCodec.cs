@@ -1,3 +1,4 @@
+using System.Text;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Wire;
 
@@ -38,7 +39,7 @@ public enum SendVerdict : byte
     /// <summary>Its session was idle for longer than the group's lifetime: the outcome is unknown.</summary>
     Expired = 1,
 
-    /// <summary>Another content stands under its id.</summary>
+    /// <summary>Another content has its id: at the number, for good; or, where that is 0, on its way.</summary>
     Conflict = 2,
 
     /// <summary>No room: again after a while.</summary>
@@ -76,7 +77,7 @@ public static class GroupCodec
     public static byte[] Encode<T>(GroupName group, in T message)
         where T : IGroupMessage
     {
-        byte[] bytes = new byte[3 + group.Name.Length + message.Size];
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(3 + group.Name.Length + message.Size);
         var writer = new WireWriter(bytes);
         writer.U8(Version);
         writer.U8((byte)message.Type);
@@ -111,6 +112,16 @@ public static class GroupCodec
         }
 
         return GroupName.TryParse(text[..name.Length], out group);
+    }
+
+    /// <summary>The same where the group is known: false also for bytes of another one.</summary>
+    public static bool TryReadHead(ref WireReader reader, GroupName expected, out GroupMessageType type)
+    {
+        byte version = reader.U8();
+        type = (GroupMessageType)reader.U8();
+        ReadOnlySpan<byte> name = reader.Bytes(reader.U8());
+        return !reader.Failed && version == Version && type is >= GroupMessageType.Data and <= GroupMessageType.BlockAnswer
+            && Ascii.Equals(name, expected.Name);
     }
 
     internal static void Message(this ref WireWriter writer, MessageId id)

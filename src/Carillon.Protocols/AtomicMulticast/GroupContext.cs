@@ -61,8 +61,14 @@ internal sealed class GroupContext
     /// <summary>In which epoch.</summary>
     public Epoch SequencerEpoch { get; private set; }
 
+    /// <summary>How often a sequencer's word was heard.</summary>
+    public ulong SequencerWords { get; private set; }
+
     /// <summary>The newest checkpoint that is advertised.</summary>
     public CheckpointMark Advertised { get; set; }
+
+    /// <summary>A number, beside the usual ones, at which the sequencer wants a checkpoint; 0: none.</summary>
+    public ulong CheckpointDue { get; set; }
 
     /// <summary>Someone acts as the sequencer of an epoch.</summary>
     /// <returns>False: a newer one is known.</returns>
@@ -75,6 +81,7 @@ internal sealed class GroupContext
 
         Sequencer = node;
         SequencerEpoch = epoch;
+        SequencerWords++;
         return true;
     }
 
@@ -111,6 +118,25 @@ internal sealed class GroupContext
 
         message = null!;
         return false;
+    }
+
+    /// <summary>
+    /// How a message stands whose id has a number: it is the one there, or another content is (<see cref="SendVerdict.Conflict"/>), as far
+    /// as what stands there is still kept. Null: that is being read; ask again.
+    /// </summary>
+    public SendVerdict? VerdictAt(ulong number, Digest hash)
+    {
+        if (number == 0)
+        {
+            return SendVerdict.Numbered;
+        }
+
+        return Store.Find(new SequenceNumber(number), out Assignment there, out _) switch
+        {
+            StoreAnswer.Found => there.Hash == hash ? SendVerdict.Numbered : SendVerdict.Conflict,
+            StoreAnswer.Reading => null,
+            _ => SendVerdict.Numbered,
+        };
     }
 
     /// <summary>True if this very content is held under its id.</summary>

@@ -13,7 +13,12 @@ public abstract record GroupEvent
     public sealed record Recovered(Epoch Epoch, SequenceNumber UpTo) : GroupEvent;
 
     /// <summary>This server can't sequence in that epoch: release it, and bid for the next.</summary>
-    public sealed record CannotLead(Epoch Epoch, string Why) : GroupEvent;
+    public sealed record CannotLead(Epoch Epoch, string Why) : GroupEvent
+    {
+        /// <summary>True where no other server can either, ever: a memory-only group that a majority of its servers has
+        /// forgotten.</summary>
+        public bool IsLost { get; init; }
+    }
 
     /// <summary>A commit server has promised a greater epoch: this server has stopped sequencing.</summary>
     public sealed record Deposed(Epoch Epoch, Epoch By) : GroupEvent;

@@ -110,11 +110,17 @@ public sealed class GroupMember
     /// <summary>Who sequences, as far as was heard; none if nobody was.</summary>
     public NodeId Sequencer => _context.Sequencer;
 
+    /// <summary>How often a sequencer's word was heard: one that leads is heard each <see cref="GroupOptions.GossipInterval"/>.</summary>
+    public ulong SequencerWords => _context.SequencerWords;
+
     /// <summary>In which epoch.</summary>
     public Epoch Epoch => _context.SequencerEpoch;
 
     /// <summary>The newest checkpoint that is advertised.</summary>
     public CheckpointMark Advertised => _context.Advertised;
+
+    /// <summary>Which servers have which role, as far as is known here.</summary>
+    public GroupRoles Roles => _context.Roles;
 
     /// <summary>Messages of this server's senders that are under way.</summary>
     public int Sending => _sender.Count;
@@ -244,7 +250,9 @@ public sealed class GroupMember
     public PublishAnswer Publish(
         MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, Instant now, out SequenceNumber number)
     {
-        PublishAnswer answer = _sender.Publish(id, settled, timestamp ?? _context.Sessions.Number, payload, now, out ulong known);
+        // A sender may know more than this server, but nothing that is not there; less than it knew is always safe.
+        ulong first = Math.Min(timestamp ?? ulong.MaxValue, _context.Sessions.Number);
+        PublishAnswer answer = _sender.Publish(id, settled, first, payload, now, out ulong known);
         number = new SequenceNumber(known);
         return answer;
     }
@@ -331,7 +339,7 @@ public sealed class GroupMember
     public bool Receive(NodeId from, ReadOnlyMemory<byte> frame, Instant now)
     {
         var reader = new WireReader(frame.Span);
-        if (!GroupCodec.TryReadHead(ref reader, out GroupMessageType type, out GroupName group) || group != _context.Group
+        if (!GroupCodec.TryReadHead(ref reader, _context.Group, out GroupMessageType type)
             || !Read(from, type, ref reader, frame, now))
         {
             _context.Figures.BadMessages++;
@@ -471,6 +479,7 @@ public sealed class GroupMember
                 }
 
                 _checkpoints.Advertised(gossip.Checkpoint);
+                _context.CheckpointDue = gossip.Epoch >= _context.SequencerEpoch ? gossip.Due : _context.CheckpointDue;
                 return true;
             case GroupMessageType.Prepare when PrepareMessage.TryRead(ref reader, out PrepareMessage prepare):
                 _commit.OnPrepare(from, prepare);

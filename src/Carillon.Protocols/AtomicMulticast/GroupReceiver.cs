@@ -36,6 +36,11 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         }
 
         FlushRun();
+        if (Delivered != 0 && Delivered == context.CheckpointDue && !IsHeld)
+        {
+            checkpoints.Due(Delivered, now);
+        }
+
         _isMore = !IsHeld && context.Store.CanCommit && end < context.Numbers.Known && Delivered == end;
         if (context.Numbers.Heard > context.Numbers.Known && _askAt == Instant.Never)
         {
@@ -163,7 +168,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         Invariant.That(context.Sessions.Number == number);
         _values[_count] = value;
         _run[_count++] = new DeliveredMessage(new SequenceNumber(number), value.Id, isFirst ? payload : default, !isFirst);
-        bool isDue = number % context.Options.CheckpointEvery == 0;
+        bool isDue = number % context.Options.CheckpointEvery == 0 || number == context.CheckpointDue;
         if (_count == _run.Length || isDue)
         {
             FlushRun();
@@ -229,7 +234,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
             {
                 if (!_run[i].IsNoOp)
                 {
-                    sender.Committed(_run[i].Id, first + (ulong)i);
+                    sender.Committed(_values[i], first + (ulong)i);
                 }
             }
         }

@@ -15,7 +15,7 @@ public enum PublishAnswer : byte
     /// <summary>A window is full (SAM-81): nothing is kept of it.</summary>
     Refused = 3,
 
-    /// <summary>Another content is under way under its id.</summary>
+    /// <summary>Another content is under way under its id, or stands at the number that the id has.</summary>
     Conflict = 4,
 }
 
@@ -56,7 +56,13 @@ internal sealed class GroupSender(GroupContext context)
         switch (context.Sessions.Judge(id, timestamp, out number))
         {
             case SessionVerdict.Numbered:
-                return PublishAnswer.Numbered;
+                // What stands there is being read: the sender comes again in a moment.
+                return context.VerdictAt(number, hash) switch
+                {
+                    SendVerdict.Conflict => PublishAnswer.Conflict,
+                    null => PublishAnswer.Refused,
+                    _ => PublishAnswer.Numbered,
+                };
             case SessionVerdict.Expired:
                 return PublishAnswer.Expired;
             case SessionVerdict.Full:
@@ -86,7 +92,13 @@ internal sealed class GroupSender(GroupContext context)
     public void Abandon(MessageId id) => Take(id);
 
     /// <summary>A number was delivered.</summary>
-    public void Committed(MessageId id, ulong number) => End(id, SendVerdict.Numbered, number);
+    public void Committed(in Assignment value, ulong number)
+    {
+        if (_sendings.TryGetValue(value.Id, out Sending? sending))
+        {
+            End(value.Id, sending.Data.Hash == value.Hash ? SendVerdict.Numbered : SendVerdict.Conflict, number);
+        }
+    }
 
     /// <summary>A data server answers.</summary>
     public void Answered(SendAnswerMessage message, Instant now)
@@ -184,8 +196,8 @@ internal sealed class GroupSender(GroupContext context)
     {
         switch (context.Sessions.Judge(sending.Data.Id, sending.Data.Timestamp, out ulong number))
         {
-            case SessionVerdict.Numbered:
-                End(sending.Data.Id, SendVerdict.Numbered, number);
+            case SessionVerdict.Numbered when context.VerdictAt(number, sending.Data.Hash) is { } verdict:
+                End(sending.Data.Id, verdict, number);
                 return true;
             case SessionVerdict.Expired:
                 End(sending.Data.Id, SendVerdict.Expired, 0);

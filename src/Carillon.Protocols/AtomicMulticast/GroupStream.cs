@@ -84,6 +84,12 @@ public enum GroupAnswerKind : byte
 
     /// <summary>What came is no message: nothing behind it was read, and the stream ends here.</summary>
     Malformed = 4,
+
+    /// <summary>Its sender has settled it: the outcome can't be told any more.</summary>
+    Settled = 5,
+
+    /// <summary>Another content has its id; it was not taken.</summary>
+    Conflict = 6,
 }
 
 /// <summary>
@@ -133,7 +139,7 @@ public readonly record struct GroupAnswer(GroupAnswerKind Kind, ulong Value, str
             return HeadBytes;
         }
 
-        if (kind > GroupAnswerKind.Malformed)
+        if (kind > GroupAnswerKind.Conflict)
         {
             return -1;
         }

@@ -46,6 +46,10 @@ public interface IMessageStore
     /// <summary>Bytes of payloads of committed messages that are kept: what <see cref="GroupSettings.RetainBytes"/> bounds.</summary>
     long CommittedBytes { get; }
 
+    /// <summary>Numbers up to this are older than the group keeps messages, or too much for its size; <see cref="Trimmed"/> if none are.
+    /// Not asked where an application's checkpoints say what may go.</summary>
+    SequenceNumber Expendable => Trimmed;
+
     /// <summary>
     /// True if the message is held here: put, and as durable as the log makes it once it is durable up to what <see cref="Put"/>
     /// returned; for the catalog: the submission is *agreed* here ◆. Also true of committed ones while they are known by their id.

@@ -22,6 +22,23 @@ public sealed class MemoryMessageStore : IMessageStore
 
     public long CommittedBytes { get; private set; }
 
+    /// <summary>Bytes of payloads of committed messages that are kept at most.</summary>
+    public long RetainBytes { get; init; } = long.MaxValue;
+
+    public SequenceNumber Expendable
+    {
+        get
+        {
+            ulong upTo = _trimmed;
+            for (long bytes = CommittedBytes; bytes > RetainBytes && upTo < _last; upTo++)
+            {
+                bytes -= _committed[(upTo + 1) & (ulong)(_committed.Length - 1)].Payload.Length;
+            }
+
+            return new SequenceNumber(upTo);
+        }
+    }
+
     /// <summary>Bytes of payloads without a number.</summary>
     public long OpenBytes { get; private set; }
 

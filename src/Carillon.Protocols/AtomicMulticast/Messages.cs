@@ -231,23 +231,25 @@ public readonly record struct CommitMessage(Epoch Epoch, ulong First, ReadOnlyMe
     }
 }
 
-/// <summary><c>u64 epoch │ u64 committed │ mark</c>: to commit servers, which have the assignments, it is a short Commit.</summary>
-public readonly record struct GossipMessage(Epoch Epoch, ulong Committed, CheckpointMark Checkpoint) : IGroupMessage
+/// <summary><c>u64 epoch │ u64 committed │ mark │ u64 due</c>: to commit servers, which have the assignments, it is a short Commit. The last
+/// says at which number a checkpoint is wanted beside the usual ones (0: none).</summary>
+public readonly record struct GossipMessage(Epoch Epoch, ulong Committed, CheckpointMark Checkpoint, ulong Due) : IGroupMessage
 {
     public GroupMessageType Type => GroupMessageType.Gossip;
 
-    public int Size => 16 + CheckpointMark.EncodedSize;
+    public int Size => 24 + CheckpointMark.EncodedSize;
 
     public void Write(ref WireWriter writer)
     {
         writer.Epoch(Epoch);
         writer.U64(Committed);
         writer.Mark(Checkpoint);
+        writer.U64(Due);
     }
 
     public static bool TryRead(ref WireReader reader, out GossipMessage message)
     {
-        message = new GossipMessage(reader.Epoch(), reader.U64(), reader.Mark());
+        message = new GossipMessage(reader.Epoch(), reader.U64(), reader.Mark(), reader.U64());
         return !reader.Failed;
     }
 }

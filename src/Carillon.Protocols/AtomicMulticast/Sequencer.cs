@@ -22,6 +22,9 @@ public enum SequencerState : byte
 /// </summary>
 internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 {
+    // Numbers ahead at which a checkpoint is asked for: more than are given while the word of it is on its way.
+    private const ulong DueAhead = 2048;
+
     private readonly Dictionary<MessageId, ulong> _openIds = [];
     private readonly Queue<GroupData> _queue = new();
 
@@ -36,6 +39,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private Instant _leaseEnd;
     private Instant _gossipAt = Instant.Never;
     private Instant _resendAt = Instant.Never;
+    private Instant _dueAt;
     private Epoch _lastEpoch;
     private ulong _base;
     private ulong _committed;
@@ -295,6 +299,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
             if (now >= _gossipAt)
             {
+                WantCheckpoint(now);
                 _gossipAt = now + context.Options.GossipInterval;
                 if (context.IsCatalog && _committed < _recovered)
                 {
@@ -307,8 +312,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
                     here.HearRecovered(Epoch);
                 }
 
-                context.Multicast(
-                    NamesMessages ? GroupChannel.Global : GroupChannel.Commit, new GossipMessage(Epoch, _committed, context.Advertised));
+                context.Multicast(NamesMessages ? GroupChannel.Global : GroupChannel.Commit, Gossip());
             }
         }
 
@@ -348,12 +352,40 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         context.Host.HasListeners || ((context.Roles.Data | context.Roles.Checkpoint) & context.Roles.Commit)
             != (context.Roles.Data | context.Roles.Checkpoint);
 
+    private GossipMessage Gossip() => new(Epoch, _committed, context.Advertised, context.CheckpointDue);
+
+    // What the group's age and size let go must be covered by a checkpoint: where that is far off, as in a group of few and large messages,
+    // one is asked for. Where all is committed, at the number where all are; else a little ahead of where anybody can be. A server that
+    // hears of it too late has no part in that one.
+    private void WantCheckpoint(Instant now)
+    {
+        if (context.HasApplication || now < _dueAt)
+        {
+            return;
+        }
+
+        _dueAt = now + context.Options.ReportInterval;
+        ulong wanted = Math.Max(context.Store.Expendable.Value, context.Store.Trimmed.Value);
+        if (wanted <= context.Advertised.Number.Value)
+        {
+            context.CheckpointDue = 0;
+        }
+        else if (OpenCount == 0)
+        {
+            context.CheckpointDue = _committed;
+        }
+        else if (context.CheckpointDue <= _committed)
+        {
+            context.CheckpointDue = _next + DueAhead;
+        }
+    }
+
     private bool Recover(CommitServer here, Instant now)
     {
         switch (_recovery!.Step(now))
         {
             case RecoveryStep.Failed:
-                Fail(_recovery.Why);
+                Fail(_recovery.Why, _recovery.IsLost);
                 return false;
             case RecoveryStep.Running:
                 return false;
@@ -475,6 +507,9 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             context.Multicast(GroupChannel.Commit, message);
             here.OnAssign(context.Self, message, now);
             _resendAt = Instant.Min(_resendAt, now + context.Options.AssignRetry);
+
+            // The committed number went with it: where nobody but commit servers listens, that is step 5.
+            _announced = NamesMessages ? _announced : _committed;
         }
     }
 
@@ -530,7 +565,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         if (!NamesMessages)
         {
             _announced = _committed;
-            context.Multicast(GroupChannel.Commit, new GossipMessage(Epoch, _committed, context.Advertised));
+            context.Multicast(GroupChannel.Commit, Gossip());
             return;
         }
 
@@ -585,11 +620,11 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         context.Host.Note(new GroupEvent.Deposed(epoch, by));
     }
 
-    private void Fail(string why)
+    private void Fail(string why, bool isLost = false)
     {
         Epoch epoch = Epoch;
         StepDown();
-        context.Host.Note(new GroupEvent.CannotLead(epoch, why));
+        context.Host.Note(new GroupEvent.CannotLead(epoch, why) { IsLost = isLost });
     }
 
     private ref OpenNumber At(ulong number) => ref _open[number & (ulong)(_open.Length - 1)];

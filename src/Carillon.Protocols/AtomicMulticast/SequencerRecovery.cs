@@ -31,6 +31,9 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
     // Of the chosen ones, those that do something where they stand; null: it was not needed so far.
     private List<HeldAssignment>? _effective;
     private VoterSet _dropped;
+
+    // Those of a memory-only group that were restarted and say so: they promise nothing.
+    private VoterSet _forgotten;
     private Instant _askAt;
     private Instant _patienceEnd;
     private ulong _progress;
@@ -44,6 +47,9 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 
     /// <summary>Why it failed.</summary>
     public string Why { get; private set; } = "";
+
+    /// <summary>True if it failed since so many servers have forgotten the group that it can't go on ever.</summary>
+    public bool IsLost => context.Roles.Commit.Count - (_forgotten & context.Roles.Commit).Count < context.Roles.CommitQuorum;
 
     /// <summary>What is to be assigned again, from <see cref="Base"/> + 1 on.</summary>
     public IEnumerable<Assignment> Chosen
@@ -68,8 +74,14 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
     public void OnPrepared(NodeId from, in PreparedMessage message, Instant now)
     {
         int bit = context.Roles.BitOf(from);
-        if (!context.Roles.Commit.Contains(bit) || _dropped.Contains(bit) || message.Parts == 0 || message.Counter >> 16 != counter)
+        if (!context.Roles.Commit.Contains(bit) || _dropped.Contains(bit) || message.Counter >> 16 != counter)
         {
+            return;
+        }
+
+        if (message.Parts == 0)
+        {
+            _forgotten = _forgotten.With(bit);
             return;
         }
 
@@ -97,6 +109,12 @@ internal sealed class SequencerRecovery(GroupContext context, MessageFetcher fet
 
         VoterSet complete = Complete();
         int wanted = SeededBug.Is("prepared-by-a-minority") ? Math.Max(1, context.Roles.CommitQuorum - 1) : context.Roles.CommitQuorum;
+        if (IsLost)
+        {
+            Why = $"its messages are lost: {_forgotten.Count} of {context.Roles.Commit.Count} servers were restarted and have forgotten them";
+            return RecoveryStep.Failed;
+        }
+
         if (context.Roles.Commit.Count - _dropped.Count < context.Roles.CommitQuorum)
         {
             Why = Why.Length > 0 ? Why : "too few commit servers answer";

@@ -36,7 +36,7 @@ internal sealed class GroupGate(
 
         // Created a moment ago, at another server perhaps.
         return await RecordAsync(group) is { } found
-            ? new GroupStatus(group, found.Record.Settings, default, 0, default, new SequenceNumber(1))
+            ? new GroupStatus(group, found.Record.Settings, default, 0, default, new SequenceNumber(1)) { Id = found.Record.Id }
             : null;
     }
 
@@ -69,9 +69,9 @@ internal sealed class GroupGate(
     public Task<SubmitOutcome> RemoveAsync(GroupName group, string key) => server.SubmitAsync(GroupRecords.Delete(group, key));
 
     public Task<PublishOutcome> PublishAsync(
-        GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+        GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
     {
-        var call = new PublishCall(_queue, group, id, settled, payload);
+        var call = new PublishCall(_queue, group, id, settled, timestamp, payload);
         _queue.Add(call);
         return cancellation.CanBeCanceled ? WaitAsync(call, cancellation) : call.Outcome;
     }
@@ -106,7 +106,10 @@ internal sealed class GroupGate(
     {
         (SequenceNumber committed, SequenceNumber first, NodeId sequencer, ulong epoch) = feed.State;
         return new GroupStatus(
-            feed.Name, feed.Record.Settings, sequencer, epoch, committed, first.IsNone ? new SequenceNumber(1) : first);
+            feed.Name, feed.Record.Settings, sequencer, epoch, committed, first.IsNone ? new SequenceNumber(1) : first)
+        {
+            Id = feed.Record.Id, Trouble = feed.Trouble.Why, IsLost = feed.Trouble.IsLost, Memory = feed.Memory,
+        };
     }
 
     /// <summary>Reads what is at hand; false if there is nothing now.</summary>

@@ -20,6 +20,12 @@ public abstract record PublishOutcome
     /// <summary>Its session was idle for longer than the group's lifetime: whether it was committed once can't be told.</summary>
     public sealed record Expired : PublishOutcome;
 
+    /// <summary>Its sender said before that it knows the outcome: it is forgotten, and can't be told any more.</summary>
+    public sealed record Settled : PublishOutcome;
+
+    /// <summary>Another content has its id, at the number if one is told; this one was not taken.</summary>
+    public sealed record Conflict(SequenceNumber Number, string Why) : PublishOutcome;
+
     /// <summary>No commit was seen in time; it may be committed yet. The same message id may be sent again, to any server.</summary>
     public sealed record Unknown(string Why) : PublishOutcome;
 }
@@ -39,7 +45,20 @@ public readonly record struct GroupMessage(SequenceNumber Number, MessageId Id, 
 /// <param name="Committed">The greatest number that is committed, as far as is known here.</param>
 /// <param name="First">The first number whose message is still kept here.</param>
 public sealed record GroupStatus(
-    GroupName Name, GroupSettings Settings, NodeId Sequencer, ulong Epoch, SequenceNumber Committed, SequenceNumber First);
+    GroupName Name, GroupSettings Settings, NodeId Sequencer, ulong Epoch, SequenceNumber Committed, SequenceNumber First)
+{
+    /// <summary>Tells this group from another one that had, or will have, its name.</summary>
+    public required ulong Id { get; init; }
+
+    /// <summary>What this server keeps of a memory-only group at most, whatever its settings say.</summary>
+    public (int Messages, long Bytes)? Memory { get; init; }
+
+    /// <summary>Why its messages can't be numbered now, as far as is known here; empty where nothing is wrong.</summary>
+    public string Trouble { get; init; } = "";
+
+    /// <summary>True where they never can be again: a memory-only group that too many servers have forgotten.</summary>
+    public bool IsLost { get; init; }
+}
 
 /// <summary>A subscriber asked for a number whose message is no longer kept.</summary>
 public sealed class FeedTooOldException : Exception
@@ -89,10 +108,12 @@ public interface IGroupGate
     /// <param name="id">Given by the sender.</param>
     /// <param name="settled">All counters of the session up to this are known to the sender as committed or given up: the group forgets
     /// them.</param>
+    /// <param name="timestamp">The greatest number of the group that the sender knew when it sent the message first, to whichever server.
+    /// Null: it sends it for the first time now.</param>
     /// <param name="payload">At most <see cref="GroupSettings.MaxPayloadBytes"/>; the callee's from now on, nobody changes it.</param>
     /// <param name="cancellation">The caller gave up; the message may be committed all the same.</param>
     Task<PublishOutcome> PublishAsync(
-        GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, CancellationToken cancellation);
+        GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, CancellationToken cancellation);
 
     /// <summary>
     /// The committed messages from a number on, in order, without gaps and without doubles, and then each as it is committed. Messages come

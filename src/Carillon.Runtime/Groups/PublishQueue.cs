@@ -100,7 +100,7 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
 
 /// <summary>One message that somebody waits for.</summary>
 internal sealed class PublishCall(
-    PublishQueue queue, GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload) : IPublishCall
+    PublishQueue queue, GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload) : IPublishCall
 {
     // Continuations run on the pool's thread that tells outcomes: it has nothing else to do.
     private readonly TaskCompletionSource<PublishOutcome> _outcome = new();
@@ -108,7 +108,7 @@ internal sealed class PublishCall(
 
     public Task<PublishOutcome> Outcome => _outcome.Task;
 
-    public void Run(ServerNode node, Moment now) => node.Publish(group, id, settled, payload, this, now);
+    public void Run(ServerNode node, Moment now) => node.Publish(group, id, settled, timestamp, payload, this, now);
 
     /// <summary>The caller waits no longer.</summary>
     public void Abandon(ServerNode node, Moment now) => node.AbandonPublish(group, id, this, now);
@@ -125,6 +125,8 @@ internal sealed class PublishCall(
             PublishEnd.Committed => new PublishOutcome.Committed(number),
             PublishEnd.Refused => new PublishOutcome.Refused(why, queue.RetryAfter),
             PublishEnd.Expired => new PublishOutcome.Expired(),
+            PublishEnd.Settled => new PublishOutcome.Settled(),
+            PublishEnd.Conflict => new PublishOutcome.Conflict(number, why),
             _ => new PublishOutcome.Unknown(why),
         };
         queue.End(this);

@@ -37,7 +37,8 @@ internal static class StatusReport
         bool quarantined = !node.Members.IsClockGood(record.Name);
         string note = node.NotVotingBecause.Length > 0 ? node.NotVotingBecause
             : quarantined ? Quarantine(node, record.Name)
-            : node.GroupsTrouble;
+            : node.GroupsTrouble.Length > 0 ? node.GroupsTrouble
+            : node.GroupsSilence;
         return new ServerStatus(
             record.Name, "self", node.Self.Incarnation.Value, Roles(record), node.MayVote, 0, 0, (int)load.Downloads, (int)load.DiskQueue,
             (long)load.FreeBytes, $"{record.Host}:{record.HttpPort}", note);

@@ -58,5 +58,8 @@ internal sealed class DeviceFile(string path, SafeFileHandle handle) : IStorageF
     public void Flush() => NativeFlush.Data(path, handle);
 
     /// <inheritdoc/>
+    public void Forget(long offset, long length) => NativeFlush.Forget(handle, offset, length);
+
+    /// <inheritdoc/>
     public void Dispose() => handle.Dispose();
 }

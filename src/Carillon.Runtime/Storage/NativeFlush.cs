@@ -10,6 +10,7 @@ namespace Carillon.Runtime.Storage;
 internal static partial class NativeFlush
 {
     private const int Interrupted = 4; // EINTR
+    private const int NotNeeded = 4; // POSIX_FADV_DONTNEED of Linux
     private const int ReadOnlyAccess = 0; // O_RDONLY
     private const int CloseOnExec = 0x80000; // O_CLOEXEC of Linux, on every architecture that .NET runs on
 
@@ -32,6 +33,16 @@ internal static partial class NativeFlush
             RandomAccess.FlushToDisk(file);
             return true;
         });
+    }
+
+    /// <summary>Gives back the memory in which the system keeps a part of a file that is durable. A hint: what comes of it does not
+    /// matter.</summary>
+    public static void Forget(SafeFileHandle file, long offset, long length)
+    {
+        if (OperatingSystem.IsLinux() && Environment.Is64BitProcess)
+        {
+            _ = Advise(file, offset, length, NotNeeded);
+        }
     }
 
     /// <summary>Makes a folder's entries durable. Windows does that by itself with the file.</summary>
@@ -64,6 +75,9 @@ internal static partial class NativeFlush
             throw DeviceErrors.Translated(path, error);
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "posix_fadvise")]
+    private static partial int Advise(SafeFileHandle file, long offset, long length, int advice);
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     private static partial int FlushData(SafeFileHandle file);

@@ -116,7 +116,7 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
     public void Publish(
         GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, Moment now,
         Action<PublishEnd, SequenceNumber, string> done) =>
-        node.Publish(group, id, settled, payload, new PublishAnswerTo(done), now);
+        node.Publish(group, id, settled, null, payload, new PublishAnswerTo(done), now);
 
     public void NoteService(ServiceNews news, Moment now) => node.NoteService(news, now);
 

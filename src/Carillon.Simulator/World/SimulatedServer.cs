@@ -275,7 +275,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
 
     /// <inheritdoc/>
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message) =>
-        _world.Network.Send(Name, peer, kind, IsNewerBuild ? NewerBuild.Extend(message.Span) : message);
+        _world.Network.Send(Name, peer, kind, IsNewerBuild ? NewerBuild.Extend(message.Span) : message.ToArray());
 
     /// <inheritdoc/>
     void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) =>

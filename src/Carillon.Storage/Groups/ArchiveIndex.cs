@@ -28,10 +28,10 @@ internal sealed class ArchiveIndex(IStorageDevice device, string folder, int max
     private bool _isClosed;
 
     /// <summary>The first number kept.</summary>
-    public ulong First => Locked(static index => index._first);
+    public ulong First => Volatile.Read(ref _first);
 
     /// <summary>The last durable number.</summary>
-    public ulong Durable => Locked(static index => index._durable);
+    public ulong Durable => Volatile.Read(ref _durable);
 
     /// <summary>Bytes of the batches in the index.</summary>
     public long Bytes => Locked(static index => index._bytes);

@@ -110,7 +110,14 @@ internal sealed class BatchWork(
 
     public override void Flush()
     {
-        place.WithFile(file, open => open.Flush());
+        place.WithFile(file, open =>
+        {
+            open.Flush();
+
+            // The newest messages are in the process's own memory, and who is far behind reads in large pieces: a second copy of all
+            // that comes would push out what is read more often, and new pages for it cost as much as to write them.
+            open.Forget(_header.Offset, _header.AlignedBytes);
+        });
         if (!file.IsCreated)
         {
             place.Device.FlushFolder(place.Folder);

@@ -145,7 +145,11 @@ public sealed class CommittedMessages : IDisposable
             return false;
         }
 
-        Feed();
+        if (_archive.Appended.Next != Committed || !_archive.TryAppend(message))
+        {
+            Feed();
+        }
+
         return true;
     }
 

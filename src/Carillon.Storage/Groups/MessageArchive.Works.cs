@@ -28,6 +28,9 @@ public sealed partial class MessageArchive
     private ArchiveWork? _running;
     private (long At, bool Is) _refused;
     private long _lastBegun;
+
+    // Since when the first of those that wait does, in ms since 1970.
+    private long? _gatherSince;
     private byte[]? _buffer;
 
     /// <summary>True if something is to be done, or only gathers.</summary>
@@ -45,6 +48,7 @@ public sealed partial class MessageArchive
     public bool TryBeginWork(long nowMilliseconds, [NotNullWhen(true)] out ArchiveWork? work, bool all = false)
     {
         work = null;
+        _gatherSince = _waiting.Count == 0 ? null : _gatherSince ?? nowMilliseconds;
         if (_running is not null || Health is ArchiveHealth.Failed || IsTooEarly(nowMilliseconds))
         {
             return false;
@@ -61,7 +65,8 @@ public sealed partial class MessageArchive
         }
         else
         {
-            work = BeginPatch(nowMilliseconds) ?? (_waiting.Count > 0 && (all || IsDue) ? BeginBatch(nowMilliseconds) : null);
+            bool isDue = _waiting.Count > 0 && (all || IsFull || IsOld(nowMilliseconds));
+            work = BeginPatch(nowMilliseconds) ?? (isDue ? BeginBatch(nowMilliseconds) : null);
         }
 
         _running = work;
@@ -112,7 +117,10 @@ public sealed partial class MessageArchive
         }
     }
 
-    private bool IsDue => _waitingBytes >= _options.BatchBytes || _waiting.Count >= _options.MaxBatchMessages;
+    private bool IsFull => _waitingBytes >= _options.BatchBytes || _waiting.Count >= _options.MaxBatchMessages;
+
+    // What waits has no age on the disk: in a group of few messages it would be kept for ever.
+    private bool IsOld(long now) => _gatherSince is { } since && Math.Abs(now - since) >= _options.SegmentAge.TotalMilliseconds;
 
     // A clock that was set back does not make it wait.
     private bool IsTooEarly(long now) =>
@@ -148,7 +156,14 @@ public sealed partial class MessageArchive
             count++;
         }
 
-        return [.. _waiting.Take(count)];
+        var next = new CommittedMessage[count];
+        Queue<CommittedMessage>.Enumerator all = _waiting.GetEnumerator();
+        for (int i = 0; i < count && all.MoveNext(); i++)
+        {
+            next[i] = all.Current;
+        }
+
+        return next;
     }
 
     private bool Fits(ArchiveFile tail, long bytes, long now) =>
@@ -196,6 +211,7 @@ public sealed partial class MessageArchive
         _index.Append(batch.Place);
 
         // What waits is of a later generation if all content was replaced meanwhile.
+        _gatherSince = null;
         for (int i = 0; i < batch.Count && batch.Generation == _generation; i++)
         {
             _waitingBytes -= BatchBody.SizeOf(_waiting.Dequeue());

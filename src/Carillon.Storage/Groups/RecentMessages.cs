@@ -34,28 +34,10 @@ public sealed class RecentMessages
     }
 
     /// <summary>The first number held; if it is behind <see cref="Last"/>, none is.</summary>
-    public SequenceNumber First
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return new SequenceNumber(_first);
-            }
-        }
-    }
+    public SequenceNumber First => new(Volatile.Read(ref _first));
 
     /// <summary>The last number that was added.</summary>
-    public SequenceNumber Last
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return new SequenceNumber(_next - 1);
-            }
-        }
-    }
+    public SequenceNumber Last => new(Volatile.Read(ref _next) - 1);
 
     /// <summary>Bytes held.</summary>
     public long Bytes

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -120,22 +121,28 @@ internal sealed record ErrorReport
         "unreachable" => "is a server running there? --server URL[,URL…] names others",
         "tls" => "--ca-file FILE names the authority that vouches for it",
         "no-tls" => "is it a plain server? --server http://HOST:PORT",
+        "group-lost" or "group-replaced" => "see docs/operations/groups.md",
         "group-not-found" => "make it with: carillon group create NAME",
         "group-busy" => "nothing was sent; try again when more servers are up: carillon cluster status",
-        "message-expired" => "read the group to find out whether it is there",
+        "message-mismatch" => "use another message id: this one is another message's",
+        "message-settled" or "message-expired" => "read the group to find out whether it is there",
         "feed-too-old" when problem.Checkpoint is { } checkpoint => "list what is there, and go on with --from "
-            + (checkpoint + 1).ToString(System.Globalization.CultureInfo.InvariantCulture),
+            + (checkpoint + 1).ToString(CultureInfo.InvariantCulture),
         "feed-too-old" => "start with --from begin",
         _ => failure switch
         {
             Failure.NoQuorum => "nothing was stored; try again when more servers are up: carillon cluster status",
-            Failure.OutcomeUnknown when problem.MessageId is { } id => $"send it again under its id, it is not there twice then: --message-id {id}",
+            Failure.OutcomeUnknown when problem.MessageId is { } id =>
+                $"send it again under its id, it is not there twice then: --message-id {id}{TimestampOf(problem)}",
             Failure.Denied => "give a token that allows it: --token-file FILE",
             Failure.Full => "free space, or put less",
             Failure.TimedOut => "try again, with a longer --timeout or another --server",
             _ => "",
         },
     };
+
+    private static string TimestampOf(Problem problem) =>
+        problem.Timestamp is { } number ? string.Create(CultureInfo.InvariantCulture, $" --timestamp {number}") : "";
 
     private static string Word(Failure failure) => failure switch
     {

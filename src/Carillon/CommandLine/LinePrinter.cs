@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Carillon.Runtime;
 
 namespace Carillon.CommandLine;
 
@@ -16,12 +17,29 @@ internal static class LinePrinter
 
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Until the stream ends, or so many things were printed.</summary>
+    /// <summary>Until the stream ends, so many things were printed, or nobody reads them any more.</summary>
     public static async Task RunAsync<T>(CommandContext context, IAsyncEnumerable<T> stream, ulong most, LineWriter<T> write)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
+        Task printing = PrintAsync(context, stream, most, write, ended.Token);
+        Task gone = ReferenceEquals(context.Out, Console.Out) ? StandardOutput.ReaderGoneAsync() : Task.Delay(Timeout.Infinite, ended.Token);
+        if (await Task.WhenAny(printing, gone) == gone && !ended.IsCancellationRequested)
+        {
+            // As in `subscribe … | head`: there is nobody to print for.
+            await ended.CancelAsync();
+            await printing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return;
+        }
+
+        await printing;
+    }
+
+    private static async Task PrintAsync<T>(
+        CommandContext context, IAsyncEnumerable<T> stream, ulong most, LineWriter<T> write, CancellationToken ended)
     {
         var lines = new ArrayBufferWriter<byte>();
         await using var writer = new Utf8JsonWriter(lines, Json);
-        await using IAsyncEnumerator<T> enumerator = stream.GetAsyncEnumerator(context.Cancellation);
+        await using IAsyncEnumerator<T> enumerator = stream.GetAsyncEnumerator(ended);
         for (ulong i = 0; i < most; i++)
         {
             ValueTask<bool> next = enumerator.MoveNextAsync();

@@ -8,7 +8,7 @@ using Carillon.CommandLine;
 
 namespace Carillon.Commands;
 
-/// <summary><c>carillon bench put|get|publish</c>: load against a cluster, with the machine's limits beside the figures.</summary>
+/// <summary><c>carillon bench put|get|publish|subscribe</c>: load against a cluster, with the machine's limits beside the figures.</summary>
 internal static class BenchCommand
 {
     // The goal for one client: flushes and tunnel round trips that lie in a row in a small put, and one request.
@@ -25,6 +25,7 @@ internal static class BenchCommand
         command.Add(Kind(runner, "put", "Durable puts of new objects", puts: true));
         command.Add(Kind(runner, "get", "Gets of objects that are put first", puts: false));
         command.Add(BenchPublishCommand.Create(runner));
+        command.Add(BenchSubscribeCommand.Create(runner));
         return command;
     }
 
@@ -183,6 +184,7 @@ internal static class BenchCommand
         output.WriteLine($"  sequential write + flush        {Text(limits.SequentialWriteBytesPerSecond / 1e6)} MB/s");
         output.WriteLine($"  loopback copy                   {Text(limits.LoopbackBytesPerSecond / 1e6)} MB/s");
         output.WriteLine($"  empty HTTP request              p50 {Text(limits.EmptyRequestMedianMs)} ms");
+        output.WriteLine($"  UDP round trip on loopback      p50 {Text(limits.DatagramRoundTripMs)} ms");
         output.WriteLine($"  tunnel round trip               {(limits.TunnelRoundTripMs is { } rtt ? Text(rtt) + " ms" : "not told")}");
     }
 
@@ -229,6 +231,7 @@ internal static class BenchCommand
         writer.WriteNumber("sequentialWriteBytesPerSecond", Rounded(limits.SequentialWriteBytesPerSecond));
         writer.WriteNumber("loopbackBytesPerSecond", Rounded(limits.LoopbackBytesPerSecond));
         writer.WriteNumber("emptyHttpP50Ms", Rounded(limits.EmptyRequestMedianMs));
+        writer.WriteNumber("datagramRoundTripMs", Rounded(limits.DatagramRoundTripMs));
         WriteNumber(writer, "tunnelRoundTripMs", limits.TunnelRoundTripMs);
     }
 

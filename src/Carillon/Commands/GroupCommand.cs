@@ -228,8 +228,12 @@ internal static class GroupCommand
             $"epoch        {Number(group.Epoch)}",
             $"durability   {group.Durability}",
             $"kept for     {Quantities.Duration(TimeSpan.FromSeconds(group.RetainTime))}",
-            $"kept at most {Quantities.Size(group.RetainBytes)}",
+            group.MemoryBytes is { } bytes
+                ? $"kept at most {Quantities.Size(bytes)} or {Number(group.MemoryMessages ?? 0)} messages, in memory"
+                : $"kept at most {Quantities.Size(group.RetainBytes)}",
             $"lifetime     {Number(group.Lifetime)} messages",
+            $"id           {group.Id}",
+            .. group.Trouble is { } trouble ? [$"trouble      {trouble}"] : Array.Empty<string>(),
         ];
         foreach (string line in lines)
         {

@@ -29,6 +29,10 @@ internal static class PublishCommand
         {
             Description = "Send under this id: a message whose outcome was unknown is not there twice then", HelpName = "SESSION.COUNTER",
         };
+        var timestamp = new Option<ulong?>("--timestamp")
+        {
+            Description = "Goes with --message-id: what was told with it", HelpName = "N",
+        };
         var command = new DocumentedCommand("publish", "Send a message to a group, and print its number")
         {
             Examples =
@@ -40,7 +44,7 @@ internal static class PublishCommand
         };
         command.Add(name);
         command.Add(source);
-        foreach (Option option in new Option[] { file, text, lines, id })
+        foreach (Option option in new Option[] { file, text, lines, id, timestamp })
         {
             command.Add(option);
         }
@@ -50,7 +54,7 @@ internal static class PublishCommand
             GroupName group = GroupCommand.Checked(context, name);
             var given = new Given(
                 context.Parse.GetValue(source), context.Parse.GetValue(file), context.Parse.GetValue(text), context.Parse.GetValue(lines),
-                context.Parse.GetValue(id) is { } known ? Id(known) : null);
+                context.Parse.GetValue(id) is { } known ? Id(known) : null, context.Parse.GetValue(timestamp));
             given.Check();
             using CarillonClient client = context.CreateClient();
             return await RunAsync(context, client, group, given);
@@ -81,7 +85,7 @@ internal static class PublishCommand
         // Drawn here, so that it can be told whatever happens.
         MessageId id = given.Id ?? Draw();
         byte[] payload = await given.ReadAsync(context.Cancellation);
-        var options = new AtomicGroupOptions { Session = id.Session, FirstCounter = id.Counter };
+        var options = new AtomicGroupOptions { Session = id.Session, FirstCounter = id.Counter, FirstTimestamp = given.Timestamp };
         await using AtomicGroup once = client.Groups.Open(group, options);
         try
         {
@@ -192,7 +196,7 @@ internal static class PublishCommand
     }
 
     /// <summary>Where the message comes from.</summary>
-    private sealed record Given(string? Source, string? File, string? Text, bool Lines, MessageId? Id)
+    private sealed record Given(string? Source, string? File, string? Text, bool Lines, MessageId? Id, ulong? Timestamp)
     {
         public void Check()
         {
@@ -204,6 +208,11 @@ internal static class PublishCommand
             if (new[] { Source, File, Text }.Count(given => given is not null) > 1)
             {
                 throw new UsageException("a message is one of: '-', --file, --text");
+            }
+
+            if (Timestamp is not null && Id is null)
+            {
+                throw new UsageException("--timestamp goes with --message-id");
             }
 
             if (Lines && Id is not null)

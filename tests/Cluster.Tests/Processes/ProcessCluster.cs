@@ -74,6 +74,8 @@ internal sealed class ProcessCluster : IDisposable
 
     public ServerProcess Start(int server) => _running[server] = new ServerProcess(Configuration(server));
 
+    public ServerProcess this[int server] => _running[server];
+
     public Task KillAsync(int server)
     {
         ServerProcess process = _running[server];

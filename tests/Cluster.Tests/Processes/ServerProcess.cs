@@ -49,6 +49,14 @@ internal sealed class ServerProcess : IDisposable
         await EndAsync();
     }
 
+    /// <summary>Halts it (SIGSTOP), or lets it go on (SIGCONT).</summary>
+    public void Halt(bool halts)
+    {
+        string id = _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        using Process signal = Process.Start("kill", [halts ? "-STOP" : "-CONT", id]);
+        Assert.True(signal.WaitForExit(Patience) && signal.ExitCode == 0);
+    }
+
     /// <summary>Waits until it has ended by itself.</summary>
     public async Task<int> EndAsync()
     {

@@ -173,6 +173,88 @@ public sealed class AtomicGroupTests
     }
 
     [Fact]
+    public async Task Message_that_was_refused_to_the_end_is_told_as_refused_although_the_next_server_does_not_answer()
+    {
+        var full = new FakeGroupGate(_groups)
+        {
+            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("full", TimeSpan.FromMilliseconds(50))),
+        };
+        await using GatewayHouse house = await GatewayHouse.StartAsync(groups: full);
+        using var client = new CarillonClient(new CarillonClientOptions
+        {
+            Servers = [house.Gateway.Address, new Uri("http://127.0.0.1:1")], LearnServers = false, Timeout = TimeSpan.FromSeconds(3),
+        });
+        await using AtomicGroup group = client.Groups.Open(Group);
+        CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
+        Assert.Equal((Failure.NoQuorum, "group-busy"), (fault.Failure, fault.Problem!.Code));
+        Assert.True(full.Published.Count > 1);
+    }
+
+    [Fact]
+    public async Task Message_id_of_another_message_is_told_as_a_conflict()
+    {
+        var gate = new FakeGroupGate(_groups)
+        {
+            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Conflict(new SequenceNumber(3), "another one is at 3")),
+        };
+        await using GatewayHouse house = await GatewayHouse.StartAsync(groups: gate);
+        using CarillonClient client = ClientOf(house);
+        await using AtomicGroup group = client.Groups.Open(Group);
+        CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
+        Assert.Equal((Failure.Conflict, "message-mismatch"), (fault.Failure, fault.Problem!.Code));
+    }
+
+    [Fact]
+    public async Task Message_that_is_sent_again_elsewhere_keeps_the_timestamp_of_its_first_sending()
+    {
+        for (int i = 0; i < 5; i++)
+        {
+            _groups["g"].Add("x");
+        }
+
+        var stuck = new FakeGroupGate(_groups) { OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no")) };
+        var good = new FakeGroupGate(_groups);
+        await using GatewayHouse first = await GatewayHouse.StartAsync(groups: stuck);
+        await using GatewayHouse second = await GatewayHouse.StartAsync(groups: good);
+        stuck.OnPublish = (_, _) =>
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                _groups["g"].Add("other");
+            }
+
+            return Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no"));
+        };
+        using CarillonClient client = ClientOf(first, second);
+        await using AtomicGroup group = client.Groups.Open(Group);
+        await group.SendAsync(Bytes("x"));
+        Assert.Equal((ulong?[])[5], stuck.Timestamps);
+        Assert.Equal((ulong?[])[5], good.Timestamps);
+        await group.SendAsync(Bytes("y"));
+        Assert.Equal((ulong?[])[5, 1006], good.Timestamps);
+    }
+
+    [Fact]
+    public async Task Subscription_ends_where_its_group_was_removed_and_made_anew()
+    {
+        await using GatewayHouse first = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
+        await using GatewayHouse second = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
+        using CarillonClient client = ClientOf(first, second);
+        await using AtomicGroup group = client.Groups.Open(Group);
+        _groups["g"].Add("one");
+        using var bound = CancellationTokenSource.CreateLinkedTokenSource(Bound());
+        await using IAsyncEnumerator<DeliveredMessage> delivery = group.DeliverAsync(FeedStart.Begin, bound.Token).GetAsyncEnumerator();
+        Assert.True(await delivery.MoveNextAsync());
+        _groups.Remove(Group);
+        _groups.Create(Group, new GroupSettings());
+        _groups["g"].Add("another one");
+        _groups["g"].Add("and one more");
+        await first.DisposeAsync();
+        CarillonException fault = await Assert.ThrowsAsync<CarillonException>(async () => await delivery.MoveNextAsync());
+        Assert.Equal("group-replaced", fault.Problem!.Code);
+    }
+
+    [Fact]
     public async Task Expired_session_is_unknown_and_the_next_message_begins_a_new_one()
     {
         var gate = new FakeGroupGate(_groups);

@@ -73,12 +73,19 @@ internal sealed class FakeGroup(GroupName name, GroupSettings settings)
     private readonly Dictionary<MessageId, SequenceNumber> _numbers = [];
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ulong _next = 1;
+    private static ulong _lastId;
 
     public GroupName Name { get; } = name;
 
     public GroupSettings Settings { get; } = settings;
 
     public SequenceNumber First { get; private set; } = new(1);
+
+    /// <summary>Each that is made has another.</summary>
+    public ulong Id { get; } = Interlocked.Increment(ref _lastId);
+
+    /// <summary>Why it is lost.</summary>
+    public string Trouble { get; set; } = "";
 
     public SequenceNumber Committed
     {
@@ -190,6 +197,8 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
     /// <summary>What came: id and settled.</summary>
     public ConcurrentQueue<(MessageId Id, ulong Settled)> Published { get; } = new();
 
+    public ConcurrentQueue<ulong?> Timestamps { get; } = new();
+
     public Func<SequenceNumber, CancellationToken, IAsyncEnumerable<ReadOnlyMemory<GroupMessage>>>? OnSubscribe { get; set; }
 
     public Task<IReadOnlyList<GroupStatus>> ListAsync() => Task.FromResult<IReadOnlyList<GroupStatus>>([.. groups.All().Select(Status)]);
@@ -207,9 +216,10 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
     }
 
     public async Task<PublishOutcome> PublishAsync(
-        GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+        GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
     {
         Published.Enqueue((id, settled));
+        Timestamps.Enqueue(timestamp);
         if (groups.Find(group) is not { } found)
         {
             return new PublishOutcome.Refused("the group is not known here", TimeSpan.FromMilliseconds(20));
@@ -224,7 +234,10 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
         OnSubscribe?.Invoke(from, cancellation) ?? groups.Find(group)!.ReadAsync(from, 100, cancellation);
 
     private static GroupStatus Status(FakeGroup group) =>
-        new(group.Name, group.Settings, NodeId.Parse("s1"), 3, group.Committed, group.First);
+        new(group.Name, group.Settings, NodeId.Parse("s1"), 3, group.Committed, group.First)
+        {
+            Id = group.Id, IsLost = group.Trouble.Length > 0, Trouble = group.Trouble,
+        };
 
     private SubmitOutcome.Accepted Accepted()
     {

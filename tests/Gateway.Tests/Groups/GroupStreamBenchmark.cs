@@ -113,7 +113,7 @@ public sealed class GroupStreamBenchmark(ITestOutputHelper output)
         public Task<IReadOnlyList<GroupStatus>> ListAsync() => throw new NotSupportedException();
 
         public Task<GroupStatus?> FindAsync(GroupName group) =>
-            Task.FromResult<GroupStatus?>(new GroupStatus(group, new GroupSettings(), default, 1, default, new SequenceNumber(1)));
+            Task.FromResult<GroupStatus?>(new GroupStatus(group, new GroupSettings(), default, 1, default, new SequenceNumber(1)) { Id = 1 });
 
         public Task<Protocols.VectorExchange.SubmitOutcome> CreateAsync(GroupName group, GroupSettings settings, string key) =>
             throw new NotSupportedException();
@@ -121,7 +121,7 @@ public sealed class GroupStreamBenchmark(ITestOutputHelper output)
         public Task<Protocols.VectorExchange.SubmitOutcome> RemoveAsync(GroupName group, string key) => throw new NotSupportedException();
 
         public async Task<PublishOutcome> PublishAsync(
-            GroupName group, MessageId id, ulong settled, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+            GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
         {
             await Task.Yield();
             return new PublishOutcome.Committed(new SequenceNumber(Interlocked.Increment(ref _number)));

@@ -78,6 +78,8 @@ public sealed class PublishRouteTests : IAsyncLifetime
     [Theory]
     [InlineData("refused", 503, "group-busy")]
     [InlineData("expired", 409, "message-expired")]
+    [InlineData("settled", 409, "message-settled")]
+    [InlineData("conflict", 409, "message-mismatch")]
     [InlineData("unknown", 504, "outcome-unknown")]
     [InlineData("thrown", 504, "outcome-unknown")]
     public async Task Outcome_other_than_committed_is_told_with_the_id(string outcome, int status, string code)
@@ -86,12 +88,15 @@ public sealed class PublishRouteTests : IAsyncLifetime
         {
             "refused" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("the window is full", TimeSpan.FromSeconds(2.5))),
             "expired" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Expired()),
+            "settled" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Settled()),
+            "conflict" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Conflict(new SequenceNumber(7), "another one is there")),
             "unknown" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no commit was seen")),
             _ => Task.FromException<PublishOutcome?>(new InvalidOperationException("broken")),
         };
         using HttpResponseMessage response = await PostAsync([1], ("Carillon-Message-Id", Session + ".1"));
         JsonElement problem = await response.ProblemAsync(status, code);
         Assert.Equal(Session + ".1", problem.GetProperty("messageId").GetString());
+        Assert.Equal(status is 503 or 504, problem.GetProperty("retryable").GetBoolean());
         if (outcome == "refused")
         {
             Assert.Equal("3", response.Header("Retry-After"));
@@ -133,13 +138,68 @@ public sealed class PublishRouteTests : IAsyncLifetime
             2 => new PublishOutcome.Expired(),
             3 => new PublishOutcome.Unknown("lost"),
             4 => throw new InvalidOperationException("broken"),
+            5 => new PublishOutcome.Settled(),
+            6 => new PublishOutcome.Conflict(new SequenceNumber(3), "another one"),
             _ => null,
         });
-        List<GroupAnswer> answers = await AnswersAsync(Stream([.. Enumerable.Range(1, 5).Select(i => Frame((ulong)i, []))]));
+        List<GroupAnswer> answers = await AnswersAsync(Stream([.. Enumerable.Range(1, 7).Select(i => Frame((ulong)i, []))]));
         Assert.Equal(
-            [GroupAnswerKind.Refused, GroupAnswerKind.Expired, GroupAnswerKind.Unknown, GroupAnswerKind.Unknown, GroupAnswerKind.Committed],
+            [
+                GroupAnswerKind.Refused, GroupAnswerKind.Expired, GroupAnswerKind.Unknown, GroupAnswerKind.Unknown, GroupAnswerKind.Settled,
+                GroupAnswerKind.Conflict, GroupAnswerKind.Committed,
+            ],
             answers.Select(a => a.Kind));
+        Assert.Equal(3u, answers[5].Value);
         Assert.Equal((30UL, "full"), (answers[0].Value, answers[0].Why));
+    }
+
+    [Fact]
+    public async Task Sender_that_has_ended_its_stream_gets_its_last_answers_over_an_upgraded_connection()
+    {
+        var late = new TaskCompletionSource();
+        _gate.OnPublish = async (_, commit) =>
+        {
+            await late.Task;
+            return new PublishOutcome.Committed(commit());
+        };
+        using var socket = new System.Net.Sockets.TcpClient();
+        Uri address = _house.Gateway.Address;
+        await socket.ConnectAsync(address.Host, address.Port, TestContext.Current.CancellationToken);
+        await using System.Net.Sockets.NetworkStream stream = socket.GetStream();
+        string head = $"POST {Path} HTTP/1.1\r\nHost: {address.Authority}\r\nConnection: Upgrade\r\nUpgrade: carillon-messages\r\n"
+            + "Content-Length: 0\r\n\r\n";
+        byte[] sent =
+        [
+            .. System.Text.Encoding.ASCII.GetBytes(head), .. Stream(Frame(1, [1]), Frame(2, [2]), new byte[GroupStreamHeader.Size]),
+        ];
+        await stream.WriteAsync(sent, TestContext.Current.CancellationToken);
+        await Eventually.Async(() => _gate.Published.Count == 2);
+        late.SetResult();
+        using var read = new MemoryStream();
+        await stream.CopyToAsync(read, TestContext.Current.CancellationToken);
+        byte[] all = read.ToArray();
+        int start = all.AsSpan().IndexOf(GroupStream.AnswersPreamble);
+        Assert.True(start > 0);
+        Assert.Equal((ulong[])[1, 2], Answers(all.AsSpan(start)).Select(a => a.Value).Order());
+    }
+
+    [Fact]
+    public async Task Timestamp_of_the_first_sending_goes_with_the_message_and_is_told_to_who_may_have_to_repeat_it()
+    {
+        _groups["g"].Add("x");
+        _groups["g"].Add("y");
+        using HttpResponseMessage first = await PostAsync([1]);
+        Assert.Equal("2", first.Header("Carillon-Timestamp"));
+        using HttpResponseMessage again = await PostAsync([1], ("Carillon-Message-Id", Session + ".1"), ("Carillon-Timestamp", "1"));
+        Assert.Equal("1", again.Header("Carillon-Timestamp"));
+        using HttpResponseMessage wrong = await PostAsync([1], ("Carillon-Timestamp", "-1"));
+        await wrong.ProblemAsync(400, "bad-request");
+
+        // In a stream one stands in front of the messages that it is for.
+        byte[] told = Header(0, 1, 1);
+        new GroupStreamHeader(0, 1, default).CopyTo(told);
+        await AnswersAsync(Stream(Frame(1, [1]), told, Frame(2, [2])));
+        Assert.Equal((ulong?[])[2, 1, null, 1], _gate.Timestamps);
     }
 
     [Theory]
@@ -161,7 +221,7 @@ public sealed class PublishRouteTests : IAsyncLifetime
             "version" => [.. "CGP\u0002"u8, .. first],
             "length" => Stream(first, Header(GroupSettings.MaxPayloadBytes + 1, 0, 2)),
             "negative" => Stream(first, Header(-1, 0, 2)),
-            "anonymous" => Stream(first, new byte[GroupStreamHeader.Size]),
+            "anonymous" => Stream(first, [5, .. new byte[GroupStreamHeader.Size - 1]], new byte[5]),
             "settled" => Stream(first, Header(0, 2, 2)),
             "torn" => Stream(first, Header(5, 0, 2), [1, 2]),
             "torn-preamble" => [(byte)'C'],
@@ -211,11 +271,16 @@ public sealed class PublishRouteTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal(GroupStream.AnswersType, response.Content.Headers.ContentType!.MediaType);
         byte[] bytes = await response.Content.ReadAsByteArrayAsync();
-        Assert.True(bytes.AsSpan().StartsWith(GroupStream.AnswersPreamble));
+        return Answers(bytes);
+    }
+
+    private static List<GroupAnswer> Answers(ReadOnlySpan<byte> bytes)
+    {
+        Assert.True(bytes.StartsWith(GroupStream.AnswersPreamble));
         var answers = new List<GroupAnswer>();
         for (int at = GroupStream.PreambleBytes; at < bytes.Length;)
         {
-            int read = GroupAnswer.Read(bytes.AsSpan(at), out GroupAnswer answer);
+            int read = GroupAnswer.Read(bytes[at..], out GroupAnswer answer);
             Assert.True(read > 0, string.Create(CultureInfo.InvariantCulture, $"no answer at byte {at}"));
             answers.Add(answer);
             at += read;

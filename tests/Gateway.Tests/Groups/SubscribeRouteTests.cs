@@ -100,19 +100,19 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Events_have_the_number_as_id_and_go_on_behind_the_last_one_and_beat()
+    public async Task Events_have_group_and_number_as_id_and_go_on_behind_the_last_one_and_beat()
     {
         _groups["g"].Add("one");
         _groups["g"].Add("two\nlines");
         using HttpResponseMessage response = await OpenAsync("?from=1", ("Accept", "text/event-stream"), ("Last-Event-ID", "1"));
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
-        Assert.Equal("id: 2", await reader.ReadLineAsync());
+        Assert.Equal($"id: {_groups["g"].Id:x16}-2", await reader.ReadLineAsync());
         string data = (await reader.ReadLineAsync())!;
         Assert.StartsWith("data: {", data, StringComparison.Ordinal);
         Assert.Equal("two\nlines", JsonDocument.Parse(data["data: ".Length..]).RootElement.GetProperty("payload").GetString());
         Assert.Equal("", await reader.ReadLineAsync());
         Assert.Equal(":", await reader.ReadLineAsync());
-        Assert.Equal("id: 2", await reader.ReadLineAsync());
+        Assert.Equal($"id: {_groups["g"].Id:x16}-2", await reader.ReadLineAsync());
     }
 
     [Fact]
@@ -206,9 +206,37 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
         var first = new SequenceNumber(1);
         var source = new GroupSource(ended => _groups["g"].ReadAsync(first, 100, ended), first);
         var stream = new EntryStream<GroupMessage>(
-            source, gone.Writer, MessageFormat.Of(GroupStream.MessagesType), streams, TestContext.Current.CancellationToken);
+            source, gone.Writer, MessageFormat.Of(GroupStream.MessagesType, "0"), streams, TestContext.Current.CancellationToken);
         await Assert.ThrowsAsync<OperationCanceledException>(() => stream.RunAsync().WaitAsync(TimeSpan.FromSeconds(10)));
         Assert.Equal(0, streams.Count);
+    }
+
+    [Theory]
+    [InlineData("header")]
+    [InlineData("query")]
+    public async Task Reader_of_a_group_that_was_removed_does_not_go_on_in_the_one_that_has_its_name_now(string where)
+    {
+        _groups["g"].Add("one");
+        string id = $"{_groups["g"].Id:x16}";
+        using HttpResponseMessage before = await OpenAsync("?from=1&id=" + id);
+        Assert.Equal((HttpStatusCode.OK, id), (before.StatusCode, before.Header("Carillon-Group-Id")));
+        _groups.Remove(GroupName.Parse("g"));
+        _groups.Create(GroupName.Parse("g"), new GroupSettings());
+        _groups["g"].Add("another one");
+        using HttpResponseMessage after = where == "header"
+            ? await OpenAsync("?from=1", ("Last-Event-ID", id + "-1")) : await OpenAsync("?from=2&id=" + id);
+        await after.ProblemAsync(410, "group-replaced");
+    }
+
+    [Fact]
+    public async Task Group_whose_messages_are_lost_is_told_to_senders_and_listeners()
+    {
+        _groups["g"].Trouble = "its messages are lost";
+        using HttpResponseMessage reading = await OpenAsync("?from=1");
+        await reading.ProblemAsync(410, "group-lost");
+        using HttpResponseMessage sending = await _house.SendAsync(HttpMethod.Post, Path, new ByteArrayContent([1]));
+        await sending.ProblemAsync(410, "group-lost");
+        Assert.Empty(_gate.Published);
     }
 
     private static async Task<(GroupStreamHeader Header, byte[] Payload)> FrameAsync(Stream stream)

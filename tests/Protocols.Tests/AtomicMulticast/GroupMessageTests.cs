@@ -31,7 +31,7 @@ public sealed class GroupMessageTests
         },
         { "Ack", "0104 0167 0700000000000000 0500000000000000 0c00000000000000 0b00000000000000 01000000 0e00000000000000 02000000" },
         { "Commit", "0105 0167 0500000000000000 0c00000000000000 01000000" + AssignmentHex },
-        { "Gossip", "0106 0167 0500000000000000 0c00000000000000" + MarkHex },
+        { "Gossip", "0106 0167 0500000000000000 0c00000000000000" + MarkHex + "6e00000000000000" },
         { "Prepare", "0107 0167 0700000000000000 0500000000000000 0c00000000000000 0100000000000000" },
         {
             "Prepared", "0108 0167 0700000000000000 0500000000000000 0100000000000000 0c00000000000000 0000 0100 01000000"
@@ -171,7 +171,7 @@ public sealed class GroupMessageTests
         GroupMessageType.Assign => Encode(new AssignMessage(7, new Epoch(5), 10, 11, 12, new[] { One, default })),
         GroupMessageType.Ack => Encode(new AckMessage(7, new Epoch(5), 12, 11, new[] { new NumberRange(14, 2) })),
         GroupMessageType.Commit => Encode(new CommitMessage(new Epoch(5), 12, new[] { One })),
-        GroupMessageType.Gossip => Encode(new GossipMessage(new Epoch(5), 12, Mark)),
+        GroupMessageType.Gossip => Encode(new GossipMessage(new Epoch(5), 12, Mark, 110)),
         GroupMessageType.Prepare => Encode(new PrepareMessage(7, new Epoch(5), 12, 1)),
         GroupMessageType.Prepared => Encode(
             new PreparedMessage(7, new Epoch(5), 1, 12, 0, 1, new[] { new HeldAssignment(13, new Epoch(4), One) })),

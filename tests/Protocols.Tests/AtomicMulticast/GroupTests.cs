@@ -36,6 +36,35 @@ public sealed class GroupTests
             string.Join(", ", lab.Counted.Select(c => $"{c.Key} {c.Value}")));
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(10)]
+    [InlineData(100)]
+    [InlineData(1000)]
+    public void Datagrams_of_a_batch_are_those_of_one_message(int receivers)
+    {
+        var lab = new GroupLab(1, 3, receivers);
+        Lead(lab);
+        lab.Run(TimeSpan.FromMilliseconds(200));
+        lab.Counted.Clear();
+        long records = lab.Members.Values.Sum(m => m.Core.Figures.Records);
+        lab[S1.Name].Input(now =>
+        {
+            for (ulong counter = 1; counter <= 100; counter++)
+            {
+                byte[] payload = lab.Published[Message(1, counter)] = new byte[100];
+                lab[S1.Name].Core.Publish(Message(1, counter), counter - 1, null, payload, now, out _);
+            }
+        });
+        lab.Run(TimeSpan.FromMilliseconds(40));
+        Assert.True(lab.Members.Values.All(m => m.Core.Delivered.Value == 100));
+        lab.Counted.Remove(GroupMessageType.Gossip);
+        Assert.Equal("Data 1, Assign 1, Ack 2, Commit 1", string.Join(", ", lab.Counted.Select(c => $"{c.Key} {c.Value}")));
+
+        // One record of assignments on each of the three servers.
+        Assert.Equal(3, lab.Members.Values.Sum(m => m.Core.Figures.Records) - records);
+    }
+
     [Fact]
     public void Receivers_that_all_miss_a_commit_ask_once_or_twice_each_and_get_it()
     {
@@ -131,6 +160,34 @@ public sealed class GroupTests
         Assert.Empty(lab.Faults);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Group_of_few_messages_is_kept_to_its_size_long_before_the_usual_checkpoint(bool isBusy)
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { RetainBytes = 400 } };
+        Lead(lab);
+        lab["s3"].Crash();
+        for (ulong counter = 1; counter <= 40; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(isBusy ? 2 : 300));
+        }
+
+        lab.Run(TimeSpan.FromSeconds(5));
+        foreach (string name in (string[])["s1", "s2"])
+        {
+            Assert.InRange(lab[name].Core.First.Value, 2u, 40u);
+            Assert.True(lab[name].Store.CommittedBytes <= 400);
+        }
+
+        // Who was away meanwhile is not left at a dead end.
+        lab["s3"].Start();
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Equal(40u, lab["s3"].Core.Delivered.Value);
+        Assert.Empty(lab.Faults);
+    }
+
     [Fact]
     public void Sequencer_does_without_the_answer_of_a_dead_holder_while_a_majority_remains()
     {
@@ -193,6 +250,66 @@ public sealed class GroupTests
         Assert.True(lab.RunUntil(() => lab["s1"].Core.Sending == 0, TimeSpan.FromSeconds(3)));
         Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 5), 4));
         Assert.Equal(PublishAnswer.Numbered, lab.Publish(S1, Message(1, 4), 0));
+    }
+
+    [Fact]
+    public void Id_of_a_committed_message_is_refused_to_another_content()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        foreach (string name in (string[])["s1", "s2", "s3"])
+        {
+            Assert.Equal(PublishAnswer.Numbered, lab.Publish(NodeId.Parse(name), Message(1, 1), 0));
+            Assert.Equal(PublishAnswer.Conflict, lab.Publish(NodeId.Parse(name), Message(1, 1), 0, payload: [1, 2, 3]));
+        }
+    }
+
+    [Fact]
+    public void Sender_whose_id_another_content_gets_a_number_for_is_told_that_it_conflicts()
+    {
+        var lab = new GroupLab(1, 3);
+        Lead(lab);
+        lab.Isolate(S1);
+        lab.Publish(S1, Message(1, 1), 0, payload: [1, 2, 3]);
+        lab.Elect("s2");
+        lab.Run(TimeSpan.FromMilliseconds(300));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(NodeId.Parse("s2"), Message(1, 1), 0, payload: [4]));
+        lab.Run(TimeSpan.FromMilliseconds(300));
+        lab.Cut.Clear();
+        lab.Run(TimeSpan.FromSeconds(5));
+        Assert.Equal(SendVerdict.Conflict, lab.Ended[Message(1, 1)]);
+    }
+
+    [Fact]
+    public void Memory_only_group_that_a_majority_has_forgotten_says_so()
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory } };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        foreach (LabMember member in lab.Members.Values)
+        {
+            member.Crash();
+        }
+
+        lab.Reelects = false;
+        lab.StartAll();
+        lab.Elect("s1");
+        lab.Run(TimeSpan.FromSeconds(2));
+        Assert.Contains(lab["s1"].Events, e => e is GroupEvent.CannotLead { IsLost: true });
+        Assert.Equal(SequencerState.Idle, lab["s1"].Core.SequencerState);
+
+        // One that only one server has forgotten goes on.
+        var other = new GroupLab(2, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory } };
+        Lead(other);
+        other["s3"].Crash();
+        other["s3"].Start();
+        other.Elect("s2");
+        other.Run(TimeSpan.FromSeconds(2));
+        Assert.DoesNotContain(other["s2"].Events, e => e is GroupEvent.CannotLead);
+        Assert.Equal(SequencerState.Leading, other["s2"].Core.SequencerState);
     }
 
     [Fact]

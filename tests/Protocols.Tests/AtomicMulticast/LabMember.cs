@@ -173,7 +173,9 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
         _isFlushingSegments = false;
         LastDelivered = 0;
         State = default;
-        Store = lab.IsMemory ? new MemoryMessageStore(1 << 30) : new LabStore(this, DurableLog, _segments);
+        Store = lab.IsMemory
+            ? new MemoryMessageStore(1 << 30) { RetainBytes = lab.Settings.RetainBytes }
+            : new LabStore(this, DurableLog, _segments, lab.Settings.RetainBytes);
         Core = new GroupMember(lab.SettingsOf(name), lab.Options, Store, lab.Random.Fork(), this);
         foreach (byte[] record in DurableLog)
         {

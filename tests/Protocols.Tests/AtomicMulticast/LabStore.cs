@@ -10,11 +10,12 @@ namespace Carillon.Protocols.Tests.AtomicMulticast;
 internal sealed class LabStore : IMessageStore
 {
     private readonly LabMember _member;
-    private readonly MemoryMessageStore _inner = new(long.MaxValue);
+    private readonly MemoryMessageStore _inner;
 
-    public LabStore(LabMember member, IEnumerable<byte[]> log, LabSegments segments)
+    public LabStore(LabMember member, IEnumerable<byte[]> log, LabSegments segments, long retainBytes)
     {
         _member = member;
+        _inner = new MemoryMessageStore(long.MaxValue) { RetainBytes = retainBytes };
         Segments = segments;
         foreach (byte[] record in log.Where(r => r[0] == (byte)GroupRecordType.FirstOfStores))
         {
@@ -50,6 +51,8 @@ internal sealed class LabStore : IMessageStore
     public SequenceNumber Trimmed => _inner.Trimmed;
 
     public long CommittedBytes => _inner.CommittedBytes;
+
+    public SequenceNumber Expendable => _inner.Expendable;
 
     public bool Holds(MessageId id, out Digest hash) => _inner.Holds(id, out hash);
 

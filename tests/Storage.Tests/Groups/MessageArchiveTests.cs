@@ -356,6 +356,28 @@ public sealed class MessageArchiveTests
     }
 
     [Fact]
+    public void Messages_that_fill_no_batch_are_written_when_they_have_waited_for_a_segments_age_and_then_go_by_age()
+    {
+        using var under = new ArchiveUnderTest(options: ArchiveUnderTest.SmallOptions with { SegmentAge = TimeSpan.FromSeconds(10) });
+        Assert.True(under.Archive.TryAppend(ArchiveUnderTest.At(1)));
+        Assert.False(under.Archive.TryBeginWork(under.Now, out _));
+        Assert.False(under.Archive.TryBeginWork(under.Now + 9_999, out _));
+        Assert.True(under.Archive.TryBeginWork(under.Now + 10_000, out ArchiveWork? work));
+        work.Write();
+        work.Flush();
+        under.Archive.Complete(work, null);
+        Assert.Equal(1u, under.Archive.Durable.Value);
+        Assert.Equal(1u, under.Archive.RetentionPoint(under.Now + 20_000, TimeSpan.FromSeconds(10), 1 << 20).Value);
+        Assert.Equal(2u, under.Archive.RetentionPoint(under.Now + 20_001, TimeSpan.FromSeconds(10), 1 << 20).Value);
+
+        // What comes next waits as long from then on.
+        Assert.True(under.Archive.TryAppend(ArchiveUnderTest.At(2)));
+        Assert.False(under.Archive.TryBeginWork(under.Now + 30_000, out _));
+        Assert.False(under.Archive.TryBeginWork(under.Now + 39_999, out _));
+        Assert.True(under.Archive.TryBeginWork(under.Now + 40_000, out _));
+    }
+
+    [Fact]
     public void Options_that_cannot_be_used_are_refused()
     {
         Assert.Empty(new MessageArchiveOptions().Validate());
