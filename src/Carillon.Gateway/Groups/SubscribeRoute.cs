@@ -15,7 +15,7 @@ internal static class SubscribeRoute
     /// <summary>The response header with the number that the stream starts at, which <c>begin</c> and <c>now</c> leave open.</summary>
     private const string NextHeader = "Carillon-Next";
 
-    /// <summary>The response header with the group's identity: who goes on elsewhere names it, so as not to land in another group.</summary>
+    /// <summary>The response header with the group's identity: who goes on elsewhere names it, so as to land in no other.</summary>
     private const string IdHeader = "Carillon-Group-Id";
 
     private static readonly string[] Parameters = ["from", "id"];
@@ -42,7 +42,8 @@ internal static class SubscribeRoute
 
         // A browser asks again with the first address and where it was: that is what counts then.
         string? id = query["id"];
-        string from = exchange.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } last ? Behind(last, ref id) : query["from"] ?? "now";
+        string last = exchange.Request.Headers["Last-Event-ID"].ToString();
+        string from = last.Length > 0 ? Behind(last, ref id) : query["from"] ?? "now";
         if (id is not null && id != GroupJson.IdOf(status))
         {
             await exchange.FailAsync(
