@@ -11,8 +11,8 @@ public interface IWorld
 {
     /// <summary>
     /// Sends one message (a frame of the tunnel, whose bytes are the caller's again after the call) to a peer. It arrives at most once, in
-    /// order within its kind while the tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full; protocols repeat by
-    /// themselves.
+    /// order within its kind while the tunnel stays up, or not at all. False if it can't be queued: not connected, or the queue is full;
+    /// protocols repeat by themselves.
     /// </summary>
     bool Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message);
 

@@ -40,7 +40,8 @@ public sealed partial class ServerNode
             g => $"group '{g.Name}': {(g.IsForgotten ? "its promises were lost with a disk" : g.Trouble)}"));
 
     /// <summary>Groups whose messages nobody numbers, as far as this server knows; empty where there are none.</summary>
-    public string GroupsSilence => string.Join("; ", _groups.All.Where(g => g.Silence.Length > 0).Select(g => $"group '{g.Name}': {g.Silence}"));
+    public string GroupsSilence => string.Join(
+        "; ", _groups.All.Where(g => g.Silence.Length > 0).Select(g => $"group '{g.Name}': {g.Silence}"));
 
     /// <summary>How a group is here, in a line.</summary>
     public string DescribeGroup(GroupName name) => _groups.TryGet(name, out GroupHost? host) ? host.ToString() : "it is not here";

@@ -165,8 +165,8 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
     {
         Interlocked.Add(ref _bytesInFlight, payload.Length);
 
-        // A sender that goes does not call back what is in flight, which is bounded: it is committed as if nobody had gone. To watch over each
-        // message by itself costs as much as to take it.
+        // A sender that goes does not call back what is in flight, which is bounded: it is committed as if nobody had gone. To watch over
+        // each message by itself costs as much as to take it.
         Task<PublishOutcome> outcome = groups.PublishAsync(
             group, header.Id, header.Number, _timestamp, payload, CancellationToken.None);
         if (!_queue.Writer.TryWrite(new InFlight(outcome, payload.Length, default)))

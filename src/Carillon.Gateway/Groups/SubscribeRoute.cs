@@ -10,7 +10,7 @@ namespace Carillon.Gateway.Groups;
 /// <summary><c>GET /v1/groups/{group}/messages</c>: a group's messages from a number on, and then each as it is committed.</summary>
 internal static class SubscribeRoute
 {
-    /// <summary>The response header with the group's identity: who goes on elsewhere names it, so as not to land in another group.</summary>
+    /// <summary>The response header with the group's identity: who goes on elsewhere names it, so as to land in no other.</summary>
     private const string IdHeader = "Carillon-Group-Id";
 
     private static readonly string[] Parameters = ["from", "id"];

@@ -93,7 +93,7 @@ internal class LineFormat<T, TJson> : StreamFormat<T>
 /// the event's id, and that of what was left out is told with each heartbeat: a browser resumes by itself, and behind what it did not
 /// want.
 /// </summary>
-/// <param name="prefix">What stands in front of each id's number: whose numbers these are, where others may come to have the same address.</param>
+/// <param name="prefix">What stands in front of each id's number: whose it is, where something else may come to have the address.</param>
 internal sealed class EventFormat<T, TJson>(string prefix = "") : LineFormat<T, TJson>
     where TJson : IStreamJson<T>
 {

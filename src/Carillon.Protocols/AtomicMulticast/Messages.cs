@@ -231,8 +231,8 @@ public readonly record struct CommitMessage(Epoch Epoch, ulong First, ReadOnlyMe
     }
 }
 
-/// <summary><c>u64 epoch │ u64 committed │ mark │ u64 due</c>: to commit servers, which have the assignments, it is a short Commit. The last
-/// says at which number a checkpoint is wanted beside the usual ones (0: none).</summary>
+/// <summary><c>u64 epoch │ u64 committed │ mark │ u64 due</c>: to commit servers, which have the assignments, it is a short Commit. The
+/// last says at which number a checkpoint is wanted beside the usual ones (0: none).</summary>
 public readonly record struct GossipMessage(Epoch Epoch, ulong Committed, CheckpointMark Checkpoint, ulong Due) : IGroupMessage
 {
     public GroupMessageType Type => GroupMessageType.Gossip;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Carillon.Client;
 using Carillon.Client.Groups;
 using Carillon.Protocols.AtomicMulticast;
+using DeliveredMessage = Carillon.Client.Groups.DeliveredMessage;
 
 namespace Carillon.Benchmarks;
 
@@ -32,7 +33,7 @@ internal sealed class ReplayBench(GroupName group, int subscribers, CarillonClie
         await using AtomicGroup from = client.Groups.Open(group, new AtomicGroupOptions());
         long messages = 0;
         long bytes = 0;
-        await foreach (Carillon.Client.Groups.DeliveredMessage message in from.DeliverAsync(FeedStart.At(new SequenceNumber(first)), cancellation))
+        await foreach (DeliveredMessage message in from.DeliverAsync(FeedStart.At(new SequenceNumber(first)), cancellation))
         {
             messages++;
             bytes += message.Payload.Length;

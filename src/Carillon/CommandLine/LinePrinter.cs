@@ -22,8 +22,9 @@ internal static class LinePrinter
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.Cancellation);
         Task printing = PrintAsync(context, stream, most, write, ended.Token);
-        Task gone = ReferenceEquals(context.Out, Console.Out) ? StandardOutput.ReaderGoneAsync() : Task.Delay(Timeout.Infinite, ended.Token);
-        if (await Task.WhenAny(printing, gone) == gone && !ended.IsCancellationRequested)
+        bool isPipe = ReferenceEquals(context.Out, Console.Out) && Console.IsOutputRedirected;
+        Task gone = isPipe ? StandardOutput.ReaderGoneAsync() : printing;
+        if (await Task.WhenAny(printing, gone) != printing)
         {
             // As in `subscribe … | head`: there is nobody to print for.
             await ended.CancelAsync();

@@ -8,7 +8,7 @@ using Carillon.CommandLine;
 
 namespace Carillon.Commands;
 
-/// <summary><c>carillon bench put|get|publish|subscribe</c>: load against a cluster, with the machine's limits beside the figures.</summary>
+/// <summary><c>carillon bench put|get|publish|subscribe</c>: load on a cluster, with the machine's limits beside the figures.</summary>
 internal static class BenchCommand
 {
     // The goal for one client: flushes and tunnel round trips that lie in a row in a small put, and one request.

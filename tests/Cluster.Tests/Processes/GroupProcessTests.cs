@@ -110,11 +110,13 @@ public sealed class GroupProcessTests
         using ProcessCluster cluster = await StartAsync();
         string file = Path.Combine(cluster.Folder, "lines");
         await File.WriteAllLinesAsync(
-            file, Enumerable.Range(1, Lines).Select(i => string.Create(CultureInfo.InvariantCulture, $"line {i} {new string('x', i % 200)}")),
+            file,
+            Enumerable.Range(1, Lines).Select(i => string.Create(CultureInfo.InvariantCulture, $"line {i} {new string('x', i % 200)}")),
             TestContext.Current.CancellationToken);
         CliRun sent = await cluster.CliAsync("publish", "g", "--lines", "--file", file);
         Assert.True(sent.Code == ExitCode.Ok, sent.Error);
-        ulong[] numbers = [.. sent.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(n => ulong.Parse(n, CultureInfo.InvariantCulture))];
+        string[] printed = sent.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        ulong[] numbers = [.. printed.Select(n => ulong.Parse(n, CultureInfo.InvariantCulture))];
         Assert.Equal(Lines, numbers.Distinct().Count());
         CliRun read = await cluster.CliAsync(3, "subscribe", "g", "--from", "begin", "--count", $"{Lines}", "-o", "jsonl");
         Assert.True(read.Code == ExitCode.Ok, read.Error);
@@ -164,7 +166,7 @@ public sealed class GroupProcessTests
             }
         }
 
-        // Each of three servers one, and a few for what is not of messages. Where a message and its assignment had one each, it would be five.
+        // Each of three servers one, and a few for what is not of messages. With one each for message and assignment it would be five.
         double after = (await flushes.ReadAsync(TestContext.Current.CancellationToken))!.Value;
         Assert.InRange((after - before) / 200, 1.9, 3.8);
     }

@@ -195,7 +195,8 @@ public sealed class AtomicGroupTests
     {
         var gate = new FakeGroupGate(_groups)
         {
-            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(new PublishOutcome.Conflict(new SequenceNumber(3), "another one is at 3")),
+            OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(
+                new PublishOutcome.Conflict(new SequenceNumber(3), "another one is at 3")),
         };
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: gate);
         using CarillonClient client = ClientOf(house);

@@ -113,7 +113,8 @@ public sealed class GroupStreamBenchmark(ITestOutputHelper output)
         public Task<IReadOnlyList<GroupStatus>> ListAsync() => throw new NotSupportedException();
 
         public Task<GroupStatus?> FindAsync(GroupName group) =>
-            Task.FromResult<GroupStatus?>(new GroupStatus(group, new GroupSettings(), default, 1, default, new SequenceNumber(1)) { Id = 1 });
+            Task.FromResult<GroupStatus?>(
+                new GroupStatus(group, new GroupSettings(), default, 1, default, new SequenceNumber(1)) { Id = 1 });
 
         public Task<Protocols.VectorExchange.SubmitOutcome> CreateAsync(GroupName group, GroupSettings settings, string key) =>
             throw new NotSupportedException();
