@@ -247,7 +247,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         foreach (VersionEntry entry in Versions(name))
         {
             if (entry.Uid > uid && Submission(entry.Tag) is { } bytes
-                && Protocols.Submissions.Submission.TryRead(bytes, out Protocols.Submissions.Submission submission) && submission.IsConditional)
+                && Protocols.Submissions.Submission.TryRead(bytes, out Protocols.Submissions.Submission submission)
+                && submission.IsConditional)
             {
                 return true;
             }
