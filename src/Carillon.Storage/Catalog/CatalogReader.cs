@@ -143,8 +143,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// <summary>Outcomes of tags with this stamp or a later one are all kept.</summary>
     public Timestamp OutcomesSince => CatalogFacts.Read(_facts).OutcomesSince(_options.OutcomeTtl);
 
-    /// <summary>Outcomes of tags with an earlier stamp are past their time; those of later ones may be forgotten as well, where there are too
-    /// many.</summary>
+    /// <summary>Outcomes of tags with an earlier stamp are past their time; those of later ones may be forgotten as well, where there are
+    /// too many.</summary>
     public Timestamp OutcomeHorizon => CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
 
     /// <summary>The fresh tag that a rejected one was replaced by; none if there is none, or the tag is not known as rejected.</summary>
