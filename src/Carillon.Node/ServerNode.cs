@@ -134,7 +134,9 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(_applyDeadline, _listDeadline)),
                 Instant.Min(
                     Instant.Min(ExplainDeadline, PrimacyDeadline),
-                    Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), Instant.Min(_rebuildDeadline, Instant.Min(Instant.Min(CheckpointDeadline, _feed.NextDeadline), _groups.NextDeadline))))));
+                    Instant.Min(
+                        Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), CheckpointDeadline),
+                        Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 
