@@ -87,7 +87,8 @@ public sealed record NodeOptions
             yield return fault;
         }
 
-        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()).Concat(Groups.Validate()).Concat(Feed.Validate()))
+        foreach (string fault in Replication.Validate().Concat(Merge.Validate()).Concat(Primacy.Validate()).Concat(Groups.Validate())
+            .Concat(Feed.Validate()))
         {
             yield return fault;
         }

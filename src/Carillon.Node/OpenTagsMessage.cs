@@ -8,8 +8,8 @@ namespace Carillon.Node;
 /// <summary>
 /// The node's own messages: a server that rebuilds what it lost asks which submissions are open elsewhere, and which keys are fenced.
 /// Frame: <c>u8 version = 1 │ u8 type: 1 question, 2 answer │ u64 number │ u32 count │ tags │ u32 count │ fences │ u64 epoch</c>, a fence
-/// being <c>text key │ i64 until, wall clock ms</c>, the epoch the greatest that was promised to a sequencer of the catalog's feed; a question
-/// has none of these.
+/// being <c>text key │ i64 until, wall clock ms</c>, the epoch the greatest that was promised to a sequencer of the catalog's feed; a
+/// question has none of these.
 /// </summary>
 public readonly record struct OpenTagsMessage(bool IsQuestion, ulong Number, ImmutableArray<Tag> Tags,
     ImmutableArray<KeyValuePair<string, long>> Fences)

@@ -49,8 +49,8 @@ public sealed partial class ServerNode
     public bool IsCaughtUp => Feed.Applied.Value >= Volatile.Read(ref _deliveredNumber);
 
     /// <summary>
-    /// Calls back, on the loop, once every number that came here before is in the catalog. What is only agreed has none: who lists, or reads
-    /// locally, sees it once it is sequenced.
+    /// Calls back, on the loop, once every number that came here before is in the catalog. What is only agreed has none: who lists, or
+    /// reads locally, sees it once it is sequenced.
     /// </summary>
     public void CatchUp(Moment now, Action then)
     {
@@ -137,7 +137,8 @@ public sealed partial class ServerNode
         else if (isWaiting)
         {
             if (_applyNow || Exchange.AwaitingSequence > 0 || _entries.Count >= _options.ApplyBatch
-                || _rejected.Count >= _options.ApplyBatch || _entryBytes >= _options.ApplyBytes || _now.Now >= _waitingSince + _options.ApplyDelay)
+                || _rejected.Count >= _options.ApplyBatch || _entryBytes >= _options.ApplyBytes
+                || _now.Now >= _waitingSince + _options.ApplyDelay)
             {
                 BeginApply();
             }

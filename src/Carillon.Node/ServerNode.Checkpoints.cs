@@ -8,8 +8,8 @@ using Carillon.Storage.Catalogs;
 namespace Carillon.Node;
 
 /// <content>
-/// Checkpoints of the catalog: each server makes one at the same numbers; what an advertised one covers may be collected; and who lacks what
-/// was collected fetches it, block by block, from any of the others, and goes on behind it.
+/// Checkpoints of the catalog: each server makes one at the same numbers; what an advertised one covers may be collected; and who lacks
+/// what was collected fetches it, block by block, from any of the others, and goes on behind it.
 /// </content>
 public sealed partial class ServerNode
 {

@@ -14,7 +14,8 @@ public sealed class NodeMessageTests
     public void Messages_have_their_bytes()
     {
         Assert.Equal(
-            "0101" + "0900000000000000" + "00000000" + "00000000" + "0000000000000000", Convert.ToHexString(new OpenTagsMessage(true, 9, [], []).Encode()));
+            "0101" + "0900000000000000" + "00000000" + "00000000" + "0000000000000000",
+            Convert.ToHexString(new OpenTagsMessage(true, 9, [], []).Encode()));
         Assert.Equal(
             "0102" + "0900000000000000" + "01000000" + "0500000000000000" + "027332" + "0201000000000000"
             + "01000000" + "0100" + "6B" + "0700000000000000" + "0500000000000000",

@@ -94,8 +94,8 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>What a submission may say: all own tags with stamps up to this stand in the feed, or never will. Those that are open, agreed
-    /// and without a number, or given up without knowing their outcome stand above.</summary>
+    /// <summary>What a submission may say: all own tags with stamps up to this stand in the feed, or never will. Those that are open,
+    /// agreed and without a number, or given up without knowing their outcome stand above.</summary>
     private ulong SettledBelow(Timestamp stamp, Moment now)
     {
         ulong least = stamp.Value;

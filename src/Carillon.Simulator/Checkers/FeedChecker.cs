@@ -8,9 +8,9 @@ using Carillon.Simulator.World;
 namespace Carillon.Simulator.Checkers;
 
 /// <summary>
-/// What all servers, in all their lives, have applied of the catalog's feed: one assignment and one submission a number, the same everywhere
-/// and for ever (F1, F5); no number is left out (F2); a submission stands at one number (F3); what a client was told a number of stands
-/// there (F4), and one that was told before another was asked for stands before it (F9); equal numbers, equal state (F8).
+/// What all servers, in all their lives, have applied of the catalog's feed: one assignment and one submission a number, the same
+/// everywhere and for ever (F1, F5); no number is left out (F2); a submission stands at one number (F3); what a client was told a number
+/// of stands there (F4), and one that was told before another was asked for stands before it (F9); equal numbers, equal state (F8).
 /// </summary>
 internal sealed class FeedChecker
 {

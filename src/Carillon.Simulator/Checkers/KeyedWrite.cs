@@ -28,7 +28,8 @@ internal sealed record KeyedWrite(
                 group.Key,
                 first.Client,
                 first.Operations,
-                accepted is not null ? LibraryVerdict.Accepted : refused is not null ? LibraryVerdict.Refused : isUnknown ? LibraryVerdict.Unknown : LibraryVerdict.Rejected,
+                accepted is not null ? LibraryVerdict.Accepted : refused is not null ? LibraryVerdict.Refused
+                    : isUnknown ? LibraryVerdict.Unknown : LibraryVerdict.Rejected,
                 accepted?.Tag ?? default,
                 first.Invoked,
                 accepted?.Returned ?? refused?.Returned)

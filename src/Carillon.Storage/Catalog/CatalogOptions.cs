@@ -100,7 +100,7 @@ public sealed record CatalogBatch(
     /// </summary>
     public ReadOnlyMemory<byte>? Sessions { get; init; }
 
-    /// <summary>Numbers up to this are covered by a checkpoint, and need not be kept for servers that lag. Never less than before.</summary>
+    /// <summary>Numbers up to this are covered by a checkpoint, and need not be kept for servers that lag. It never goes back.</summary>
     public Protocols.AtomicMulticast.SequenceNumber CollectUpTo { get; init; }
 
     /// <summary>Bytes of its records.</summary>

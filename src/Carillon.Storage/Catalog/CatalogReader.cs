@@ -143,8 +143,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
     /// <summary>Outcomes of tags with this stamp or a later one are all kept.</summary>
     public Timestamp OutcomesSince => CatalogFacts.Read(_facts).OutcomesSince(_options.OutcomeTtl);
 
-    /// <summary>Outcomes of tags with an earlier stamp are past their time; those of later ones may be forgotten as well, where there are too
-    /// many.</summary>
+    /// <summary>Outcomes of tags with an earlier stamp are past their time; those of later ones may be forgotten as well, where there are
+    /// too many.</summary>
     public Timestamp OutcomeHorizon => CatalogFacts.Horizon(CatalogFacts.Read(_facts).Latest, _options.OutcomeTtl);
 
     /// <summary>The fresh tag that a rejected one was replaced by; none if there is none, or the tag is not known as rejected.</summary>
@@ -247,7 +247,8 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         foreach (VersionEntry entry in Versions(name))
         {
             if (entry.Uid > uid && Submission(entry.Tag) is { } bytes
-                && Protocols.Submissions.Submission.TryRead(bytes, out Protocols.Submissions.Submission submission) && submission.IsConditional)
+                && Protocols.Submissions.Submission.TryRead(bytes, out Protocols.Submissions.Submission submission)
+                && submission.IsConditional)
             {
                 return true;
             }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.CommandLine;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Runtime.Serving;
@@ -18,6 +19,9 @@ internal sealed class BackupContents
 
     /// <summary>The checkpoint.</summary>
     public CatalogCheckpoint Checkpoint { get; }
+
+    /// <summary>The greatest version of the configuration that the backed-up cluster had by a change; 1 where it had none.</summary>
+    public ulong ConfigurationVersion { get; private set; } = 1;
 
     /// <summary>Versions that it keeps, tombstones included.</summary>
     public int Versions { get; private set; }
@@ -71,6 +75,12 @@ internal sealed class BackupContents
     private void Add(Operation operation)
     {
         Versions++;
+        if (ConfigurationEntry.IsTarget(operation.Target) && operation.Manifest is { Form: ContentForm.Inline } content
+            && ConfigurationEntry.TryRead(content.Inline.Span, out ConfigurationEntry? entry))
+        {
+            ConfigurationVersion = Math.Max(ConfigurationVersion, entry.Configuration.Version);
+        }
+
         if (operation.Target.Bucket == ObjectName.SystemBucket)
         {
             // In the order of their tags: the last one counts.

@@ -29,8 +29,9 @@ internal static class ClusterFolder
     /// <param name="folder">A folder that is empty or not there.</param>
     /// <param name="insecure">Servers beyond loopback speak HTTP without TLS.</param>
     /// <param name="now">For the certificates.</param>
+    /// <param name="version">The configuration's version: above all that the servers' data know of.</param>
     /// <exception cref="UsageException">The folder has something in it, or the name is not one of a cluster.</exception>
-    public static void Write(ClusterPlan plan, string folder, bool insecure, DateTimeOffset now)
+    public static void Write(ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1)
     {
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
@@ -59,7 +60,7 @@ internal static class ClusterFolder
                 HttpCertificate.Write(folder, server.Host, Path.Combine(own, HttpCertificateFile), Path.Combine(own, HttpKeyFile), now);
             }
 
-            File.WriteAllText(Path.Combine(own, ConfigurationFile), Configuration(plan, server, tls, insecure));
+            File.WriteAllText(Path.Combine(own, ConfigurationFile), Configuration(plan, version, server, tls, insecure));
         }
 
         SecretFile.Write(Path.Combine(folder, TokenFile), token + "\n");
@@ -94,7 +95,7 @@ internal static class ClusterFolder
         }
     }
 
-    private static string Configuration(ClusterPlan plan, ServerRecord server, bool tls, bool insecure)
+    private static string Configuration(ClusterPlan plan, ulong version, ServerRecord server, bool tls, bool insecure)
     {
         var bytes = new System.Buffers.ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(bytes, new JsonWriterOptions { Indented = true }))
@@ -103,7 +104,7 @@ internal static class ClusterFolder
             writer.WriteString("name", server.Name.Name);
             writer.WriteStartObject("cluster");
             writer.WriteString("name", plan.Name);
-            writer.WriteNumber("version", 1);
+            writer.WriteNumber("version", version);
             writer.WriteStartArray("servers");
             foreach (ServerRecord each in plan.Servers)
             {

@@ -80,7 +80,7 @@ internal static class ClusterChangeCommands
     private static DocumentedCommand Remove(CommandRunner runner)
     {
         Argument<string> name = Name();
-        var command = new DocumentedCommand("remove", "Take a server out of the running cluster for good; it stops by itself, if it runs")
+        var command = new DocumentedCommand("remove", "Take a server out of the running cluster for good; if it runs, stop it then: it takes part in nothing any more")
         {
             Examples = ["carillon cluster remove s4"],
         };

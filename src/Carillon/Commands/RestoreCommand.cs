@@ -44,7 +44,9 @@ internal static class RestoreCommand
             var restore = new ClusterRestore(backup, contents, plan);
             SortedDictionary<ChunkId, int> chunks = restore.FindChunks();
             string path = context.Parse.GetRequiredValue(folder);
-            ClusterFolder.Write(plan, path, context.Parse.GetValue(insecure), DateTimeOffset.UtcNow);
+            // What the feed says of the old cluster's servers is over: the new one's version is later than all of that.
+            ulong version = contents.ConfigurationVersion > 1 ? contents.ConfigurationVersion + 1 : 1;
+            ClusterFolder.Write(plan, path, context.Parse.GetValue(insecure), DateTimeOffset.UtcNow, version);
             try
             {
                 await ProgressDisplay.ShowAsync(context, path, meter => Task.Run(() =>

@@ -21,6 +21,7 @@ public sealed class BackupTests
         await PutAsync(cluster, small, "files/name");
         await PutAsync(cluster, large, "files/gone");
         Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("rm", "files/gone")).Code);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("cluster", "set", "s2", "--weight", "120")).Code);
         JsonElement first = await BackUpAsync(cluster, backup);
         Assert.Equal(5, first.GetProperty("chunks").GetInt32());
 
@@ -42,6 +43,10 @@ public sealed class BackupTests
         Assert.Equal(put, await PutAsync(restored, other, "files/name", "--key", "second"));
         await PutAsync(restored, small, "files/name");
         Assert.True(await restored.HoldsAsync(3, "files/name", small));
+
+        // Versions of the old cluster's configuration are none of the new one's.
+        CliRun changed = await restored.CliAsync("cluster", "set", "s2", "--weight", "130", "-o", "name");
+        Assert.Equal(("4", ExitCode.Ok), (changed.Output.Trim(), changed.Code));
 
         using ProcessCluster older = await RestoreAsync(backup, "--checkpoint", first.GetProperty("checkpoint").GetString()!);
         Assert.True(await older.HoldsAsync(3, "files/name", small));

@@ -72,7 +72,8 @@ public sealed class SelectionTests
         var rank = new Rank(RankClass.Secondary, default, 3, self);
         var selection = new Selection(self);
         selection.Begin(rank, [other]);
-        selection.Answered(other, new CallAnswer(CallVerdict.PrimaryExists, default, new Rank(RankClass.Primary, default, 0, NodeId.Parse("s3"))));
+        var primary = new Rank(RankClass.Primary, default, 0, NodeId.Parse("s3"));
+        selection.Answered(other, new CallAnswer(CallVerdict.PrimaryExists, default, primary));
         Assert.True(selection.IsStoppedByHearsay);
         selection.AskAgain();
         selection.Begin(rank, [other]);
