@@ -27,6 +27,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     private bool _hasForgotten;
     private bool _isDiskLost;
     private Epoch _forgotten;
+    private ulong? _votesBehind;
 
     /// <summary>No assignment of a lower epoch is accepted. Never decreases; durable before anything rests on it.</summary>
     public Epoch Promised { get; private set; }
@@ -93,9 +94,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆: it does not
-    /// vote
-    /// until a sequencer of a greater epoch than it ever promised leads, one that recovered from a majority of the others.</summary>
+    /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆.</summary>
     public void Start() =>
         _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone
             && !SeededBug.Is("votes-after-forgetting");
@@ -110,14 +109,31 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         _hasForgotten = true;
         _isDiskLost = true;
         _forgotten = Epoch.Max(_forgotten, upTo);
+        _votesBehind = null;
     }
 
-    /// <summary>The sequencer of an epoch leads: it has recovered.</summary>
-    public void HearLeader(Epoch epoch) => _hasForgotten &= _isDiskLost || epoch <= Promised;
+    /// <summary>
+    /// All that the sequencer of an epoch recovered is committed in it, and all up to a number is. Who has forgotten votes again once it
+    /// has delivered all that itself ◆.
+    /// </summary>
+    /// <remarks>
+    /// What it acknowledged was in epochs up to those that it promised. If any of that was chosen, a sequencer of a greater epoch, which
+    /// recovers from a majority without this server, has found it: up to the number told. So with all up to there this server holds at
+    /// least what it held before. Less is not enough. If it voted with nothing as soon as such a sequencer leads, or once what that
+    /// assigned again is committed by others, then a second server that forgets and comes back in the same way makes a majority with it
+    /// that knows nothing: of what was recovered, or of what is up to the base, which nobody assigns again.
+    /// </remarks>
+    public void HearRecovered(Epoch epoch, ulong committed)
+    {
+        if (_hasForgotten && epoch > Epoch.Max(Promised, _forgotten))
+        {
+            _votesBehind = Math.Min(_votesBehind ?? ulong.MaxValue, committed);
+            VoteAgain();
+        }
+    }
 
-    /// <summary>All that the sequencer of an epoch recovered is committed in it ◆: nothing rests on what was forgotten in a lower one any
-    /// more.</summary>
-    public void HearRecovered(Epoch epoch) => _hasForgotten &= epoch <= Epoch.Max(Promised, _forgotten);
+    /// <summary>More was delivered: who has forgotten may hold again what it may have held.</summary>
+    public void VoteAgain() => _hasForgotten &= _votesBehind is not { } number || context.Sessions.Number < number;
 
     /// <summary>A sequencer is at work under an epoch that may rest on what is forgotten here: a new one is asked for.</summary>
     public void AskForNewEpoch(NodeId sequencer, Epoch epoch)
@@ -142,7 +158,6 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
-        HearLeader(message.Epoch);
         if (_hasForgotten)
         {
             // What this epoch counts on may be forgotten here: a new one is asked for.

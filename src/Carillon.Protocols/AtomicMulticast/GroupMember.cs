@@ -267,7 +267,7 @@ public sealed class GroupMember
     public Epoch Promised => _commit.Promised;
 
     /// <summary>What this server acknowledged and promised is lost with its disk ◆: it votes again under an epoch above all that the others
-    /// promised meanwhile, once all that this recovered is committed.</summary>
+    /// promised meanwhile, once it has delivered all that this recovered and committed.</summary>
     public void Forget(Epoch upTo) => _commit.Forget(upTo);
 
     /// <summary>The store asked for a message by its own means, and holds it from now on (the catalog: the submission is agreed here,
@@ -373,6 +373,7 @@ public sealed class GroupMember
             _sequencer.Flush(_commit, now);
             _commit.Flush();
             _receiver.Deliver(now);
+            _commit.VoteAgain();
             if (_context.Host.TakeRoles() is { } roles)
             {
                 SetRoles(roles, now);
@@ -472,12 +473,8 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Gossip when GossipMessage.TryRead(ref reader, out GossipMessage gossip):
                 HearCommitted(from, gossip.Epoch, gossip.Committed);
-                if (_context.IsCatalog)
-                {
-                    _commit.HearRecovered(gossip.Epoch);
-                    _commit.AskForNewEpoch(from, gossip.Epoch);
-                }
-
+                _commit.HearRecovered(gossip.Epoch, gossip.Committed);
+                _commit.AskForNewEpoch(from, gossip.Epoch);
                 _checkpoints.Advertised(gossip.Checkpoint);
                 _context.CheckpointDue = gossip.Epoch >= _context.SequencerEpoch ? gossip.Due : _context.CheckpointDue;
                 return true;
@@ -541,7 +538,6 @@ public sealed class GroupMember
     private void HearCommitted(NodeId from, Epoch epoch, ulong committed)
     {
         _context.HearSequencer(from, epoch);
-        _commit.HearLeader(epoch);
         _context.Numbers.HearCommitted(epoch.Value, committed);
     }
 }

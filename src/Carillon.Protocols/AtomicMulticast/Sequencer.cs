@@ -301,17 +301,13 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             {
                 WantCheckpoint(now);
                 _gossipAt = now + context.Options.GossipInterval;
-                if (context.IsCatalog && _committed < _recovered)
+                if (_committed < _recovered)
                 {
-                    // Who lost what it acknowledged with its disk takes this for the word that nothing rests on that any more ◆.
+                    // Who has forgotten what it acknowledged takes this for the word that nothing below rests on that any more ◆.
                     return false;
                 }
 
-                if (context.IsCatalog)
-                {
-                    here.HearRecovered(Epoch);
-                }
-
+                here.HearRecovered(Epoch, _committed);
                 context.Multicast(NamesMessages ? GroupChannel.Global : GroupChannel.Commit, Gossip());
             }
         }
@@ -564,6 +560,12 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
         if (!NamesMessages)
         {
+            if (_committed < _recovered)
+            {
+                // As in every gossip ◆; assignments say what is committed meanwhile.
+                return;
+            }
+
             _announced = _committed;
             context.Multicast(GroupChannel.Commit, Gossip());
             return;

@@ -9,6 +9,7 @@ namespace Carillon.Protocols.Tests.AtomicMulticast;
 public sealed class GroupTests
 {
     private static readonly NodeId S1 = NodeId.Parse("s1");
+    private static readonly NodeId S2 = NodeId.Parse("s2");
 
     [Theory]
     [InlineData(3)]
@@ -310,6 +311,69 @@ public sealed class GroupTests
         other.Run(TimeSpan.FromSeconds(2));
         Assert.DoesNotContain(other["s2"].Events, e => e is GroupEvent.CannotLead);
         Assert.Equal(SequencerState.Leading, other["s2"].Core.SequencerState);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Memory_only_server_that_forgot_votes_again_once_it_has_what_was_recovered_and_not_before(bool isKnownToOne)
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        Lead(lab);
+
+        // A message that s1 and s2 acknowledged; isKnownToOne: s1 alone knows that it is committed, so that a recovery leaves it below its base.
+        lab.Isolate(NodeId.Parse("s3"));
+        lab.Drop = (_, to, type) => to == S2 && isKnownToOne && type is GroupMessageType.Gossip;
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        Assert.Contains(Message(1, 1), lab.Acknowledged.Keys);
+        Forget(lab, S2, leader: "s3");
+        Assert.True(lab["s2"].Core.HasForgotten);
+
+        // A second one forgets before the first has it again: two of three would know nothing, so the group says that it is lost.
+        LabMember s1 = lab["s1"];
+        s1.Crash();
+        s1.Start();
+        lab.Isolate(NodeId.Parse("s3"));
+        lab.Drop = null;
+        lab.Elect("s1");
+        lab.Run(TimeSpan.FromSeconds(1));
+        lab.Publish(S1, Message(2, 1), 0);
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Contains(s1.Events, e => e is GroupEvent.CannotLead { IsLost: true });
+        Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
+    }
+
+    [Fact]
+    public void Memory_only_servers_that_forget_one_after_another_lose_nothing()
+    {
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        foreach ((NodeId victim, string leader) in new[] { (S2, "s3"), (S1, "s2"), (NodeId.Parse("s3"), "s1") })
+        {
+            Forget(lab, victim, leader);
+            lab.Drop = null;
+            lab.Run(TimeSpan.FromSeconds(1));
+            Assert.False(lab.Members[victim].Core.HasForgotten);
+            Assert.Equal(1UL, lab.Members[victim].Core.Delivered.Value);
+        }
+
+        lab.CheckAcknowledged();
+        Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
+    }
+
+    // It forgets, and hears of the next sequencer nothing but that it leads.
+    private static void Forget(GroupLab lab, NodeId victim, string leader)
+    {
+        lab.Members[victim].Crash();
+        lab.Members[victim].Start();
+        lab.Cut.Clear();
+        lab.Drop = (_, to, type) => to == victim && type is not GroupMessageType.Gossip;
+        lab.Elect(leader);
+        lab.Run(TimeSpan.FromMilliseconds(500));
+        Assert.Equal(SequencerState.Leading, lab[leader].Core.SequencerState);
     }
 
     [Fact]
