@@ -27,6 +27,8 @@ public sealed partial class ServerNode
     private static readonly TimeSpan CloseAgain = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan ClosingPatience = TimeSpan.FromSeconds(10);
 
+    private const string OtherFirst = "another change was made before it; try again";
+
     /// <summary>A version that is closed so long without a next one gets one that changes nothing: who closed it may be gone.</summary>
     private static readonly TimeSpan RenewAfter = TimeSpan.FromSeconds(3);
 
@@ -281,7 +283,8 @@ public sealed partial class ServerNode
         Submit(request, _now, outcome => EndChange(outcome switch
         {
             SubmitOutcome.Accepted => new ClusterChangeOutcome(version, IsUnknown: false, ""),
-            SubmitOutcome.Refused => new ClusterChangeOutcome(0, IsUnknown: false, "another change was made before it; try again"),
+            SubmitOutcome.Refused => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
+            SubmitOutcome.Rejected when Configuration.Version >= version => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
             SubmitOutcome.Rejected rejected => new ClusterChangeOutcome(0, IsUnknown: false, rejected.Detail),
             _ => new ClusterChangeOutcome(0, IsUnknown: true, "whether it is made is not known yet; look at the configuration again"),
         }));

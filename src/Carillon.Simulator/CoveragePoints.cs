@@ -15,6 +15,7 @@ internal static class CoveragePoints
     [
         "acceptor-asked-before-its-exchange",
         "agreed-without-the-record",
+        "bit-waits-for-a-rival-entry",
         "bit-waits-for-a-rival-of-its-key",
         "carried-tag-is-taken-up",
         "chunk-collected",
@@ -106,6 +107,7 @@ internal static class CoveragePoints
         "tag-too-old",
         "temporary-swept",
         "vector-too-old",
+        "void-entry-dropped",
     ];
 
     /// <summary>Rare branches, in order.</summary>
@@ -150,6 +152,7 @@ internal static class CoveragePoints
     public static IReadOnlySet<string> Rare { get; } = new HashSet<string>(StringComparer.Ordinal)
     {
         "acceptor-asked-before-its-exchange",
+        "bit-waits-for-a-rival-entry",
         "bit-waits-for-a-rival-of-its-key",
         "chunk-damaged-on-disk",
         "chunk-store-failed",
@@ -173,6 +176,7 @@ internal static class CoveragePoints
         "tag-known-by-its-key",
         "temporary-swept-early",
         "vector-too-old",
+        "void-entry-dropped",
     };
 
     /// <summary>Marks and branches.</summary>

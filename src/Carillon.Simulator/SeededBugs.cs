@@ -101,6 +101,7 @@ internal static class SeededBugs
         "rejected-without-fence",
         "renewal-inferred-from-an-echo",
         "renews-under-another-version",
+        "rival-entries",
         "round-follows-the-first-bit",
         "round-ignores-bits",
         "round-of-a-minority",

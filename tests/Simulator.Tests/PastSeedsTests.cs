@@ -46,4 +46,12 @@ public sealed class PastSeedsTests
         SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed), trace: null);
         Assert.True(result.Failure is null, $"seed {seed} ({reason}): {result.Failure?.Message}");
     }
+
+    [Theory]
+    [InlineData(133, "two entries of one version were accepted, and the second was decided no under that version")]
+    public void Seed_with_services_that_failed_once_is_clean(int seed, string reason)
+    {
+        SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, withServices: true), trace: null);
+        Assert.True(result.Failure is null, $"seed {seed} with services ({reason}): {result.Failure?.Message}");
+    }
 }

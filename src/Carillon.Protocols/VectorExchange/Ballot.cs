@@ -94,6 +94,9 @@ internal sealed class Ballot(Tag tag, Instant created)
     /// <summary>True if it may have been accepted under an earlier version, so that nothing but yes can be proposed ◆.</summary>
     public bool IsCarried { get; set; }
 
+    /// <summary>The version's name, where its record is not here and somebody asked for it by that; else null.</summary>
+    public ObjectName? AskedAs { get; set; }
+
     /// <summary>What a promise shows: the own bit, or the value that an earlier version left.</summary>
     public (uint Round, bool Value)? Shown => OwnBit ?? (IsCarried ? (0, true) : null);
 

@@ -7,7 +7,8 @@ namespace Carillon.Protocols.VectorExchange;
 /// <content>
 /// Changes of the configuration. A version is closed before the next is proposed: no bits under it any more ◆, but for the next one's own
 /// submission. The next carries every tag that may have been decided under it, and whoever applies the next holds those and decides them
-/// anew, so ◆. All else that was open under a closed version was not accepted, and begins again.
+/// anew, so ◆. All else that was open under a closed version was not accepted, and begins again. Entries of one version are rivals: see
+/// VectorExchange.Entries.cs.
 /// </content>
 public sealed partial class VectorExchange
 {
@@ -42,6 +43,12 @@ public sealed partial class VectorExchange
         var carried = ImmutableArray.CreateBuilder<CarriedTag>();
         foreach (Ballot ballot in _book.InOrder())
         {
+            if (EntryNameOf(ballot) is not null)
+            {
+                // A rival of the entry that is about to be made, which is not accepted if that is ◆.
+                continue;
+            }
+
             if (ballot.State == TagState.Accepted)
             {
                 carried.Add(new CarriedTag(ballot.Tag, ballot.Hash, CarriedTag.Decided, Value: true));
@@ -83,6 +90,7 @@ public sealed partial class VectorExchange
             BeginAgain(ballot, now);
         }
 
+        EndVoidEntries(now);
         AskAgain(now);
     }
 
@@ -121,7 +129,15 @@ public sealed partial class VectorExchange
         }
 
         Attempt? attempt = ballot.Attempt is { HasAnswered: false } waiting && waiting.Ballot == ballot ? waiting : null;
-        if (ballot.IsCarried)
+        if (IsPastEntry(ballot))
+        {
+            if (attempt is { Phase: AttemptPhase.Pushing })
+            {
+                // Round 0 never began, so it is not the entry that is in force. Any other one may be, until the catalog has that.
+                GiveUpTag(attempt, now, (a, _) => Reject(a, RejectionReason.Resolved, "another entry of this version was first"));
+            }
+        }
+        else if (ballot.IsCarried)
         {
             Sometimes.Reached("carried-tag-is-taken-up");
             if (attempt is { Phase: AttemptPhase.Pushing })

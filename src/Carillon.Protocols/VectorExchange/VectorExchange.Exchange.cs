@@ -130,7 +130,12 @@ public sealed partial class VectorExchange
             return;
         }
 
-        if (IsClosed && !ConfigurationEntry.IsOne(ballot.Submission) && !SeededBug.Is("bits-after-closing"))
+        if (IsPastEntry(ballot))
+        {
+            return;
+        }
+
+        if (IsClosed && EntryNameOf(ballot) is null && !SeededBug.Is("bits-after-closing"))
         {
             // What the next version carries would not be all ◆. It is taken up again under that.
             Sometimes.Reached("closing-bars-a-bit");
@@ -244,6 +249,11 @@ public sealed partial class VectorExchange
         }
 
         if (IsHeldBack(ballot, round, now))
+        {
+            return false;
+        }
+
+        if (MeetsRivalEntry(ballot, round, now))
         {
             return false;
         }

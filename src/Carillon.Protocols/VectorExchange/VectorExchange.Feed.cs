@@ -1,3 +1,4 @@
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -48,6 +49,10 @@ public sealed partial class VectorExchange
         }
 
         Settle(tag, TagState.Accepted, default, now);
+        if (ConfigurationEntry.IsOne(submission))
+        {
+            EndVoidEntries(now);
+        }
     }
 
     /// <summary>A checkpoint took the catalog past numbers that were not told one by one: what it knows of open tags ends them.</summary>
@@ -70,6 +75,8 @@ public sealed partial class VectorExchange
                 Settle(ballot.Tag, TagState.Accepted, default, now);
             }
         }
+
+        EndVoidEntries(now);
     }
 
     private void EndBySequence(Attempt attempt, Tag tag, FeedOutcome outcome, Moment now)

@@ -1,3 +1,4 @@
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
 namespace Carillon.Protocols.VectorExchange;
@@ -24,9 +25,11 @@ public sealed partial class VectorExchange
         {
             foreach (Ballot other in _book.Of(operation.Target))
             {
-                // Two conditional ones never contend ◆: the feed decides, and after a crash each would wait for the other for ever.
+                // Two conditional ones never contend ◆: the feed decides, and after a crash each would wait for the other for ever. Entries
+                // of one version do ◆: a round ends what its server left.
                 if (other.Tag != submission.Tag && other.Tag != submission.Replaces
-                    && (!other.Submission!.IsConditional || SeededBug.Is("conditional-ones-contend")))
+                    && (!other.Submission!.IsConditional || SeededBug.Is("conditional-ones-contend")
+                        || (ConfigurationEntry.IsTarget(operation.Target) && !SeededBug.Is("rival-entries"))))
                 {
                     return other;
                 }

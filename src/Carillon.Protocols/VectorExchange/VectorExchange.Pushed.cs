@@ -79,7 +79,7 @@ public sealed partial class VectorExchange
                 return Refusal(tag, PushVerdict.Resolving);
         }
 
-        if (IsCutOffItsChain(submission))
+        if (IsCutOffItsChain(submission) || IsPast(submission.Operations[0].Target))
         {
             return Refusal(tag, PushVerdict.Rejected);
         }

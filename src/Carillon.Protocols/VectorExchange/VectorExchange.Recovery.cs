@@ -48,7 +48,8 @@ public sealed partial class VectorExchange
                 ballot.State = TagState.Open;
                 Decide(ballot, TagState.Accepted, default, now);
             }
-            else if (IsOwn(ballot.Tag) && ballot.Shown is null && _host.MayVote && !SeededBug.Is("no-abort-at-start"))
+            else if (IsOwn(ballot.Tag) && ballot.Shown is null && _host.MayVote && !IsPastEntry(ballot)
+                && !SeededBug.Is("no-abort-at-start"))
             {
                 Sometimes.Reached("start-aborts-own-tag");
 
@@ -66,6 +67,7 @@ public sealed partial class VectorExchange
             }
         }
 
+        EndVoidEntries(now);
         if (_graves.Count > 0)
         {
             ScheduleGraves(now);

@@ -56,7 +56,7 @@ public sealed partial class VectorExchange
     {
         bool ownAttemptAtWork = IsOwn(ballot.Tag) && ballot.Shown is null;
         if (!SeededBug.Is("no-rounds") && ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
-            && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true))
+            && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true) && !IsPastEntry(ballot))
         {
             if (ballot.Submission is null && MayHaveForgotten(ballot.Tag, ballot, NoName))
             {
@@ -124,9 +124,14 @@ public sealed partial class VectorExchange
             ballot = _book.Add(new Ballot(ask.Tag, now.Now));
         }
 
+        ballot.AskedAs = ConfigurationEntry.IsTarget(ask.First) ? ask.First : ballot.AskedAs;
         if (!ballot.IsOpen)
         {
             Send(from, new Decided(ask.Tag, ballot.State, ballot.Successor));
+        }
+        else if (IsPastEntry(ballot))
+        {
+            // The feed tells what became of it.
         }
         else if (isOwnAtWork)
         {
@@ -446,6 +451,12 @@ public sealed partial class VectorExchange
     private bool OnAbort(int from, Abort abort, Moment now)
     {
         Ballot? ballot = _book.Find(abort.Tag);
+        if (ballot is { IsOpen: true, OwnBit: { Value: true } } && ConfigurationEntry.IsOne(ballot.Submission))
+        {
+            // Its server has a later version in force, by another entry, and tells again.
+            return true;
+        }
+
         if (abort.Tag.Uid.Server != _configuration.Voters[from] || ballot is { OwnBit: { Value: true } } or { State: TagState.Accepted })
         {
             return false;

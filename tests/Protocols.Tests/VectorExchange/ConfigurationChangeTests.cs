@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Xunit;
 using Core = Carillon.Protocols.VectorExchange.VectorExchange;
@@ -103,6 +104,103 @@ public sealed class ConfigurationChangeTests
         Assert.True(core.LacksCarried);
     }
 
+    [Theory]
+    [InlineData("s1", "s5")]
+    [InlineData("s5", "s1")]
+    public void Of_rival_entries_one_is_accepted_and_the_other_is_over_in_whichever_order_servers_learn_it(string first, string last)
+    {
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            var lab = new ExchangeLab(5, seed, hasFeed: true) { Loss = 0.1, LongestApply = Second };
+            CloseAll(lab);
+            var random = new RandomSource(seed);
+            var outcomes = new List<SubmitOutcome>();
+            lab["s1"].Submit([Entry("one")], "k1", outcomes.Add);
+            lab.Run(random.Below(TimeSpan.FromMilliseconds(10)));
+            lab["s5"].Submit([Entry("other")], "k5", outcomes.Add);
+            while (lab.Feed!.Sequence.Count == 0)
+            {
+                lab.Run(TimeSpan.FromMilliseconds(1));
+            }
+
+            ClusterConfiguration next = Renewal.Apply(lab.Configuration, out _)!;
+            foreach (string name in (string[])[first, "s3", "s2", "s4", last])
+            {
+                lab[name].Core.Reconfigure(next, [], lab[name].Moment);
+                lab[name].Settle();
+                lab.Run(random.Below(Second));
+            }
+
+            lab.Heal();
+            lab.Run(Second * 60);
+            Assert.Single(lab.Feed.Sequence);
+            Assert.Equal(2, outcomes.Count);
+            Assert.All(lab.Servers.Values, s => Assert.Equal(1, s.State.Applied));
+            Assert.All(lab.Servers.Values, s => Assert.Empty(s.Core.OpenTagList()));
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Entry_in_force_is_not_given_up_by_its_server_that_has_not_applied_it(bool crashes)
+    {
+        // s1 hears nothing of the vectors of s2 and s3, which agree on its entry.
+        var lab = new ExchangeLab(3, 21, hasFeed: true);
+        CloseAll(lab);
+        lab["s1"].Lags = true;
+        lab["s1"].Submit([Entry("one")], "k1");
+        while (lab.VectorMessages == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        lab.At(TimeSpan.FromMilliseconds(2.1), () => lab.Isolate("s1"));
+        lab.OnSend = (from, to, _) => lab.Cut.UnionWith(to == NodeId.Parse("s1") ? [(from, to)] : []);
+        lab.Run(Second * 30);
+        Assert.Single(lab.Feed!.Sequence);
+        Assert.Single(lab["s1"].Core.OpenTagList());
+        lab.OnSend = null;
+        lab.Change(Renewal, "s2", "s3");
+        if (crashes)
+        {
+            lab["s1"].Crash();
+            lab["s1"].Start();
+        }
+
+        lab.Heal();
+        lab.Run(Second * 30);
+        Assert.Empty(lab["s1"].Noes);
+        lab["s1"].Lags = false;
+        lab["s1"].FeedGrew();
+        lab.Run(Second * 30);
+        Assert.All(lab.Servers.Values, s => Assert.Equal(1, s.State.Applied));
+        Assert.All(lab.Servers.Values, s => Assert.Empty(s.Core.OpenTagList()));
+    }
+
+    [Fact]
+    public void Entry_that_a_lost_server_left_held_does_not_bar_the_next_one()
+    {
+        // s2 alone holds what s1 pushed; s3, that never had the record, says no to it under the closed version.
+        var lab = new ExchangeLab(3, 22, hasFeed: true);
+        CloseAll(lab);
+        lab.Cut.Add((NodeId.Parse("s1"), NodeId.Parse("s3")));
+        lab.Reconnect();
+        lab["s1"].Submit([Entry("one")], "k1");
+        while (lab["s2"].Core.OpenTags == 0)
+        {
+            lab.Run(TimeSpan.FromMilliseconds(0.1));
+        }
+
+        lab["s1"].Crash();
+        lab.Reconnect();
+        SubmitOutcome? outcome = null;
+        lab["s3"].Submit([Entry("other")], "k3", o => outcome = o);
+        lab.Run(Second * 30);
+        Assert.IsType<SubmitOutcome.Accepted>(outcome);
+        Assert.Single(lab.Feed!.Sequence);
+    }
+
     [Fact]
     public void Next_version_is_ready_once_a_quorum_has_closed_and_nobody_that_stays_lacks_anything()
     {
@@ -178,6 +276,17 @@ public sealed class ConfigurationChangeTests
 
     private static ClosingMessage Report(ulong version, bool isSettled) =>
         new(false, 1, version, 0, IsClosed: true, isSettled, [], [], []);
+
+    private static Operation Entry(string content) =>
+        new(OperationKind.Put, ConfigurationEntry.TargetOf(2), LabServer.Manifest(content)) { Precondition = Precondition.Absent };
+
+    private static void CloseAll(ExchangeLab lab)
+    {
+        foreach (LabServer server in lab.Servers.Values)
+        {
+            server.Core.Close(1);
+        }
+    }
 
     private static Tag TagOf(ulong stamp) => new(new Uid(new Timestamp(stamp), NodeId.Parse("s1")), 1);
 
