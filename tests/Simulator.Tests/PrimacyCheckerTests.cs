@@ -157,15 +157,16 @@ public sealed class PrimacyCheckerTests
         ];
         foreach (byte[] message in speech)
         {
-            new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: true, message, _ => 0);
-            HandMade.Breaks("selection", () => new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, message, _ => 0));
+            new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: true, message, _ => 0, HandMade.At(0));
+            HandMade.Breaks(
+                "selection", () => new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, message, _ => 0, HandMade.At(0)));
         }
 
         // That it does not stand, and that it holds an epoch, anybody may say.
         new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0);
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0, HandMade.At(0));
         new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0);
+            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0, HandMade.At(0));
     }
 
     [Fact]
@@ -174,12 +175,12 @@ public sealed class PrimacyCheckerTests
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         Rank secondary = spare with { Class = RankClass.Secondary };
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
-        checker.OnMessage(Life(1), hadQuorum: true, Call(4, secondary), _ => 0);
-        checker.OnMessage(Life(2), hadQuorum: true, Call(3, secondary), _ => 0);
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
+        checker.OnMessage(Life(1), hadQuorum: true, Call(4, secondary), _ => 0, HandMade.At(0));
+        checker.OnMessage(Life(2), hadQuorum: true, Call(3, secondary), _ => 0, HandMade.At(0));
         HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0));
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0, HandMade.At(1)));
     }
 
     [Theory]
@@ -190,8 +191,8 @@ public sealed class PrimacyCheckerTests
     {
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0);
-        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen);
+        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
+        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen, HandMade.At(1));
         if (isRight)
         {
             Again();

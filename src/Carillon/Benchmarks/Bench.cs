@@ -131,7 +131,7 @@ internal sealed class Bench : IDisposable
     /// <summary>One client.</summary>
     private sealed class Worker(Bench bench, int number, string prefix)
     {
-        private static readonly PutOptions Unverified = new() { Verify = false };
+        private readonly PutOptions _unverified = new() { Verify = false, Ack = bench._plan.Ack };
 
         private readonly CarillonClient _client = bench._clients[number % bench._clients.Length];
         private readonly RandomSource _random = new((ulong)number + 1);
@@ -182,7 +182,7 @@ internal sealed class Bench : IDisposable
             }
 
             var target = new ObjectName(bench._plan.Bucket, string.Create(CultureInfo.InvariantCulture, $"{prefix}/{_done}"));
-            WriteResult<PutAnswer> result = await _client.PutAsync(target, source, Unverified, cancellation);
+            WriteResult<PutAnswer> result = await _client.PutAsync(target, source, _unverified, cancellation);
             return result.Verdict == Verdict.Accepted ? null : $"{result.Verdict.ToString().ToLowerInvariant()}: {result.Problem?.Message}";
         }
 

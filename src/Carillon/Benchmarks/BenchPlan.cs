@@ -22,6 +22,9 @@ internal sealed record BenchPlan
 
     public required string Bucket { get; init; }
 
+    /// <summary>What a put waits for, as <c>Carillon-Ack</c> says it; null: what a put waits for by itself.</summary>
+    public string? Ack { get; init; }
+
     /// <summary>Folder for the machine's limits, and for gets to files; on the disk that is meant.</summary>
     public required string Scratch { get; init; }
 

@@ -11,9 +11,16 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
 
     public override int Invoke(ParseResult parseResult)
     {
+        // "--server" of 'cluster init' is not the one that all commands take: one line says what it means there.
+        Command asked = parseResult.CommandResult.Command;
+        foreach (Option shadowed in parseResult.RootCommandResult.Command.Options.Where(o => IsShadowed(o, asked)))
+        {
+            shadowed.Hidden = true;
+        }
+
         int result = inner.Invoke(parseResult);
         TextWriter output = parseResult.InvocationConfiguration.Output;
-        if (parseResult.CommandResult.Command is DocumentedCommand { Examples.Length: > 0 } command)
+        if (asked is DocumentedCommand { Examples.Length: > 0 } command)
         {
             output.WriteLine("Examples:");
             foreach (string example in command.Examples)
@@ -23,7 +30,7 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
 
             output.WriteLine();
         }
-        else if (parseResult.CommandResult.Command is RootCommand)
+        else if (asked is RootCommand)
         {
             output.WriteLine("Exit codes:");
             output.WriteLine("  0 ok, 1 failed, 2 usage, 3 partly done, 4 not found, 5 exists or precondition failed,");
@@ -34,4 +41,7 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
 
         return result;
     }
+
+    private static bool IsShadowed(Option general, Command asked) =>
+        asked.Options.Any(own => own != general && own.Name == general.Name);
 }

@@ -65,10 +65,8 @@ internal static class BenchCommand
             command.Add(option);
         }
 
-        if (!puts)
-        {
-            command.Add(toFile);
-        }
+        Option<string?> ack = new WriteOptions().Ack;
+        command.Add(puts ? ack : toFile);
 
         runner.Run(command, async context =>
         {
@@ -89,6 +87,7 @@ internal static class BenchCommand
                 Duration = span,
                 Bucket = parse.GetValue(bucket)!,
                 Scratch = Path.GetFullPath(parse.GetValue(scratch)!),
+                Ack = puts ? parse.GetValue(ack) : null,
                 ToFile = !puts && parse.GetValue(toFile),
             };
             return await RunAsync(context, plan, !parse.GetValue(noLimits));

@@ -107,6 +107,16 @@ public sealed class CliParsingTests
     }
 
     [Theory]
+    [InlineData("cluster", "init")]
+    [InlineData("restore")]
+    public async Task Help_of_a_command_whose_servers_are_others_tells_one_meaning(params string[] path)
+    {
+        CliRun run = await CliRun.OfAsync([.. path, "--help"]);
+        Assert.Equal(1, run.Output.Split("  --server <").Length - 1);
+        Assert.Contains("--server <NAME=HOST[:PORT]>", run.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("bash", "complete -o default")]
     [InlineData("zsh", "#compdef carillon")]
     [InlineData("fish", "complete -c carillon")]
