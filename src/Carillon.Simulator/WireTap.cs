@@ -48,8 +48,8 @@ internal sealed class WireTap(
             {
                 world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
                 SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
-                _selection.OnMessage(sender.Identity, sender.HadQuorum, payload, service => sender.Node?.TimesFrozen(service) ?? 0,
-                    world.Queue.Now);
+                _selection.OnMessage(
+                    sender.Identity, to, sender.Batches, sender.HadQuorum, payload, service => sender.Node?.TimesFrozen(service) ?? 0);
             }
         }
     }

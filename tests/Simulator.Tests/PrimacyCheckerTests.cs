@@ -157,16 +157,17 @@ public sealed class PrimacyCheckerTests
         ];
         foreach (byte[] message in speech)
         {
-            new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: true, message, _ => 0, HandMade.At(0));
+            new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, message, _ => 0);
             HandMade.Breaks(
-                "selection", () => new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, message, _ => 0, HandMade.At(0)));
+                "selection",
+                () => new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, message, _ => 0));
         }
 
         // That it does not stand, and that it holds an epoch, anybody may say.
-        new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0, HandMade.At(0));
-        new SelectionTrafficChecker().OnMessage(Life(1), hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0, HandMade.At(0));
+        new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, PrimacyCodec.Encode(
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0);
+        new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, PrimacyCodec.Encode(
+            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0);
     }
 
     [Fact]
@@ -175,12 +176,12 @@ public sealed class PrimacyCheckerTests
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         Rank secondary = spare with { Class = RankClass.Secondary };
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
-        checker.OnMessage(Life(1), hadQuorum: true, Call(4, secondary), _ => 0, HandMade.At(0));
-        checker.OnMessage(Life(2), hadQuorum: true, Call(3, secondary), _ => 0, HandMade.At(0));
-        HandMade.Breaks("selection", () => checker.OnMessage(Life(1), hadQuorum: true, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0, HandMade.At(1)));
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(4, secondary), _ => 0);
+        checker.OnMessage(Life(2), HandMade.S2, 1, hadQuorum: true, Call(3, secondary), _ => 0);
+        HandMade.Breaks("selection", () => checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, PrimacyCodec.Encode(
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0));
     }
 
     [Theory]
@@ -191,8 +192,8 @@ public sealed class PrimacyCheckerTests
     {
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare), _ => 0, HandMade.At(0));
-        void Again() => checker.OnMessage(Life(1), hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen, HandMade.At(1));
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
+        void Again() => checker.OnMessage(Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen);
         if (isRight)
         {
             Again();
@@ -200,6 +201,38 @@ public sealed class PrimacyCheckerTests
         else
         {
             HandMade.Breaks("selection", Again);
+        }
+    }
+
+    [Theory]
+    [InlineData(true, 1, true)]
+    [InlineData(true, 0, false)]
+    [InlineData(false, 1, false)]
+    public void Rank_that_rises_within_a_batch_is_judged_by_what_the_batch_began_with(bool rises, int frozen, bool isRight)
+    {
+        // The count of freezes is the batch's end's already with the first message; to each receiver they leave in their order.
+        var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
+        Rank secondary = spare with { Class = RankClass.Secondary };
+        Rank[] told = rises ? [spare, secondary] : [secondary, spare];
+        var checker = new SelectionTrafficChecker();
+        void Batch()
+        {
+            foreach (NodeId to in new[] { HandMade.S2, NodeId.Parse("s3") })
+            {
+                foreach (Rank rank in told)
+                {
+                    checker.OnMessage(Life(1), to, 2, hadQuorum: true, Call(3, rank), _ => frozen);
+                }
+            }
+        }
+
+        if (isRight)
+        {
+            Batch();
+        }
+        else
+        {
+            HandMade.Breaks("selection", Batch);
         }
     }
 

@@ -11,15 +11,19 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 internal sealed class SelectionTrafficChecker
 {
-    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), (Rank Rank, int Frozen, Instant At)> _ranks = [];
+    private readonly Dictionary<(ServerIdentity Node, ServiceName Service, Epoch Run), ToldRanks> _ranks = [];
+    private readonly Dictionary<(ServerIdentity Node, ServiceName Service), FrozenCount> _frozen = [];
 
     /// <summary>A server sends a message of primacy.</summary>
     /// <param name="from">Which life of which server.</param>
+    /// <param name="to">To whom.</param>
+    /// <param name="batch">Which batch of inputs it comes from: the messages of one leave together at its end, in order for each
+    /// receiver.</param>
     /// <param name="hadQuorum">True if it had a quorum at some moment since it sent last.</param>
     /// <param name="payload">The message.</param>
     /// <param name="frozen">How often its rank for a service was frozen after it had heard a primary.</param>
-    /// <param name="now">The present.</param>
-    public void OnMessage(ServerIdentity from, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> frozen, Instant now)
+    public void OnMessage(
+        ServerIdentity from, NodeId to, long batch, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> frozen)
     {
         var reader = new WireReader(payload);
         if (!PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type))
@@ -32,12 +36,15 @@ internal sealed class SelectionTrafficChecker
             case PrimacyMessageType.Disqualify when DisqualifyMessage.TryRead(ref reader, out DisqualifyMessage call)
                 && call.Rank.Class != RankClass.Primary:
                 RequireQuorum(from, hadQuorum, $"calls others for {call.Service}");
-                RequireOneRank(from, call.Service, call.Run, call.Rank, frozen(call.Service), now);
+                RequireOneRank(
+                    (from, call.Service, call.Run), to, call.Rank, Rises(from, call.Service, batch, frozen(call.Service)), batch);
                 break;
             case PrimacyMessageType.DisqualifyAnswer when DisqualifyAnswerMessage.TryRead(ref reader, out DisqualifyAnswerMessage answer)
                 && answer.Answer.Verdict == CallVerdict.Ranked:
                 RequireQuorum(from, hadQuorum, $"tells its rank for {answer.Service}");
-                RequireOneRank(from, answer.Service, answer.Answer.Run, answer.Answer.Rank, frozen(answer.Service), now);
+                RequireOneRank(
+                    (from, answer.Service, answer.Answer.Run), to, answer.Answer.Rank,
+                    Rises(from, answer.Service, batch, frozen(answer.Service)), batch);
                 break;
             case PrimacyMessageType.Bid when BidMessage.TryRead(ref reader, out BidMessage bid):
                 RequireQuorum(from, hadQuorum, $"bids for {bid.Service}");
@@ -55,16 +62,49 @@ internal sealed class SelectionTrafficChecker
         }
     }
 
-    private void RequireOneRank(ServerIdentity from, ServiceName service, Epoch run, Rank rank, int frozen, Instant now)
+    // How often a rank may have risen since the last batch that told one. The count is that of the batch's end already when its first
+    // message is seen (services' seed 62: after a pause, a rank, the primary's word and its withdrawal, and a greater rank, all in one).
+    private int Rises(ServerIdentity from, ServiceName service, long batch, int frozen)
     {
-        (Rank told, int then, Instant at) = _ranks.GetValueOrDefault((from, service, run), (rank, frozen, now));
-        _ranks[(from, service, run)] = (rank, frozen, now);
+        FrozenCount count = _frozen.GetValueOrDefault((from, service));
+        count = count.Batch == batch ? count with { Now = frozen } : new FrozenCount(batch, count.Now, frozen);
+        _frozen[(from, service)] = count;
+        return count.Now - count.Before;
+    }
 
-        // What a node says in one step is looked at behind it: after a pause much can happen in one.
-        if (rank != told && !((frozen > then || at == now) && rank > told))
+    private void RequireOneRank((ServerIdentity Node, ServiceName Service, Epoch Run) at, NodeId to, Rank rank, int rises, long batch)
+    {
+        if (!_ranks.TryGetValue(at, out ToldRanks? told))
         {
-            throw Violation.Of(
-                "selection", $"{from} tells {rank} for {service} in run {run}, and told {told} there before");
+            _ranks.Add(at, told = new ToldRanks(batch, rank, default));
         }
+        else if (told.Batch != batch)
+        {
+            _ranks[at] = told = new ToldRanks(batch, told.Ranks.Max, told.Ranks.Max);
+        }
+
+        Rank before = told.To.GetValueOrDefault(to, told.Least);
+        told.To[to] = rank;
+        told.Ranks.Add(rank);
+        if (rank < before || told.Ranks.Count - 1 > rises)
+        {
+            Rank other = rank < before ? before : told.Ranks.Min;
+            throw Violation.Of(
+                "selection", $"{at.Node} tells {rank} for {at.Service} in run {at.Run}, and told {other} there before");
+        }
+    }
+
+    private readonly record struct FrozenCount(long Batch, int Before, int Now);
+
+    /// <summary>What a node tells in one run in a batch, beside the greatest of those before: each one more is a rise.</summary>
+    private sealed class ToldRanks(long batch, Rank first, Rank least)
+    {
+        public long Batch => batch;
+
+        public Rank Least => least;
+
+        public SortedSet<Rank> Ranks { get; } = [first];
+
+        public Dictionary<NodeId, Rank> To { get; } = [];
     }
 }

@@ -100,6 +100,9 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <summary>True if its node had a quorum at some moment since its messages left last.</summary>
     public bool HadQuorum { get; private set; }
 
+    /// <summary>Counts the batches of inputs that its nodes came to the end of.</summary>
+    public long Batches { get; private set; }
+
     /// <summary>True if its disk's content does not let it start.</summary>
     public bool Refused { get; private set; }
 
@@ -420,8 +423,11 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         if (_stopReason is null)
         {
+            // A pause may end with no input at all, and the end of the batch does what has become due (services' seed 85).
+            HadQuorum |= _node!.HasQuorum;
             Guard(() => _node!.Settle(Clock.At(_world.Queue.Now)));
             HadQuorum = false;
+            Batches++;
         }
 
         if (_stopReason is not null)
