@@ -69,6 +69,12 @@ internal static class Quantities
         < 1 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalMicroseconds:0} µs"),
         < 1000 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalMilliseconds:0.##} ms"),
         < 60_000 => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalSeconds:0.##} s"),
+        _ when Whole(duration, TimeSpan.FromDays(1)) is { } days => $"{days} d",
+        _ when Whole(duration, TimeSpan.FromHours(1)) is { } hours => $"{hours} h",
+        _ when Whole(duration, TimeSpan.FromMinutes(1)) is { } minutes => $"{minutes} m",
         _ => duration.ToString("c", CultureInfo.InvariantCulture),
     };
+
+    private static string? Whole(TimeSpan duration, TimeSpan unit) =>
+        duration.Ticks % unit.Ticks == 0 ? (duration.Ticks / unit.Ticks).ToString(CultureInfo.InvariantCulture) : null;
 }

@@ -117,6 +117,16 @@ public sealed class CliParsingTests
     }
 
     [Theory]
+    [InlineData(604_800_000, "7 d")]
+    [InlineData(3_600_000, "1 h")]
+    [InlineData(90_000_000, "25 h")]
+    [InlineData(120_000, "2 m")]
+    [InlineData(90_500, "00:01:30.5000000")]
+    [InlineData(1500, "1.5 s")]
+    public void Duration_is_told_in_the_unit_that_it_is_whole_in(int milliseconds, string words) =>
+        Assert.Equal(words, Quantities.Duration(TimeSpan.FromMilliseconds(milliseconds)));
+
+    [Theory]
     [InlineData("bash", "complete -o default")]
     [InlineData("zsh", "#compdef carillon")]
     [InlineData("fish", "complete -c carillon")]
