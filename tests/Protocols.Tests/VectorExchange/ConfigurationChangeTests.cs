@@ -109,20 +109,22 @@ public sealed class ConfigurationChangeTests
     [InlineData("s5", "s1")]
     public void Of_rival_entries_one_is_accepted_and_the_other_is_over_in_whichever_order_servers_learn_it(string first, string last)
     {
-        for (ulong seed = 1; seed <= 40; seed++)
+        for (ulong seed = 1; seed <= 12; seed++)
         {
-            var lab = new ExchangeLab(5, seed, hasFeed: true) { Loss = 0.1, LongestApply = Second };
+            var lab = new ExchangeLab(5, seed, hasFeed: true) { LongestApply = Second };
             CloseAll(lab);
             var random = new RandomSource(seed);
             var outcomes = new List<SubmitOutcome>();
             lab["s1"].Submit([Entry("one")], "k1", outcomes.Add);
             lab.Run(random.Below(TimeSpan.FromMilliseconds(10)));
             lab["s5"].Submit([Entry("other")], "k5", outcomes.Add);
-            while (lab.Feed!.Sequence.Count == 0)
+            for (int waited = 0; lab.Feed!.Sequence.Count == 0 && waited < 30_000; waited++)
             {
                 lab.Run(TimeSpan.FromMilliseconds(1));
             }
 
+            Assert.Single(lab.Feed.Sequence);
+            lab.Loss = 0.1;
             ClusterConfiguration next = Renewal.Apply(lab.Configuration, out _)!;
             foreach (string name in (string[])[first, "s3", "s2", "s4", last])
             {
@@ -150,7 +152,7 @@ public sealed class ConfigurationChangeTests
         CloseAll(lab);
         lab["s1"].Lags = true;
         lab["s1"].Submit([Entry("one")], "k1");
-        while (lab.VectorMessages == 0)
+        while (lab.VectorMessages == 0 && lab["s1"].Told.Count == 0)
         {
             lab.Run(TimeSpan.FromMilliseconds(1));
         }
@@ -187,7 +189,7 @@ public sealed class ConfigurationChangeTests
         lab.Cut.Add((NodeId.Parse("s1"), NodeId.Parse("s3")));
         lab.Reconnect();
         lab["s1"].Submit([Entry("one")], "k1");
-        while (lab["s2"].Core.OpenTags == 0)
+        while (lab["s2"].Core.OpenTags == 0 && lab["s1"].Told.Count == 0)
         {
             lab.Run(TimeSpan.FromMilliseconds(0.1));
         }
