@@ -5,7 +5,7 @@ namespace Carillon.Protocols.VectorExchange;
 
 /// <content>
 /// Entries of one version, of which several servers may propose one each. They get bits under a closed version, so what is carried can't
-/// hold them, and this stands in its place: a server vouches for one of a version at a time ◆, and for one of version v + 1 under v alone ◆.
+/// hold them; this stands in its place: a server vouches for one of a version at a time ◆, and for one of version v + 1 under v alone ◆.
 /// Any two quorums of v share a server, so one entry of a version is accepted at most; once it is in force, every other one is *void*: not
 /// accepted, under v or ever, and dropped as *no*.
 /// </content>
