@@ -318,10 +318,12 @@ public sealed class GroupTests
     [InlineData(true)]
     public void Memory_only_server_that_forgot_votes_again_once_it_has_what_was_recovered_and_not_before(bool isKnownToOne)
     {
-        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        var memory = new GroupSettings { Durability = GroupDurability.Memory };
+        var lab = new GroupLab(1, 3) { Settings = memory, IsExact = true, Reelects = false };
         Lead(lab);
 
-        // A message that s1 and s2 acknowledged; isKnownToOne: s1 alone knows that it is committed, so that a recovery leaves it below its base.
+        // A message that s1 and s2 acknowledged; isKnownToOne: s1 alone knows that it is committed, so that a recovery leaves it below its
+        // base.
         lab.Isolate(NodeId.Parse("s3"));
         lab.Drop = (_, to, type) => to == S2 && isKnownToOne && type is GroupMessageType.Gossip;
         lab.Publish(S1, Message(1, 1), 0);
@@ -347,7 +349,8 @@ public sealed class GroupTests
     [Fact]
     public void Memory_only_servers_that_forget_one_after_another_lose_nothing()
     {
-        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        var memory = new GroupSettings { Durability = GroupDurability.Memory };
+        var lab = new GroupLab(1, 3) { Settings = memory, IsExact = true, Reelects = false };
         Lead(lab);
         lab.Publish(S1, Message(1, 1), 0);
         lab.Run(TimeSpan.FromMilliseconds(100));
