@@ -69,7 +69,9 @@ internal sealed class SelectionTrafficChecker
         FrozenCount count = _frozen.GetValueOrDefault((from, service));
         count = count.Batch == batch ? count with { Now = frozen } : new FrozenCount(batch, count.Now, frozen);
         _frozen[(from, service)] = count;
-        return count.Now - count.Before;
+
+        // A service that was removed and added again begins to count anew (seeds 110, 478).
+        return Math.Max(0, count.Now - count.Before);
     }
 
     private void RequireOneRank((ServerIdentity Node, ServiceName Service, Epoch Run) at, NodeId to, Rank rank, int rises, long batch)
