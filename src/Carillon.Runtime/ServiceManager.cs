@@ -65,7 +65,7 @@ public sealed class ServiceManager : IDisposable
 
     /// <summary>
     /// Calls <see cref="Alive"/> as often as it has to be, each time once <paramref name="turn"/> has ended: that is to go through the
-    /// event loop, so that a loop that is stuck falls silent. Ends with <paramref name="stop"/>, or when a turn fails.
+    /// event loop, so that a loop that is stuck falls silent. Ends cancelled by <paramref name="stop"/>, or when a turn fails.
     /// </summary>
     public async Task WatchAsync(Func<Task> turn, CancellationToken stop)
     {
@@ -74,7 +74,7 @@ public sealed class ServiceManager : IDisposable
             return;
         }
 
-        while (!stop.IsCancellationRequested)
+        while (true)
         {
             await turn().WaitAsync(stop);
             Alive();

@@ -44,6 +44,11 @@ public sealed class BackupTests
         await PutAsync(restored, small, "files/name");
         Assert.True(await restored.HoldsAsync(3, "files/name", small));
 
+        // Versions of the old cluster's configuration are none of the new one's.
+        CliRun changed = await restored.CliAsync("cluster", "set", "s2", "--weight", "130", "-o", "name");
+        Assert.True(changed.Code == ExitCode.Ok, changed.Error);
+        Assert.Equal("4", changed.Output.Trim());
+
         using ProcessCluster older = await RestoreAsync(backup, "--checkpoint", first.GetProperty("checkpoint").GetString()!);
         Assert.True(await older.HoldsAsync(3, "files/name", small));
     }
