@@ -437,7 +437,34 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
     internal CatalogFacts Facts() => CatalogFacts.Read(_facts);
 
-    internal (SequenceNumber Applied, byte[] State) SessionsInSnapshot() => (AppliedNumber, _feed.Sessions());
+    /// <summary>The sessions as of the applied number ◆, of which the catalog may have kept an earlier state: a checkpoint has no values
+    /// from which they could be brought up to it later.</summary>
+    internal byte[] SessionsInSnapshot()
+    {
+        byte[] state = _feed.Sessions();
+        var table = new SessionTable(SessionTable.NoLifetime);
+        if (state.Length > 0 && !SessionTable.TryRead(state, SessionTable.NoLifetime, out table))
+        {
+            throw CatalogDamagedException.AsFault("its sessions are none");
+        }
+
+        if (table.Number == AppliedNumber.Value)
+        {
+            return state;
+        }
+
+        while (table.Number < AppliedNumber.Value)
+        {
+            if (!_feed.TryFindNumber(new SequenceNumber(table.Number + 1), out Assignment value, out _))
+            {
+                throw CatalogDamagedException.AsFault($"the value of number {table.Number + 1} is missing");
+            }
+
+            table.Apply(value);
+        }
+
+        return table.Serialize();
+    }
 
     private SqliteStatement BindName(SqliteStatement statement, ObjectName name) => statement
         .BindText(1, _bucketBytes.AsSpan(0, Encoding.UTF8.GetBytes(name.Bucket, _bucketBytes)))

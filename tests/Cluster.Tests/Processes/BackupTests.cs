@@ -46,7 +46,7 @@ public sealed class BackupTests
 
         // Versions of the old cluster's configuration are none of the new one's.
         CliRun changed = await restored.CliAsync("cluster", "set", "s2", "--weight", "130", "-o", "name");
-        Assert.True(changed.Code == ExitCode.Ok, changed.Error);
+        Assert.True(changed.Code == ExitCode.Ok, $"{changed.Error}\n{restored.Said}");
         Assert.Equal("4", changed.Output.Trim());
 
         using ProcessCluster older = await RestoreAsync(backup, "--checkpoint", first.GetProperty("checkpoint").GetString()!);

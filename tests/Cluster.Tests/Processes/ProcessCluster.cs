@@ -116,6 +116,9 @@ internal sealed class ProcessCluster : IDisposable
         return got is not null && got.AsSpan().SequenceEqual(File.ReadAllBytes(file));
     }
 
+    /// <summary>What each server that runs printed.</summary>
+    public string Said => string.Join('\n', _running.OrderBy(r => r.Key).Select(r => $"s{r.Key}: {r.Value.Said}"));
+
     /// <summary>Waits for what must come.</summary>
     public async Task UntilAsync(string what, Func<Task<bool>> condition)
     {
@@ -125,8 +128,7 @@ internal sealed class ProcessCluster : IDisposable
         {
             if (end.IsCancellationRequested)
             {
-                Assert.Fail(
-                    $"In vain: {what}.\n" + string.Join('\n', _running.OrderBy(r => r.Key).Select(r => $"s{r.Key}: {r.Value.Said}")));
+                Assert.Fail($"In vain: {what}.\n{Said}");
             }
 
             await Task.Yield();
