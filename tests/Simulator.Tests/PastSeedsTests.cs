@@ -40,6 +40,8 @@ public sealed class PastSeedsTests
     [InlineData(1152, "a server that may have forgotten an accepted tag promised for it")]
     [InlineData(1232, "a record that nobody has any more was fetched for ever")]
     [InlineData(2215, "the power was cut after healing")]
+    [InlineData(5003, "what had waited for a slow link still waited when that was healed")]
+    [InlineData(5017, "a carried tag was not held where outcomes as old as it are not all kept")]
     [InlineData(3901, "an own tag that was over was not told as over")]
     public void Seed_that_failed_once_is_clean(int seed, string reason)
     {

@@ -100,21 +100,27 @@ public sealed partial class VectorExchange
     {
         foreach (CarriedTag left in carried)
         {
-            if (left.Tag.Uid.Stamp < _host.OutcomesSince || OutcomeOf(left.Tag).State is not TagState.Unknown)
+            Ballot? ballot = _book.Find(left.Tag);
+            if (ballot is not (null or { IsOpen: true }) || OutcomeOf(left.Tag).State is not TagState.Unknown)
             {
                 continue;
             }
 
-            Ballot? ballot = _book.Find(left.Tag);
-            if (left.Value && ballot is null or { IsOpen: true })
+            if (!left.Value)
             {
+                if (ballot is not null || left.Tag.Uid.Stamp >= _host.OutcomesSince)
+                {
+                    Bury(left.Tag, default, default, now);
+                }
+            }
+            else if (SeededBug.Is("carried-tag-taken-for-forgotten")
+                ? left.Tag.Uid.Stamp >= _host.OutcomesSince
+                : ballot is not null || left.Tag.Uid.Stamp >= _host.OutcomeHorizon)
+            {
+                // One that is held here is not forgotten, however old it is ◆; and of another one its name tells (MayHaveForgotten).
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
                 ballot.IsCarried = true;
                 ballot.Hash = ballot.Hash == default ? left.Hash : ballot.Hash;
-            }
-            else if (!left.Value && ballot is null or { IsOpen: true })
-            {
-                Bury(left.Tag, default, default, now);
             }
         }
 

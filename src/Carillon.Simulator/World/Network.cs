@@ -86,8 +86,7 @@ internal sealed class Network
         }
 
         TimeSpan flight = Conditions.Latency + _random.Below(Conditions.Jitter);
-        TimeSpan pace = TimeSpan.FromSeconds(length / (double)SpeedOf(source, target));
-        Instant arrival = Later(_queue.Now + flight, stream.LastArrival) + pace;
+        Instant arrival = Later(_queue.Now + flight, stream.LastArrival) + PaceOf(length, source, target);
         stream.LastArrival = arrival;
         stream.WaitingBytes += length;
         stream.Waiting.Enqueue(new TunnelMessage(arrival, bytes, body));
@@ -160,8 +159,31 @@ internal sealed class Network
     /// <summary>True if bytes can't get from one server to another.</summary>
     public bool IsCut(int from, int to) => _cuts[from, to] > 0;
 
-    /// <summary>Makes one direction of a link slow; 0 for its normal speed.</summary>
-    public void SetSpeed(int from, int to, long bytesPerSecond) => _slowBytesPerSecond[from, to] = bytesPerSecond;
+    /// <summary>Makes one direction of a link slow; 0 for its normal speed. What is under way goes on at the new one.</summary>
+    public void SetSpeed(int from, int to, long bytesPerSecond)
+    {
+        _slowBytesPerSecond[from, to] = bytesPerSecond;
+        Tunnel tunnel = _tunnels[from, to];
+        int end = tunnel.EndOf(from);
+        for (int kind = 0; kind < Tunnel.Kinds; kind++)
+        {
+            TunnelStream stream = tunnel.Streams[(end * Tunnel.Kinds) + kind];
+
+            // Not before its end knows the tunnel.
+            Instant last = _queue.Now + Conditions.Latency + Conditions.Jitter;
+            for (int waiting = stream.Waiting.Count; waiting > 0; waiting--)
+            {
+                TunnelMessage message = stream.Waiting.Dequeue();
+                Instant arrival = last + PaceOf(message.Length, from, to);
+                last = bytesPerSecond == 0 ? Instant.Min(message.Arrival, arrival) : Later(message.Arrival, arrival);
+                stream.Waiting.Enqueue(message with { Arrival = last });
+            }
+
+            stream.LastArrival = stream.WaitingBytes > 0 ? last : stream.LastArrival;
+            stream.Pumping = false;
+            Pump(tunnel, end, (TrafficKind)kind);
+        }
+    }
 
     /// <summary>Lets multicast from one server to another get lost, or arrive again.</summary>
     public void SetMulticast(int from, int to, bool works) => _multicastDead[from, to] = !works;
@@ -232,10 +254,10 @@ internal sealed class Network
 
     private static Instant Later(Instant a, Instant b) => a > b ? a : b;
 
-    private long SpeedOf(int source, int target)
+    private TimeSpan PaceOf(long bytes, int source, int target)
     {
         long slow = _slowBytesPerSecond[source, target];
-        return slow > 0 ? Math.Min(slow, Conditions.BytesPerSecond) : Conditions.BytesPerSecond;
+        return TimeSpan.FromSeconds(bytes / (double)(slow > 0 ? Math.Min(slow, Conditions.BytesPerSecond) : Conditions.BytesPerSecond));
     }
 
     private TimeSpan TunnelTimeout() =>
@@ -293,9 +315,10 @@ internal sealed class Network
 
         stream.Pumping = true;
         int generation = tunnel.Generation;
-        _queue.At(stream.Waiting.Peek().Arrival, () =>
+        long turn = ++stream.PumpTurn;
+        _queue.At(Later(stream.Waiting.Peek().Arrival, _queue.Now), () =>
         {
-            if (tunnel.Generation == generation)
+            if (tunnel.Generation == generation && stream.PumpTurn == turn)
             {
                 stream.Pumping = false;
                 Deliver(tunnel, end, kind, stream);

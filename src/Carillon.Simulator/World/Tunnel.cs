@@ -84,11 +84,14 @@ internal sealed class TunnelStream
 
     public long WaitingBytes { get; set; }
 
-    /// <summary>When the last byte that was sent arrives.</summary>
+    /// <summary>When the last byte that was sent arrives, as things are.</summary>
     public Instant LastArrival { get; set; }
 
     /// <summary>True while the arrival of the first one is scheduled.</summary>
     public bool Pumping { get; set; }
+
+    /// <summary>Counts those schedules: an earlier one is void.</summary>
+    public long PumpTurn { get; set; }
 }
 
 /// <summary>A message under way; with a body it is a chunk behind its header.</summary>

@@ -14,8 +14,10 @@ public sealed class ConfigurationChangeTests
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
     private static readonly ClusterChange Renewal = new(ClusterChangeKind.Renew, null);
 
-    [Fact]
-    public void Accepted_stays_accepted_over_two_changes_whose_quorums_hardly_meet()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Accepted_stays_accepted_over_two_changes_whose_quorums_hardly_meet(bool isCrowded)
     {
         // s1 alone knows that it is accepted: s2 and s3 gave their bits, and don't hear each other.
         var lab = new ExchangeLab(5, 11);
@@ -34,6 +36,14 @@ public sealed class ConfigurationChangeTests
         lab["s1"].Crash();
         lab.Heal();
         lab.Isolate("s3");
+        if (isCrowded)
+        {
+            // Seed 5017: so much was decided since that outcomes as old as this are not all kept, which says nothing of what is carried.
+            foreach (LabServer server in lab.Servers.Values)
+            {
+                server.OutcomesSince = ((SubmitOutcome.Accepted)outcome).Tag.Uid.Stamp.Next;
+            }
+        }
 
         // s2 is the one that those that close have in common with those that agreed; then it is lost too.
         lab.Change(lab.Replacement("s1", 11), "s2", "s4", "s5");
