@@ -1,3 +1,4 @@
+using Carillon.Node.Feeds;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -63,6 +64,8 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
     public FeedOutcome Sequenced(Tag tag) => node.Reader.Sequenced(tag);
 
     public bool HasConditionalAbove(ObjectName name, Uid uid) => node.Reader.HasConditionalAbove(name, uid);
+
+    public bool IsSettledInFeed(Tag tag, DiskId disk) => node.IsSettledInFeed(FeedStore.IdOf(disk, tag.Uid.Stamp));
 
     public void Succeeds(Tag stale, Tag fresh) => node.MoveIntents(stale, fresh);
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.Node.Feeds;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Storage.Catalogs;
 
@@ -29,6 +30,8 @@ public sealed partial class ServerNode
 
     /// <summary>Another server holds a submission as agreed, and it stands at a number.</summary>
     internal void LearnAgreed(Submission submission) => Exchange.Learned(submission, _now);
+
+    internal bool IsSettledInFeed(MessageId id) => _feed.IsNumbered(id);
 
     private bool ReceiveFeed(ServerIdentity from, ReadOnlySpan<byte> payload) =>
 

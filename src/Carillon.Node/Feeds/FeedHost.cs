@@ -23,6 +23,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private static readonly TimeSpan SessionsTime = TimeSpan.FromSeconds(1);
 
     private readonly ServerNode _node;
+    private readonly CatalogReader _reader;
     private readonly bool _mayLead;
     private readonly Queue<GroupEvent> _events = new();
     private readonly List<Submission> _arrivals = [];
@@ -32,11 +33,13 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     private ulong _told;
     private bool _isStarted;
     private bool _isPutting;
+    private SessionTable? _sessionsAtStart;
     private GroupRoles? _roles;
 
     public FeedHost(ServerNode node, CatalogReader reader, NodeOptions options, RandomSource random)
     {
         _node = node;
+        _reader = reader;
         _mayLead = options.FeedLead;
         Service = ServiceName.OfSequencer(GroupName.Catalog.Name);
         Store = new FeedStore(reader, CanAppend, Learn);
@@ -66,6 +69,11 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     /// <summary>The sessions' state that the catalog kept last; empty before the first.</summary>
     public ReadOnlyMemory<byte> Sessions { get; private set; }
+
+    /// <summary>True if a message has a number, or its sender has settled it, as far as is known here.</summary>
+    public bool IsNumbered(MessageId id) => _isStarted
+        ? Member.IsNumbered(id)
+        : (_sessionsAtStart ??= _reader.SessionsAsApplied()).Judge(id, ulong.MaxValue, out _) == SessionVerdict.Numbered;
 
     /// <summary>When <see cref="Advance"/> is due.</summary>
     public Instant NextDeadline { get; private set; } = Instant.Never;
@@ -175,6 +183,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
         _sessionsKept = (Member.Delivered.Value, now);
         _isStarted = true;
+        _sessionsAtStart = null;
         Member.Start(now);
         IsDirty = true;
     }

@@ -128,6 +128,9 @@ public sealed class GroupMember
     /// <summary>Sessions that are not retired.</summary>
     public int Sessions => _context.Sessions.Count;
 
+    /// <summary>True if a message has a number that is delivered here, or its sender has settled it.</summary>
+    public bool IsNumbered(MessageId id) => _context.Sessions.Judge(id, ulong.MaxValue, out _) == SessionVerdict.Numbered;
+
     /// <summary>The sessions as they are behind what was delivered: <see cref="StartFrom"/> takes them, and an application's checkpoint
     /// carries them.</summary>
     public byte[] SerializeSessions() => _context.Sessions.Serialize();

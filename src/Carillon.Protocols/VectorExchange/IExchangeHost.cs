@@ -84,6 +84,12 @@ public interface IExchangeHost
     /// <summary>A tag is rejected for good (or replaced by its successor): keep the outcome.</summary>
     void Rejected(Tag tag, Tag successor);
 
+    /// <summary>True if the feed has numbered a tag, or its server has said that it will get no number that counts. Never forgotten, unlike
+    /// outcomes.</summary>
+    /// <param name="tag">Which.</param>
+    /// <param name="disk">The disk of its accepting server then.</param>
+    bool IsSettledInFeed(Tag tag, DiskId disk) => false;
+
     /// <summary>A resolution round was taken here.</summary>
     void RoundTaken(Tag tag, uint round);
 }

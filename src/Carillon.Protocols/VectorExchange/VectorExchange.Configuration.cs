@@ -84,7 +84,7 @@ public sealed partial class VectorExchange
             ballot.KeyQuestion = 0;
         }
 
-        Hold(carried, now);
+        Hold(carried, before, now);
         foreach (Ballot ballot in _book.InOrder())
         {
             BeginAgain(ballot, now);
@@ -96,7 +96,9 @@ public sealed partial class VectorExchange
 
     /// <summary>Tags that an earlier version left, of which nothing is decided here: held from now on. Before <see cref="Start"/>
     /// too.</summary>
-    public void Hold(ImmutableArray<CarriedTag> carried, Moment now)
+    public void Hold(ImmutableArray<CarriedTag> carried, Moment now) => Hold(carried, _configuration, now);
+
+    private void Hold(ImmutableArray<CarriedTag> carried, ClusterConfiguration before, Moment now)
     {
         foreach (CarriedTag left in carried)
         {
@@ -115,9 +117,9 @@ public sealed partial class VectorExchange
             }
             else if (SeededBug.Is("carried-tag-taken-for-forgotten")
                 ? left.Tag.Uid.Stamp >= _host.OutcomesSince
-                : ballot is not null || left.Tag.Uid.Stamp >= _host.OutcomeHorizon)
+                : ballot is not null || !IsSettled(left.Tag, before))
             {
-                // One that is held here is not forgotten, however old it is ◆; and of another one its name tells (MayHaveForgotten).
+                // Among so many that outcomes are forgotten before their time, the feed tells what is over ◆.
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
                 ballot.IsCarried = true;
                 ballot.Hash = ballot.Hash == default ? left.Hash : ballot.Hash;
@@ -126,6 +128,11 @@ public sealed partial class VectorExchange
 
         _carriedWithoutRecord = _book.CountCarriedWithoutRecord();
     }
+
+    /// <summary>True if a tag is over, though its outcome may be forgotten.</summary>
+    private bool IsSettled(Tag tag, ClusterConfiguration configuration) =>
+        tag.Uid.Stamp < _host.OutcomesSince
+        && (tag.Uid.Stamp < _host.OutcomeHorizon || (configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk)));
 
     private void BeginAgain(Ballot ballot, Moment now)
     {

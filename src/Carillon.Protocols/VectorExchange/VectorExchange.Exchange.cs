@@ -504,10 +504,15 @@ public sealed partial class VectorExchange
 
     /// <summary>
     /// True if a record that was agreed long ago is nowhere to be had any more: superseded, trimmed and forgotten. Were it a kept version
-    /// somewhere, index merge would bring it.
+    /// somewhere, index merge would bring it. One that was carried may be with any server that is away ◆, so all have to be there.
     /// </summary>
-    private bool IsFetchedInVain(Ballot ballot) => ballot is { State: TagState.Accepted, Submission: null }
-        && ballot.FetchTurn >= 4 * _configuration.Voters.Length && ballot.Tag.Uid.Stamp < _host.OutcomesSince;
+    private bool IsFetchedInVain(Ballot ballot)
+    {
+        int voters = _configuration.Voters.Length;
+        return ballot.Submission is null && ballot.Tag.Uid.Stamp < _host.OutcomesSince
+            && ((ballot.State == TagState.Accepted && ballot.FetchTurn >= 4 * voters)
+                || (ballot.IsCarried && _connected.Count == voters && ballot.FetchTurn >= (voters == 1 ? 0 : 4 * voters)));
+    }
 
     /// <summary>Unfinished vectors are passed on again (200 ms, doubling to 5 s); the accepting server takes a round after two without
     /// progress ◆.</summary>

@@ -59,7 +59,7 @@ public sealed class CatalogCheckpointWriter : IDisposable
 
     private void WriteFacts(CheckpointBlocks blocks, Timestamp horizon)
     {
-        byte[] sessions = _reader.SessionsInSnapshot();
+        byte[] sessions = _facts.Applied.IsNone ? [] : _reader.SessionsInSnapshot().Serialize();
         WireWriter writer = Begin(1 + 8 + 8 + 8 + 8 + (4 * 4) + 4 + sessions.Length);
         writer.U8(FormatVersion);
         writer.U64(_facts.Applied.Value);

@@ -106,6 +106,13 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
         return (AppliedNumber, _feed.Sessions());
     }
 
+    /// <summary>The sessions as of the applied number, and that number is theirs.</summary>
+    public SessionTable SessionsAsApplied()
+    {
+        using ReadTransaction snapshot = new(_ownsDatabase ? _database : null);
+        return SessionsInSnapshot();
+    }
+
     /// <summary>No tag with a greater stamp is known here, accepted or rejected.</summary>
     public Timestamp GreatestStamp
     {
@@ -439,18 +446,13 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
 
     /// <summary>The sessions as of the applied number ◆, of which the catalog may have kept an earlier state: a checkpoint has no values
     /// from which they could be brought up to it later.</summary>
-    internal byte[] SessionsInSnapshot()
+    internal SessionTable SessionsInSnapshot()
     {
         byte[] state = _feed.Sessions();
         var table = new SessionTable(SessionTable.NoLifetime);
         if (state.Length > 0 && !SessionTable.TryRead(state, SessionTable.NoLifetime, out table))
         {
             throw CatalogDamagedException.AsFault("its sessions are none");
-        }
-
-        if (table.Number == AppliedNumber.Value)
-        {
-            return state;
         }
 
         while (table.Number < AppliedNumber.Value)
@@ -463,7 +465,7 @@ public sealed class CatalogReader : IMergeIndex, IDisposable
             table.Apply(value);
         }
 
-        return table.Serialize();
+        return table;
     }
 
     private SqliteStatement BindName(SqliteStatement statement, ObjectName name) => statement

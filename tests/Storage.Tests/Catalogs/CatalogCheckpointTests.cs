@@ -225,9 +225,7 @@ public sealed class CatalogCheckpointTests
         private byte[] Behind(ImmutableArray<SequencedEntry> batch)
         {
             using CatalogReader reader = Catalog.OpenReader();
-            byte[] state = reader.SessionsInSnapshot();
-            var table = new SessionTable(SessionTable.NoLifetime);
-            Assert.True(state.Length == 0 || SessionTable.TryRead(state, SessionTable.NoLifetime, out table));
+            SessionTable table = reader.SessionsAsApplied();
             foreach (SequencedEntry entry in batch)
             {
                 table.Apply(entry.Value);
