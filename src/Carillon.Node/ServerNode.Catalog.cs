@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Carillon.Node.Works;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Storage;
@@ -118,6 +119,13 @@ public sealed partial class ServerNode
             return;
         }
 
+        if (_delivered.TryPeek(out (SequenceNumber Number, ConfigurationEntry) version) && version.Number <= Feed.Applied)
+        {
+            // It is waited for, and so rare that it may cost a flush of its own.
+            MakeCatalogDurable();
+            return;
+        }
+
         bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {
@@ -129,10 +137,8 @@ public sealed partial class ServerNode
         {
             _isAppliedForSnapshot = false;
             _snapshotWanted = false;
-            _catalogBusy = true;
             _snapshotDue = true;
-            _durableNumber = Feed.Applied;
-            _world.Run(new CatalogDurableWork(_catalog, CatalogIsDurable));
+            MakeCatalogDurable();
         }
         else if (isWaiting)
         {
@@ -147,6 +153,13 @@ public sealed partial class ServerNode
                 _applyDeadline = _waitingSince + _options.ApplyDelay;
             }
         }
+    }
+
+    private void MakeCatalogDurable()
+    {
+        _catalogBusy = true;
+        _durableNumber = Feed.Applied;
+        _world.Run(new CatalogDurableWork(_catalog, CatalogIsDurable));
     }
 
     private void BeginApply()
@@ -222,11 +235,14 @@ public sealed partial class ServerNode
         if (failure is not null)
         {
             CatalogFailed(failure);
+            return;
         }
-        else if (_snapshotDue)
+
+        _feed.Store.MadeDurable(_durableNumber);
+        ApplyConfigurations();
+        if (_snapshotDue)
         {
             _snapshotDue = false;
-            _feed.Store.MadeDurable(_durableNumber);
             WriteSnapshot();
             if (_rebuilt)
             {

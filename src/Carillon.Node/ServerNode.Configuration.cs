@@ -18,8 +18,9 @@ namespace Carillon.Node;
 public readonly record struct ClusterChangeOutcome(ulong Version, bool IsUnknown, string Fault, bool MayRetry = true);
 
 /// <content>
-/// The cluster's configuration: its next version is an entry of the feed, and in force here from its delivery on. Before one is proposed,
-/// a quorum closes the present one (3-vector-exchange, "Configuration changes").
+/// The cluster's configuration: its next version is an entry of the feed, and in force here once that is durable in the catalog ◆: where a
+/// crash took the feed back, it would stand before the version that is in force, and who is in that one gets no numbers under the one
+/// before. Before one is proposed, a quorum closes the present one (3-vector-exchange, "Configuration changes").
 /// </content>
 public sealed partial class ServerNode
 {
@@ -33,7 +34,7 @@ public sealed partial class ServerNode
     private static readonly TimeSpan RenewAfter = TimeSpan.FromSeconds(3);
 
     private readonly ConfigurationStore _configurations;
-    private readonly Queue<ConfigurationEntry> _delivered = new();
+    private readonly Queue<(SequenceNumber Number, ConfigurationEntry Entry)> _delivered = new();
     private ulong _deliveredVersion;
     private ulong _changeNumber;
     private PendingChange? _change;
@@ -72,7 +73,7 @@ public sealed partial class ServerNode
     }
 
     /// <summary>A version was delivered by the feed. True if it follows the one that is, or is about to be, in force.</summary>
-    internal bool ConfigurationDelivered(ConfigurationEntry entry)
+    internal bool ConfigurationDelivered(ConfigurationEntry entry, SequenceNumber number)
     {
         bool isJoined = _isJoining && entry.Configuration.Version == Configuration.Version;
         if (entry.Configuration.Version != _deliveredVersion + 1 && !isJoined)
@@ -81,7 +82,7 @@ public sealed partial class ServerNode
         }
 
         _deliveredVersion = entry.Configuration.Version;
-        _delivered.Enqueue(entry);
+        _delivered.Enqueue((number, entry));
         return !isJoined;
     }
 
@@ -92,7 +93,7 @@ public sealed partial class ServerNode
         while (Reader.Current(ConfigurationEntry.TargetOf(version))?.Manifest is { Form: ContentForm.Inline } manifest
             && ConfigurationEntry.TryRead(manifest.Inline.Span, out ConfigurationEntry? entry))
         {
-            if (ConfigurationDelivered(entry))
+            if (ConfigurationDelivered(entry, Feed.Applied))
             {
                 _feed.TakeUp(entry.Configuration);
             }
@@ -147,9 +148,10 @@ public sealed partial class ServerNode
         if (now.Now >= _lookAt)
         {
             _lookAt = now.Now + LookForVersions;
-            if (Members.GreatestVersion() is { } peer)
+            foreach (NodeId peer in Members.WithLaterVersion())
             {
-                // Who sequences may be gone, or have gone on without this server: its feed tells it only that it is to be fetched.
+                // Who sequences may be gone, or have gone on without this server: a feed tells it only that it is to be fetched. One that
+                // lost some of its feed may not have it, so all are asked.
                 Sometimes.Reached("configuration-fetched");
                 Post(peer, TrafficKind.Agreement, Protocol.Node, ClosingMessage.Ask(0, Configuration.Version).Encode(), 0);
             }
@@ -300,8 +302,11 @@ public sealed partial class ServerNode
     /// <summary>What the feed delivered takes effect, version by version.</summary>
     private void ApplyConfigurations()
     {
-        while (_delivered.TryDequeue(out ConfigurationEntry? entry))
+        while (_delivered.TryPeek(out (SequenceNumber Number, ConfigurationEntry Entry) next)
+            && (next.Number <= _feed.Store.CommittedDurable || SeededBug.Is("version-before-its-entry-is-durable")))
         {
+            _delivered.Dequeue();
+            ConfigurationEntry entry = next.Entry;
             if (_isJoining && entry.Configuration.Version == Configuration.Version)
             {
                 Sometimes.Reached("configuration-joined");

@@ -344,6 +344,9 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    private string DescribeFeeds() =>
+        string.Join("; ", Voters().Select(s => $"{s.Name} under version {s.Node!.ConfigurationVersion}, {s.Node!.DescribeFeed()}"));
+
     // A6: what was left open is decided, though the servers that accepted it may be down.
     private void Decide()
     {
@@ -352,7 +355,7 @@ internal sealed class SeedRun : IDisposable
             () => Voters().All(server => server.Node!.OpenSubmissions == 0),
             DecisionBound,
             "A6",
-            () => $"submissions stay open after healing: {string.Join(", ", Voters().Where(server => server.Node!.OpenSubmissions > 0).Select(DescribeOpen))}");
+            () => $"submissions stay open after healing: {string.Join(", ", Voters().Where(server => server.Node!.OpenSubmissions > 0).Select(DescribeOpen))}; {DescribeFeeds()}");
         foreach (SimulatedServer server in Voters())
         {
             PutThrough(server);
@@ -601,7 +604,7 @@ internal sealed class SeedRun : IDisposable
             {
                 images = TakeImages();
                 ConvergenceChecker.Check(images);
-                return $"submissions stay open, or the feed does not come to all: {string.Join("; ", Voters().Select(s => $"{s.Name} {s.Node!.DescribeFeed()}"))}";
+                return $"submissions stay open, or the feed does not come to all: {DescribeFeeds()}";
             });
         images = TakeImages();
         AwaitCopies(images);

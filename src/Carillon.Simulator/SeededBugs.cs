@@ -114,6 +114,7 @@ internal static class SeededBugs
         "timestamp-of-the-last-sending",
         "two-bits-per-key",
         "vector-of-another-version",
+        "version-before-its-entry-is-durable",
         "votes-after-forgetting",
         "withdrawal-frees-a-former-life",
     ];

@@ -125,7 +125,7 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
         foreach (SequencedEntry entry in _delivered)
         {
             if (entry.Submission is { } submission && ConfigurationEntry.TryRead(submission, out ConfigurationEntry? configuration)
-                && _node.ConfigurationDelivered(configuration))
+                && _node.ConfigurationDelivered(configuration, entry.Number))
             {
                 _roles = GroupRoles.Of(configuration.Configuration);
             }
