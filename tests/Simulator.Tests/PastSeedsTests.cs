@@ -21,6 +21,7 @@ public sealed class PastSeedsTests
     [InlineData(263, "a server took no put on a healed cluster")]
     [InlineData(271, "a chunk that survived a failed flush in the cache was counted as durable")]
     [InlineData(334, "a restarted node withdrew, and so freed voters of the lease of its former life")]
+    [InlineData(235, "tags of an earlier version that were over and forgotten were held again, and waited for records that nobody had")]
     [InlineData(341, "a late no bit found servers that had applied the tag and forgotten it")]
     [InlineData(35, "a newer build's datagrams to groups were garbled on their way")]
     [InlineData(351, "a server that did not vote became the replica manager, and could not read its table")]
@@ -51,6 +52,8 @@ public sealed class PastSeedsTests
 
     [Theory]
     [InlineData(133, "two entries of one version were accepted, and the second was decided no under that version")]
+    [InlineData(483, "servers were killed while a healthy cluster was being set up")]
+    [InlineData(1506, "a power cut took a server's feed back behind the version that it had in force")]
     public void Seed_with_services_that_failed_once_is_clean(int seed, string reason)
     {
         SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, withServices: true), trace: null);

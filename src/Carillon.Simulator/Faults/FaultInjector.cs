@@ -21,7 +21,7 @@ internal sealed class FaultInjector
     private readonly ClockFaults _clocks;
     private int _cutsAtAnswer;
     private int _cutsAtVector;
-    private bool _stopped;
+    private bool _stopped = true;
 
     public FaultInjector(SimulatedWorld world, FaultOptions options, RandomSource random)
     {
@@ -48,6 +48,7 @@ internal sealed class FaultInjector
     /// <summary>Begins.</summary>
     public void Start()
     {
+        _stopped = false;
         _world.SelfStopped = server => StartAfter(server, TimeSpan.FromSeconds(1));
         foreach (FaultKind kind in Enum.GetValues<FaultKind>())
         {
