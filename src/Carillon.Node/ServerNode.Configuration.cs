@@ -86,7 +86,8 @@ public sealed partial class ServerNode
         return !isJoined;
     }
 
-    /// <summary>The catalog has come to another state by a checkpoint, which may have passed over versions.</summary>
+    /// <summary>What the catalog has, of versions that are not in force here: a checkpoint may have passed over them, and a crash come
+    /// before they were written down.</summary>
     private void LearnConfigurations()
     {
         ulong version = _isJoining ? Configuration.Version : _deliveredVersion + 1;
@@ -175,6 +176,12 @@ public sealed partial class ServerNode
     private void AdvanceChange(Moment now)
     {
         PendingChange change = _change!;
+        if (now.Now >= change.Deadline && change.Made > 0)
+        {
+            EndChange(new ClusterChangeOutcome(change.Made, IsUnknown: false, ""));
+            return;
+        }
+
         if (now.Now >= change.Deadline)
         {
             string why = change.Proposal.Unsettled is { Length: > 0 } unsettled
@@ -282,14 +289,25 @@ public sealed partial class ServerNode
             Precondition = Precondition.Absent,
         };
         var request = new SubmitRequest([operation], $"configuration/{version}/{Self}/{change.Number}", default);
-        Submit(request, _now, outcome => EndChange(outcome switch
+        Submit(request, _now, outcome =>
         {
-            SubmitOutcome.Accepted => new ClusterChangeOutcome(version, IsUnknown: false, ""),
-            SubmitOutcome.Refused => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
-            SubmitOutcome.Rejected when Configuration.Version >= version => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
-            SubmitOutcome.Rejected rejected => new ClusterChangeOutcome(0, IsUnknown: false, rejected.Detail),
-            _ => new ClusterChangeOutcome(0, IsUnknown: true, "whether it is made is not known yet; look at the configuration again"),
-        }));
+            if (outcome is SubmitOutcome.Accepted && Configuration.Version < version)
+            {
+                // Made, and soon in force here too: who made it may look at it then.
+                change.Made = version;
+                change.AskAt = change.Deadline = _now.Now + ClosingPatience;
+                return;
+            }
+
+            EndChange(outcome switch
+            {
+                SubmitOutcome.Accepted => new ClusterChangeOutcome(version, IsUnknown: false, ""),
+                SubmitOutcome.Refused => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
+                SubmitOutcome.Rejected when Configuration.Version >= version => new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst),
+                SubmitOutcome.Rejected rejected => new ClusterChangeOutcome(0, IsUnknown: false, rejected.Detail),
+                _ => new ClusterChangeOutcome(0, IsUnknown: true, "whether it is made is not known yet; look at the configuration again"),
+            });
+        });
     }
 
     private void EndChange(ClusterChangeOutcome outcome)
@@ -353,6 +371,11 @@ public sealed partial class ServerNode
 
         _world.Reconfigured(next);
         SetTable();
+        if (_change is { Made: > 0 } change && change.Made <= next.Version)
+        {
+            EndChange(new ClusterChangeOutcome(change.Made, IsUnknown: false, ""));
+        }
+
         _renewAt = Instant.Never;
         Manager.ConnectivityChanged(_now);
     }
@@ -392,6 +415,9 @@ public sealed partial class ServerNode
         public Instant AskAt { get; set; }
 
         public bool IsProposed { get; set; }
+
+        /// <summary>The version that it made, once that stands in the feed; 0 before.</summary>
+        public ulong Made { get; set; }
 
         public void Answer(ClusterChangeOutcome outcome) => answer(outcome);
     }

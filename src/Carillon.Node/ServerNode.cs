@@ -102,6 +102,7 @@ public sealed partial class ServerNode : IDisposable
         Exchange.Start(now);
         OpenCheckpoints();
         _feed.Start(now.Now);
+        LearnConfigurations();
         Members.SetVotes(MayVote, now);
         _isOpen = true;
         OpenPrimacy();
