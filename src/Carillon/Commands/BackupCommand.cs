@@ -12,9 +12,9 @@ internal static class BackupCommand
     public static Command Create(CommandRunner runner)
     {
         var folder = new Argument<string>("DIR") { Description = "The backup; a folder that is empty or not there, or an earlier backup" };
-        var keep = new Option<int>("--keep")
+        var keep = new Option<int?>("--keep")
         {
-            Description = "Checkpoints that stay in it; older ones go, and what only they need", HelpName = "N", DefaultValueFactory = _ => 1,
+            Description = "Checkpoints that stay in it; older ones go, and what only they need [all stay]", HelpName = "N",
         };
         var verify = new Option<bool>("--verify")
         {
@@ -29,7 +29,7 @@ internal static class BackupCommand
         command.Add(verify);
         runner.Run(command, async context =>
         {
-            int kept = context.Parse.GetValue(keep);
+            int kept = context.Parse.GetValue(keep) ?? int.MaxValue;
             if (kept < 1)
             {
                 throw new UsageException($"--keep {kept}: at least the one that is made stays");
