@@ -19,7 +19,6 @@ internal static class SeededBugs
         "bit-before-flush",
         "bit-without-file",
         "bits-after-closing",
-        "carried-tag-taken-for-forgotten",
         "carried-tags-forgotten",
         "catalog-applies-changeset-partly",
         "catalog-last-applied-wins",

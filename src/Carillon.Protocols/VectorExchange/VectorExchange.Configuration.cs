@@ -115,11 +115,9 @@ public sealed partial class VectorExchange
                     Bury(left.Tag, default, default, now);
                 }
             }
-            else if (SeededBug.Is("carried-tag-taken-for-forgotten")
-                ? left.Tag.Uid.Stamp >= _host.OutcomesSince
-                : ballot is not null || !IsSettled(left.Tag, before))
+            else if (ballot is not null || !IsSettled(left.Tag, before))
             {
-                // Among so many that outcomes are forgotten before their time, the feed tells what is over ◆.
+                // Among so many that outcomes are forgotten before their time, the feed tells what is over.
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
                 ballot.IsCarried = true;
                 ballot.Hash = ballot.Hash == default ? left.Hash : ballot.Hash;
