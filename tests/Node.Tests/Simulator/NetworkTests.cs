@@ -64,6 +64,24 @@ public sealed class NetworkTests
     }
 
     [Fact]
+    public void What_waits_for_a_slow_link_goes_on_at_its_normal_speed_once_that_is_healed()
+    {
+        // Seed 5003: it still took as long as it would have.
+        Run(1);
+        _network.SetSpeed(0, 1, 1);
+        for (byte i = 0; i < 100; i++)
+        {
+            Send(0, 1, i);
+        }
+
+        Run(0.5);
+        Assert.Empty(_ends[1].Messages);
+        _network.SetSpeed(0, 1, 0);
+        Run(0.5);
+        Assert.Equal(Enumerable.Range(0, 100).Select(i => $"s1 {i}"), _ends[1].Messages);
+    }
+
+    [Fact]
     public void One_way_cut_lets_the_other_direction_pass_until_the_tunnel_is_given_up()
     {
         Run(1);
