@@ -36,6 +36,7 @@ public sealed class PastSeedsTests
     [InlineData(535, "a vector of a later round met a tag that was still being pushed")]
     [InlineData(568, "a snapshot fell behind a reservation of stamps that was on its way")]
     [InlineData(594, "a given-up upload was taken")]
+    [InlineData(630, "the checker looked at what was applied so seldom that some of it was collected before")]
     [InlineData(657, "a vector that answers a question was counted against the exchange")]
     [InlineData(1152, "a server that may have forgotten an accepted tag promised for it")]
     [InlineData(1232, "a record that nobody has any more was fetched for ever")]
