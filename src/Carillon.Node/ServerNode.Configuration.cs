@@ -147,9 +147,10 @@ public sealed partial class ServerNode
         if (now.Now >= _lookAt)
         {
             _lookAt = now.Now + LookForVersions;
-            if (Members.GreatestVersion() is { } peer)
+            foreach (NodeId peer in Members.WithLaterVersion())
             {
-                // Who sequences may be gone, or have gone on without this server: its feed tells it only that it is to be fetched.
+                // Who sequences may be gone, or have gone on without this server: its feed tells it only that it is to be fetched. Each is
+                // asked, since one whose catalog a power cut has set back does not know how far it had come (seed 825).
                 Sometimes.Reached("configuration-fetched");
                 Post(peer, TrafficKind.Agreement, Protocol.Node, ClosingMessage.Ask(0, Configuration.Version).Encode(), 0);
             }

@@ -38,6 +38,7 @@ public sealed class PastSeedsTests
     [InlineData(594, "a given-up upload was taken")]
     [InlineData(630, "the checker looked at what was applied so seldom that some of it was collected before")]
     [InlineData(657, "a vector that answers a question was counted against the exchange")]
+    [InlineData(825, "a server that missed a version asked only one of those that had it, whose catalog a power cut had set back")]
     [InlineData(1152, "a server that may have forgotten an accepted tag promised for it")]
     [InlineData(1232, "a record that nobody has any more was fetched for ever")]
     [InlineData(2215, "the power was cut after healing")]

@@ -240,20 +240,9 @@ public sealed partial class MembershipMonitor : IMembership
     /// <summary>True for a server that said that the version in force here is in force there too.</summary>
     public bool SharesConfiguration(NodeId server) => PeerOf(server)?.ConfigurationVersion == Configuration.Version;
 
-    /// <summary>A connected server with a later version than this one's in force, or null.</summary>
-    public NodeId? GreatestVersion()
-    {
-        Peer? greatest = null;
-        foreach (Peer peer in _peers)
-        {
-            if (peer.Connected && peer.ConfigurationVersion > Math.Max(Configuration.Version, greatest?.ConfigurationVersion ?? 0))
-            {
-                greatest = peer;
-            }
-        }
-
-        return greatest?.Name;
-    }
+    /// <summary>The connected servers with a later version than this one's in force.</summary>
+    public IEnumerable<NodeId> WithLaterVersion() =>
+        _peers.Where(peer => peer.Connected && peer.ConfigurationVersion > Configuration.Version).Select(peer => peer.Name);
 
     /// <inheritdoc/>
     public bool IsClockGood(NodeId server) => server == Self.Name ? !_selfQuarantined : PeerOf(server) is { Quarantined: false };
