@@ -62,6 +62,8 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
 
     public FeedOutcome Sequenced(Tag tag) => node.Reader.Sequenced(tag);
 
+    public bool IsNumbered(Tag tag) => node.IsNumbered(tag);
+
     public bool HasConditionalAbove(ObjectName name, Uid uid) => node.Reader.HasConditionalAbove(name, uid);
 
     public void Succeeds(Tag stale, Tag fresh) => node.MoveIntents(stale, fresh);

@@ -34,6 +34,7 @@ public sealed partial class ServerNode
 
     private readonly ConfigurationStore _configurations;
     private readonly Queue<ConfigurationEntry> _delivered = new();
+    private ClusterConfiguration? _configurationBefore;
     private ulong _deliveredVersion;
     private ulong _changeNumber;
     private PendingChange? _change;
@@ -330,7 +331,7 @@ public sealed partial class ServerNode
         }
 
         Keep(entry);
-        Configuration = next;
+        (_configurationBefore, Configuration) = (Configuration, next);
         Exchange.Reconfigure(next, entry.Carried, _now);
         Adopt(entry, isNew: false);
         Members.Reconfigure(next, _now);

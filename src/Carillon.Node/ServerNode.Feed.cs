@@ -30,6 +30,12 @@ public sealed partial class ServerNode
     /// <summary>Another server holds a submission as agreed, and it stands at a number.</summary>
     internal void LearnAgreed(Submission submission) => Exchange.Learned(submission, _now);
 
+    /// <summary>True if the feed has a number for a tag, or never will. Its server's disk is that of the version in force, or of the one
+    /// before.</summary>
+    internal bool IsNumbered(Tag tag) =>
+        (Configuration.Find(tag.Uid.Server) is { } present && _feed.IsNumbered(present.Disk, tag))
+        || (_configurationBefore?.Find(tag.Uid.Server) is { } before && _feed.IsNumbered(before.Disk, tag));
+
     private bool ReceiveFeed(ServerIdentity from, ReadOnlySpan<byte> payload) =>
 
         // Another disk under that name, or a restored backup, has not made that voter's promises.

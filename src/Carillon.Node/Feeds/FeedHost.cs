@@ -179,6 +179,17 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
         IsDirty = true;
     }
 
+    /// <summary>True if a tag that a disk gave has a number, or will get none. Before the start as of the state that the catalog kept: what
+    /// came behind it is delivered again.</summary>
+    public bool IsNumbered(DiskId disk, Tag tag)
+    {
+        MessageId id = FeedStore.IdOf(disk, tag);
+        return _isStarted
+            ? Member.IsNumbered(id)
+            : SessionTable.TryRead(Sessions.Span, SessionTable.NoLifetime, out SessionTable kept)
+                && kept.Judge(id, kept.Number, out _) == SessionVerdict.Numbered;
+    }
+
     /// <summary>A submission is agreed here: it may be numbered, and may be stored at a number ◆.</summary>
     public void Agreed(Submission submission)
     {

@@ -47,11 +47,11 @@ internal sealed class FeedStore(CatalogReader reader, Func<int, bool> hasRoom, A
     public int WaitingCount => _waiting.Count;
 
     /// <summary>Which message a submission is: its accepting server's disk is the session, its stamp the counter.</summary>
-    public static MessageId IdOf(Submission submission)
-    {
-        UInt128 disk = submission.AcceptingDisk.Value;
-        return new MessageId(new SessionId((ulong)(disk >> 64), (ulong)disk), submission.Tag.Uid.Stamp.Value);
-    }
+    public static MessageId IdOf(Submission submission) => IdOf(submission.AcceptingDisk, submission.Tag);
+
+    /// <summary>Which message a tag is that a disk gave.</summary>
+    public static MessageId IdOf(DiskId disk, Tag tag) =>
+        new(new SessionId((ulong)(disk.Value >> 64), (ulong)disk.Value), tag.Uid.Stamp.Value);
 
     /// <summary>As the group's cores name a submission.</summary>
     public static GroupData DataOf(Submission submission) =>

@@ -136,6 +136,10 @@ public sealed class GroupMember
     public static bool Owns(ReadOnlySpan<byte> record) =>
         record.Length > 0 && record[0] is >= (byte)GroupRecordType.Promised and <= (byte)GroupRecordType.Trimmed;
 
+    /// <summary>True if a message has a number up to <see cref="Delivered"/>, or its sender has settled it.</summary>
+    public bool IsNumbered(MessageId id) =>
+        _context.Sessions.Judge(id, _context.Sessions.Number, out _) == SessionVerdict.Numbered;
+
     /// <summary>When <see cref="Advance"/> is to be called next.</summary>
     public Instant NextDeadline
     {

@@ -73,6 +73,10 @@ public interface IExchangeHost
     /// it is.</summary>
     FeedOutcome Sequenced(Tag tag) => default;
 
+    /// <summary>True if the feed has a number for a tag, or never will, as far as it was delivered here: known even where what became of the
+    /// tag is forgotten.</summary>
+    bool IsNumbered(Tag tag) => false;
+
     /// <summary>True if a kept version of the name with a greater UID than this comes from a conditional submission.</summary>
     bool HasConditionalAbove(ObjectName name, Uid uid) => false;
 

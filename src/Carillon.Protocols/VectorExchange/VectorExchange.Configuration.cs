@@ -101,8 +101,10 @@ public sealed partial class VectorExchange
         foreach (CarriedTag left in carried)
         {
             Ballot? ballot = _book.Find(left.Tag);
-            if (ballot is not (null or { IsOpen: true }) || OutcomeOf(left.Tag).State is not TagState.Unknown)
+            if (ballot is not (null or { IsOpen: true }) || OutcomeOf(left.Tag).State is not TagState.Unknown
+                || _host.IsNumbered(left.Tag))
             {
+                // Of one that the feed has had nobody may have the record any more: whoever held it would fetch it for ever.
                 continue;
             }
 
