@@ -72,9 +72,17 @@ internal sealed class FeedChecker
         CheckOrder(evidence);
     }
 
-    /// <summary>When all is quiet: every accepted write stands in the feed, once.</summary>
+    /// <summary>When all is quiet: every number was seen, and every accepted write stands at one.</summary>
     public void CheckAll(Evidence evidence)
     {
+        for (ulong number = 1; number <= Last; number++)
+        {
+            if (!_at.ContainsKey(number))
+            {
+                throw Violation.Of("F2", $"the feed goes up to {Last}, and nobody was seen to apply {number}");
+            }
+        }
+
         foreach ((ulong number, Tag tag, NodeId by) in _told)
         {
             if (number > Last)

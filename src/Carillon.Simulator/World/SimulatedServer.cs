@@ -375,7 +375,14 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     {
         if (life == _life)
         {
-            Input((node, now) => node.Complete(work, failure, now));
+            Input((node, now) =>
+            {
+                node.Complete(work, failure, now);
+                if (work.Lane == StorageLane.Catalog)
+                {
+                    _world.CatalogWritten?.Invoke(this);
+                }
+            });
         }
     }
 

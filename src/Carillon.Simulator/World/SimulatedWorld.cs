@@ -63,6 +63,9 @@ internal sealed class SimulatedWorld : IDisposable
     /// <summary>Called when a server's storage has taken a file away, durably.</summary>
     public Action<SimulatedServer>? Removed { get; set; }
 
+    /// <summary>Called when a node has learned that a work on its catalog has ended, before it begins the next.</summary>
+    public Action<SimulatedServer>? CatalogWritten { get; set; }
+
     /// <summary>Called when a node stopped itself.</summary>
     public Action<SimulatedServer>? SelfStopped { get; set; }
 

@@ -31,6 +31,18 @@ public sealed class SeedRunTests
     }
 
     [Fact]
+    public void Number_is_seen_by_the_checkers_before_it_is_collected()
+    {
+        SeedOptions options = SeedOptions.Draw(630);
+        Assert.True(options.Faults.IsCalm);
+        options = options with
+        {
+            Node = options.Node with { Feed = options.Node.Feed with { CheckpointEvery = 5, RetainNumbers = 0 } },
+        };
+        Assert.Null(SeedRun.Run(options, trace: null).Failure);
+    }
+
+    [Fact]
     public void Client_seldom_misses_that_its_write_was_taken_though_much_fails_VE51()
     {
         var sum = default(FalseNegatives);

@@ -55,6 +55,30 @@ public sealed class ConfigurationChangeTests
     }
 
     [Fact]
+    public void Carried_tag_that_the_feed_has_had_is_not_held_again_where_its_outcome_is_forgotten()
+    {
+        // Whoever starts takes up what the version in force carried, long ago.
+        var lab = new ExchangeLab(3, 11);
+        SubmitOutcome? outcome = null;
+        lab["s1"].Put("a", "x", "k", o => outcome = o);
+        lab.Run(Second);
+        Tag tag = Assert.IsType<SubmitOutcome.Accepted>(outcome).Tag;
+        lab.Carried = [new CarriedTag(tag, default, CarriedTag.Decided, true)];
+        foreach (LabServer server in lab.Servers.Values)
+        {
+            server.Forget(tag);
+            server.OutcomesSince = tag.Uid.Stamp.Next;
+            server.Numbered.Add(tag);
+        }
+
+        lab["s2"].Compact();
+        lab["s2"].Crash();
+        lab["s2"].Start();
+        Assert.False(lab["s2"].Core.LacksCarried);
+        Assert.Equal(0, lab["s2"].Core.OpenTags);
+    }
+
+    [Fact]
     public void Put_that_meets_a_closed_version_is_accepted_under_the_next()
     {
         var lab = new ExchangeLab(3, 12);

@@ -41,7 +41,7 @@ internal sealed class ExchangeLab
     public ClusterConfiguration Configuration { get; private set; }
 
     /// <summary>What the version in force carries.</summary>
-    public ImmutableArray<CarriedTag> Carried { get; private set; } = [];
+    public ImmutableArray<CarriedTag> Carried { get; set; } = [];
 
     public VectorExchangeOptions Options { get; }
 
@@ -490,6 +490,9 @@ internal sealed class LabServer : IExchangeHost
     /// <summary>The catalog has trimmed an accepted submission, and forgotten its outcome.</summary>
     public void Forget(Tag tag) => _applied.Remove(tag);
 
+    /// <summary>Tags that the feed has numbers for, known though what became of them is forgotten.</summary>
+    public HashSet<Tag> Numbered { get; } = [];
+
     public string? Content(string name)
     {
         Tag tag = GreatestApplied(new ObjectName("files", name));
@@ -544,6 +547,8 @@ internal sealed class LabServer : IExchangeHost
 
         return greatest;
     }
+
+    bool IExchangeHost.IsSettledInFeed(Tag tag, DiskId disk) => Numbered.Contains(tag);
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
         _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)

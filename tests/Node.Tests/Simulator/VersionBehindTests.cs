@@ -1,0 +1,87 @@
+using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
+using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.World;
+using Carillon.Storage.Catalogs;
+using Xunit;
+
+namespace Carillon.Node.Tests.Simulator;
+
+/// <summary>
+/// A server missed a version of the configuration, and of those that have it in force one has lost what its catalog had not flushed: it
+/// knows the version, and not how far the feed goes. The quorum that is left must come to one version.
+/// </summary>
+public sealed class VersionBehindTests : IDisposable
+{
+    private static readonly TimeSpan Bound = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(50);
+
+    private SimulatedWorld? _world;
+
+    public void Dispose() => _world?.Dispose();
+
+    [Fact]
+    public void Server_that_missed_a_version_asks_everybody_who_has_it()
+    {
+        // s1 misses version 2; s4 and s5 stay down, so that neither version has a quorum without s1.
+        Begin(5);
+        Stop(1);
+        ChangeVersion(2, 3, 4, 5);
+        SetBack(2);
+        Stop(4);
+        Stop(5);
+        Start(1);
+        Start(2);
+        ReachVersion(1, 2, 3);
+        Accept(1, "other");
+    }
+
+    private SimulatedServer Server(int number) => _world!.Servers[number - 1];
+
+    private void Begin(int servers)
+    {
+        ServerRecord[] records =
+        [
+            .. Enumerable.Range(0, servers).Select(place => new ServerRecord
+            {
+                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)(place + 1)), Host = "127.0.0.1", HttpPort = 1,
+                TunnelPort = 2, DatagramPort = 3,
+            }),
+        ];
+        var nodes = new NodeFactory(new NodeOptions(), new ClusterConfiguration("simulated", 1, [.. records]));
+        _world = new SimulatedWorld(new WorldOptions { Servers = servers }, nodes, new RandomSource(7), trace: null);
+        for (int number = 1; number <= servers; number++)
+        {
+            Start(number);
+        }
+
+        Accept(1, "files");
+        Until(() => _world.Servers.TrueForAll(s => s.Node!.HasBucket("files")));
+    }
+
+    private void Start(int number) => Assert.True(Server(number).Start());
+
+    private void Stop(int number) => Server(number).Stop(powerCut: null);
+
+    /// <summary>The power is cut: the log is as it was, and the catalog as it was flushed last.</summary>
+    private void SetBack(int number) => Server(number).Stop(CrashStyle.LoseAll);
+
+    private void ChangeVersion(params int[] running)
+    {
+        Server(running[0]).Input((node, now) => node.RenewConfiguration(now));
+        ReachVersion(running);
+    }
+
+    private void ReachVersion(params int[] running) => Until(() =>
+        running.All(number => Server(number).Node!.ConfigurationVersion == 2 && Server(number).Node!.FeedApplied.Value > 1));
+
+    private void Until(Func<bool> isTrue) => Assert.True(_world!.RunUntil(isTrue, Bound, Step));
+
+    private void Accept(int number, string bucket) => Until(() =>
+    {
+        SubmitOutcome? outcome = null;
+        Server(number).Input((node, now) => node.CreateBucket(bucket, new BucketSettings(), bucket, now, given => outcome = given));
+        Until(() => outcome is not null);
+        return outcome is SubmitOutcome.Accepted;
+    });
+}
