@@ -128,9 +128,13 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>True if a tag is over, though its outcome may be forgotten.</summary>
-    private bool IsSettled(Tag tag, ClusterConfiguration configuration) =>
-        tag.Uid.Stamp < _host.OutcomesSince
-        && (tag.Uid.Stamp < _host.OutcomeHorizon || (configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk)));
+    private bool IsSettled(Tag tag, ClusterConfiguration configuration)
+    {
+        Timestamp stamp = tag.Uid.Stamp;
+        return stamp < _host.OutcomeHorizon
+            || (stamp < _host.OutcomesSince
+                && configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk));
+    }
 
     private void BeginAgain(Ballot ballot, Moment now)
     {
