@@ -150,6 +150,9 @@ internal interface INodeUnderTest
     /// <summary>The version of the configuration that is in force there.</summary>
     ulong ConfigurationVersion { get; }
 
+    /// <summary>True if it has closed the version in force, and sets no bits under it.</summary>
+    bool IsVersionClosed { get; }
+
     /// <summary>Begins another version, of the same servers.</summary>
     void RenewConfiguration(Moment now);
 

@@ -205,6 +205,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public ulong ConfigurationVersion => node.Configuration.Version;
 
+    public bool IsVersionClosed => node.IsClosed;
+
     public void RenewConfiguration(Moment now) => node.ChangeCluster(new ClusterChange(ClusterChangeKind.Renew, null), now, _ => { });
 
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));

@@ -36,6 +36,42 @@ public sealed class VersionBehindTests : IDisposable
         Accept(1, "other");
     }
 
+    [Fact]
+    public void Server_that_missed_a_version_gets_it_from_one_whose_power_was_cut_while_the_third_is_away()
+    {
+        // s3 stays down: of the feed behind what s1 has nobody knows what is committed before the two have one version.
+        Begin(3);
+        Stop(1);
+        ChangeVersion(2, 3);
+        SetBack(2);
+        Stop(3);
+        Start(1);
+        Start(2);
+        ReachVersion(1, 2);
+        Accept(1, "other");
+    }
+
+    [Fact]
+    public void Closed_version_stays_closed_over_a_power_cut()
+    {
+        // What a server reported when it closed the version would not be all otherwise.
+        Begin(3);
+        Server(1).Input((node, now) => node.RenewConfiguration(now));
+        Until(() => Server(2).Node!.IsVersionClosed || Server(3).Node!.IsVersionClosed, step: TimeSpan.FromMicroseconds(100));
+        int[] closed = [.. new[] { 1, 2, 3 }.Where(number => Server(number).Node!.IsVersionClosed)];
+        Assert.Contains(1, closed);
+        for (int number = 1; number <= 3; number++)
+        {
+            SetBack(number);
+        }
+
+        foreach (int number in closed)
+        {
+            Start(number);
+            Assert.True(Server(number).Node!.IsVersionClosed, $"s{number}");
+        }
+    }
+
     private SimulatedServer Server(int number) => _world!.Servers[number - 1];
 
     private void Begin(int servers)
@@ -75,7 +111,7 @@ public sealed class VersionBehindTests : IDisposable
     private void ReachVersion(params int[] running) => Until(() =>
         running.All(number => Server(number).Node!.ConfigurationVersion == 2 && Server(number).Node!.FeedApplied.Value > 1));
 
-    private void Until(Func<bool> isTrue) => Assert.True(_world!.RunUntil(isTrue, Bound, Step));
+    private void Until(Func<bool> isTrue, TimeSpan? step = null) => Assert.True(_world!.RunUntil(isTrue, Bound, step ?? Step));
 
     private void Accept(int number, string bucket) => Until(() =>
     {
