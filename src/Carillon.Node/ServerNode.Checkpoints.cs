@@ -180,8 +180,7 @@ public sealed partial class ServerNode
             if (fetching.Checkpoint is null && CatalogCheckpoint.TryRead(message.Bytes.Span, out CatalogCheckpoint? list)
                 && MarkOf(list) == fetching.Mark)
             {
-                fetching.Begin(list, _checkpointFiles.Create(list.Number));
-                fetching.AskAt = _now.Now;
+                BeginStoring(fetching, list);
             }
 
             return;
@@ -197,6 +196,20 @@ public sealed partial class ServerNode
         _world.Run(new CheckpointStoreWork(
             _checkpointFiles, fetching.Checkpoint!, index, message.Bytes, fetching.File!, fetching.IsComplete,
             failure => BlockStored(fetching, failure)));
+    }
+
+    private void BeginStoring(CheckpointFetching fetching, CatalogCheckpoint list)
+    {
+        try
+        {
+            fetching.Begin(list, _checkpointFiles.Create(list.Number));
+            fetching.AskAt = _now.Now;
+        }
+        catch (StorageException refusal)
+        {
+            // The list is asked for again.
+            Tell(NodeEventKind.StorageTrouble, Self.Name, $"a checkpoint can't be stored: {refusal.Message}");
+        }
     }
 
     private void BlockStored(CheckpointFetching fetching, StorageException? failure)

@@ -42,8 +42,16 @@ internal sealed class CheckpointFiles(IStorageDevice device)
     {
         device.Delete(Folder, Name(number, ListSuffix));
         IStorageFile file = device.Open(Folder, Name(number, BlocksSuffix));
-        file.SetLength(0);
-        return file;
+        try
+        {
+            file.SetLength(0);
+            return file;
+        }
+        catch (StorageException)
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     /// <summary>All blocks are written and flushed: the list says so; older ones go.</summary>
