@@ -75,7 +75,8 @@ public sealed partial class ServerNode
     /// <summary>A version was delivered by the feed. True if it follows the one that is, or is about to be, in force.</summary>
     internal bool ConfigurationDelivered(ConfigurationEntry entry, SequenceNumber number)
     {
-        bool isJoined = _isJoining && entry.Configuration.Version == Configuration.Version;
+        // The entry of the version that a joining server was told may be had from its catalog and by the feed.
+        bool isJoined = _isJoining && _delivered.Count == 0 && entry.Configuration.Version == Configuration.Version;
         if (entry.Configuration.Version != _deliveredVersion + 1 && !isJoined)
         {
             return false;

@@ -52,7 +52,7 @@ internal static class Campaign
 
     private static SeedResult RunSeed(ulong seed, CommandLine line, CampaignTotals totals)
     {
-        SeedOptions options = SeedOptions.Draw(seed, line.HasServices);
+        SeedOptions options = SeedOptions.Draw(seed, line.Kind);
         if (line.Trace)
         {
             Console.WriteLine(options);
@@ -77,8 +77,8 @@ internal static class Campaign
 
     private static void Report(SeedResult result, CommandLine line)
     {
-        string bug = (line.HasServices ? " --services" : "") + (line.Bug is null ? "" : $" --bug {line.Bug}");
-        Console.WriteLine(SeedOptions.Draw(result.Seed, line.HasServices));
+        string bug = (line.Kind == SeedKind.Plain ? "" : $" {line.KindOption}") + (line.Bug is null ? "" : $" --bug {line.Bug}");
+        Console.WriteLine(SeedOptions.Draw(result.Seed, line.Kind));
         Console.WriteLine($"FAIL seed {result.Seed} {result.Failure!.Kind} {result.Failure.Message}");
         if (result.Failure.InnerException is { } inner)
         {
@@ -99,7 +99,7 @@ internal static class Campaign
         string[] missed = CoveragePoints.Missed(totals.Reached);
         Console.WriteLine($"came to {CoveragePoints.All.Count - missed.Length} of {CoveragePoints.All.Count} places; never to: {string.Join(", ", missed)}");
         Console.WriteLine($"in the fewest seeds: {string.Join(", ", totals.Reached.OrderBy(place => place.Value).Take(PlacesShown).Select(place => $"{place.Key} {place.Value}"))}");
-        bool isTooFew = line is { First: 1, HasServices: false, Seeds: >= CoveragePoints.SeedsThatReachAll }
+        bool isTooFew = line is { First: 1, Kind: SeedKind.Plain, Seeds: >= CoveragePoints.SeedsThatReachAll }
             && !CoveragePoints.Rare.IsSupersetOf(missed);
         return totals.ExitCode == 0 && isTooFew ? (int)FailureKind.Safety : totals.ExitCode;
     }
@@ -154,9 +154,9 @@ internal static class Campaign
             start.ArgumentList.Add(argument);
         }
 
-        if (line.HasServices)
+        if (line.Kind != SeedKind.Plain)
         {
-            start.ArgumentList.Add("--services");
+            start.ArgumentList.Add(line.KindOption);
         }
 
         var part = new Process { StartInfo = start };

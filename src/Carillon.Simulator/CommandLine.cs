@@ -8,13 +8,14 @@ internal sealed record CommandLine
     public const string Usage = """
         Runs the node that ships in a simulated world: network, disks, clocks and faults decided by a seed.
 
-        usage: Carillon.Simulator --seeds N [--first M] [--services] [--bug NAME] [--trace] [--jobs J]
+        usage: Carillon.Simulator --seeds N [--first M] [--services | --changes] [--bug NAME] [--trace] [--jobs J]
                Carillon.Simulator --check-history FILE
                Carillon.Simulator --list-bugs
 
           --seeds N             seeds to run
           --first M             the first of them; 1 unless given
           --services            every run has services, under faults that strike at leases
+          --changes             every run's configuration changes
           --bug NAME            switches a deliberate bug on, and ends at the first seed that finds it (a build with -p:SeededBugs=true);
                                 those of primacy are looked for with --services
           --trace               prints all that happens
@@ -34,8 +35,11 @@ internal sealed record CommandLine
 
     public bool Trace { get; init; }
 
-    /// <summary>Every run has services, and faults that strike at leases.</summary>
-    public bool HasServices { get; init; }
+    /// <summary>What every run has.</summary>
+    public SeedKind Kind { get; init; }
+
+    /// <summary>The option that says so.</summary>
+    public string KindOption => $"--{Kind.ToString().ToLowerInvariant()}";
 
     public int Jobs { get; init; } = 1;
 
@@ -55,7 +59,7 @@ internal sealed record CommandLine
         {
             string option = arguments[i];
             string? value = option
-                is "--trace" or "--services" or "--list-bugs" or "--part" ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
+                is "--trace" or "--services" or "--changes" or "--list-bugs" or "--part" ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
             if (value is null)
             {
                 fault = $"{option} needs a value";
@@ -88,7 +92,8 @@ internal sealed record CommandLine
         "--jobs" when Number(value) is { } jobs => line with { Jobs = jobs },
         "--bug" => line with { Bug = value },
         "--trace" => line with { Trace = true },
-        "--services" => line with { HasServices = true },
+        "--services" => line with { Kind = SeedKind.Services },
+        "--changes" => line with { Kind = SeedKind.Changes },
         "--check-history" => line with { History = value },
         "--list-bugs" => line with { ListsBugs = true },
         "--part" => line with { IsPart = true },

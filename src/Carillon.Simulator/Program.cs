@@ -24,4 +24,4 @@ if (line.Bug is { } bug && !SeededBugs.TrySwitchOn(bug, out string reason))
     return 64;
 }
 
-return Campaign.Run(line with { HasServices = line.HasServices || (line.Bug is { } its && SeededBugs.OfPrimacy.Contains(its)) });
+return Campaign.Run(line.Bug is { } its && SeededBugs.OfPrimacy.Contains(its) ? line with { Kind = SeedKind.Services } : line);

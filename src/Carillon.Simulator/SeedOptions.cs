@@ -62,8 +62,17 @@ internal sealed record SeedOptions
 
     /// <summary>Draws all options.</summary>
     /// <param name="seed">The seed.</param>
-    /// <param name="withServices">True: the run has services in any case, and faults that strike at leases.</param>
-    public static SeedOptions Draw(ulong seed, bool withServices) => withServices ? ServiceSeeds.Harden(Draw(seed)) : Draw(seed);
+    /// <param name="kind">What every run has.</param>
+    public static SeedOptions Draw(ulong seed, SeedKind kind)
+    {
+        SeedOptions drawn = Draw(seed);
+        return kind switch
+        {
+            SeedKind.Services => ServiceSeeds.Harden(drawn),
+            SeedKind.Changes => drawn with { Faults = DrawChanges(drawn.Faults, seed, drawn.Duration, most: 1) },
+            _ => drawn,
+        };
+    }
 
     /// <summary>Draws all options.</summary>
     public static SeedOptions Draw(ulong seed)
@@ -147,11 +156,11 @@ internal sealed record SeedOptions
         ]);
     }
 
-    // Later than all else, so with a generator of its own: in three seeds of ten the configuration changes, 1 to 12 times.
-    private static FaultOptions DrawChanges(FaultOptions faults, ulong seed, TimeSpan duration)
+    // Later than all else, so with a generator of its own: in so many seeds the configuration changes, 1 to 12 times.
+    private static FaultOptions DrawChanges(FaultOptions faults, ulong seed, TimeSpan duration, double most = 0.3)
     {
         var random = new RandomSource(seed ^ 0xC0F16);
-        return !faults.IsCalm && random.Chance(0.3)
+        return !faults.IsCalm && random.Chance(most)
             ? faults.WithAtLeast((FaultKind.NewVersion, Math.Pow(12, random.Fraction()) / duration.TotalSeconds))
             : faults;
     }

@@ -59,7 +59,7 @@ public sealed class PastSeedsTests
     [InlineData(1506, "a power cut took a server's feed back behind the version that it had in force")]
     public void Seed_with_services_that_failed_once_is_clean(int seed, string reason)
     {
-        SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, withServices: true), trace: null);
+        SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, SeedKind.Services), trace: null);
         Assert.True(result.Failure is null, $"seed {seed} with services ({reason}): {result.Failure?.Message}");
     }
 }
