@@ -58,8 +58,8 @@ internal sealed record CommandLine
         for (int i = 0; i < arguments.Count; i++)
         {
             string option = arguments[i];
-            string? value = option
-                is "--trace" or "--services" or "--changes" or "--list-bugs" or "--part" ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
+            bool isAlone = option is "--trace" or "--services" or "--changes" or "--list-bugs" or "--part";
+            string? value = isAlone ? "" : i + 1 < arguments.Count ? arguments[++i] : null;
             if (value is null)
             {
                 fault = $"{option} needs a value";

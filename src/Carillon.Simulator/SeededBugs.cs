@@ -112,6 +112,7 @@ internal static class SeededBugs
         "superseded-is-a-conflict",
         "timestamp-of-the-last-sending",
         "two-bits-per-key",
+        "unnumbered-taken-for-forgotten",
         "vector-of-another-version",
         "version-before-its-entry-is-durable",
         "votes-after-forgetting",

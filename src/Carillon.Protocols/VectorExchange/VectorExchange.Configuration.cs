@@ -115,7 +115,7 @@ public sealed partial class VectorExchange
                     Bury(left.Tag, default, default, now);
                 }
             }
-            else if (ballot is not null || !IsSettled(left.Tag, before))
+            else if (ballot is not null || !IsForgetful(left.Tag, before))
             {
                 // Among so many that outcomes are forgotten before their time, the feed tells what is over.
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
@@ -125,15 +125,6 @@ public sealed partial class VectorExchange
         }
 
         _carriedWithoutRecord = _book.CountCarriedWithoutRecord();
-    }
-
-    /// <summary>True if a tag is over, though its outcome may be forgotten.</summary>
-    private bool IsSettled(Tag tag, ClusterConfiguration configuration)
-    {
-        Timestamp stamp = tag.Uid.Stamp;
-        return stamp < _host.OutcomeHorizon
-            || (stamp < _host.OutcomesSince
-                && configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk));
     }
 
     private void BeginAgain(Ballot ballot, Moment now)

@@ -40,7 +40,7 @@ public sealed partial class VectorExchange
                 return true;
             }
 
-            if (vector.Tag.Uid.Stamp < _host.OutcomesSince)
+            if (IsForgetful(vector.Tag, _configuration))
             {
                 // It may have been decided and forgotten here ◆: no bit, or one that was away long enough revives what was rejected.
                 Sometimes.Reached("vector-too-old");

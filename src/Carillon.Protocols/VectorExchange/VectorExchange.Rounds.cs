@@ -300,12 +300,25 @@ public sealed partial class VectorExchange
     }
 
     /// <summary>
+    /// True if nothing is said by a tag's being unknown here: its outcome may be forgotten. Behind the horizon only one that the feed has
+    /// had is: who takes another one for forgotten, and so for over, makes others drop what they hold of it, accepted as it may be ◆.
+    /// </summary>
+    private bool IsForgetful(Tag tag, ClusterConfiguration configuration)
+    {
+        Timestamp stamp = tag.Uid.Stamp;
+        return stamp < _host.OutcomeHorizon
+            || (stamp < _host.OutcomesSince
+                && (!_host.HasFeed || SeededBug.Is("unnumbered-taken-for-forgotten")
+                    || (configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk))));
+    }
+
+    /// <summary>
     /// True if this server keeps neither bit nor promise of the tag, and can't exclude that it applied it, or gave it up, and has forgotten
     /// that since ◆: to promise, even to itself, or to set a bit would let a round decide *no* on what was accepted.
     /// </summary>
     private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
     {
-        if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null }) || tag.Uid.Stamp >= _host.OutcomesSince)
+        if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null }) || !IsForgetful(tag, _configuration))
         {
             return false;
         }

@@ -98,6 +98,30 @@ public sealed class VectorExchangeForgettingTests
         Assert.Equal(TagState.Fenced, AskForKey(lab, "s1", "k").State);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Tag_that_the_feed_has_not_had_is_not_called_too_old_though_much_was_decided_since(bool isNumbered)
+    {
+        // Seed 1385 with services: s3 had missed it; s1 and s2 had accepted it, and a power cut left them nothing but their bits. Told that
+        // it was too old, they dropped them.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s2")), 1);
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        if (isNumbered)
+        {
+            lab["s3"].Numbered.Add(tag);
+        }
+
+        bool isTooOld = false;
+        lab.OnSend = (from, _, message) =>
+            isTooOld |= from == NodeId.Parse("s3") && message.Span[1] == (byte)MessageType.Decided;
+        lab["s3"].Receive(
+            NodeId.Parse("s1"), MessageCodec.Encode(new Vector(tag, Digest.Of("x"u8), 1, 0, Value: true, Bits: 0b11, Again: true)));
+        lab.Run(Second);
+        Assert.Equal(isNumbered, isTooOld);
+    }
+
     private static (TagState State, Tag Tag) AskForKey(ExchangeLab lab, string server, string key)
     {
         KeyAnswer? told = null;
