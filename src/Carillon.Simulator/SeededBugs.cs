@@ -96,6 +96,7 @@ internal static class SeededBugs
         "read-asks-minority",
         "read-counts-only-round-zero",
         "read-ignores-held",
+        "read-passes-carried-tags-over",
         "read-takes-what-the-feed-decides",
         "reassigned-before-fetch",
         "rejected-without-fence",

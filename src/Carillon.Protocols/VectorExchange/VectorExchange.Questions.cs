@@ -123,8 +123,13 @@ public sealed partial class VectorExchange
         return new ReadAnswer(
             question, agreed,
             [.. _book.Of(name).Where(b => (b.IsOpen || IsUndecidedByFeed(b)) && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(
-                b => new HeldTag(b.Tag, IsUndecidedByFeed(b) ? AllOthers.With(_bit).Bits : b.YesBits))]);
+                b => new HeldTag(b.Tag, MayCount(b) ? AllOthers.With(_bit).Bits : b.YesBits))]);
     }
+
+    /// <summary>True if a held tag may be accepted whatever bits are known: the feed decides, or it was under an earlier version, whose bits
+    /// are forgotten ◆.</summary>
+    private bool MayCount(Ballot ballot) =>
+        IsUndecidedByFeed(ballot) || (ballot.IsCarried && !SeededBug.Is("read-passes-carried-tags-over"));
 
     private void OnReadAnswer(int from, ReadAnswer answer, Moment now)
     {
