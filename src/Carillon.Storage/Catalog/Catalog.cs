@@ -220,11 +220,6 @@ public sealed partial class Catalog : IDisposable
         // One that has no number, once others have, could not be the same at every server.
         Invariant.That(_facts.Applied.IsNone);
         int count = submission.Operations.Length;
-        if (SeededBug.Is("catalog-applies-changeset-partly") && count > 1)
-        {
-            count--;
-        }
-
         long record = _facts.Record;
         if (!_tags.Add(submission.Tag, record, count, default))
         {
