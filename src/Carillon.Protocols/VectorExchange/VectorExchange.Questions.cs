@@ -126,8 +126,8 @@ public sealed partial class VectorExchange
                 b => new HeldTag(b.Tag, MayCount(b) ? AllOthers.With(_bit).Bits : b.YesBits))]);
     }
 
-    /// <summary>True if a held tag may be accepted whatever bits are known: the feed decides, or it was under an earlier version, whose bits
-    /// are forgotten ◆.</summary>
+    /// <summary>True if a held tag may be accepted whatever bits are known: the feed decides, or it was under an earlier version, of which
+    /// the bits are forgotten ◆.</summary>
     private bool MayCount(Ballot ballot) =>
         IsUndecidedByFeed(ballot) || (ballot.IsCarried && !SeededBug.Is("read-passes-carried-tags-over"));
 
