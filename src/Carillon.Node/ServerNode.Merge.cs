@@ -28,6 +28,9 @@ public sealed partial class ServerNode : IIndexMergeHost
         }
     }
 
+    /// <summary>When the last run of index merge with a peer began that came to its end in this life; null if none did.</summary>
+    public Instant? MergedWith(NodeId peer) => _mergedWith.TryGetValue(peer, out Instant since) ? since : null;
+
     void IIndexMergeHost.Send(NodeId to, ReadOnlyMemory<byte> message) => Post(to, TrafficKind.Merge, Protocol.Merge, message, 0);
 
     void IIndexMergeHost.Learned(Submission submission)

@@ -16,6 +16,7 @@ internal sealed class WireTap(
 {
     private readonly SelectionTrafficChecker _selection = new();
     private readonly FenceChecker _fences = new();
+    private readonly MergeChecker _merges = new(world);
     private readonly HashSet<Tag> _begun = [];
 
     /// <summary>Called when an accepting server sends the first vector of a tag.</summary>
@@ -37,12 +38,17 @@ internal sealed class WireTap(
             return;
         }
 
+        _merges.Look();
         ReadOnlySpan<byte> rest = bytes.Span;
         while (Envelope.TryTake(ref rest, out Node.Protocol protocol, out ReadOnlySpan<byte> payload, out _))
         {
             if (protocol == Node.Protocol.VectorExchange)
             {
                 Look(from, to, payload);
+            }
+            else if (protocol == Node.Protocol.Merge)
+            {
+                _merges.OnMessage(from, to, payload);
             }
             else if (protocol == Node.Protocol.Primacy)
             {

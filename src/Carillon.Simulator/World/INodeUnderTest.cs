@@ -191,6 +191,15 @@ internal interface INodeUnderTest
 
     /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
     MergeDigest CatalogDigest();
+
+    /// <summary>The accepted tags of which its catalog keeps a version or tombstone.</summary>
+    IEnumerable<Tag> KeptTags();
+
+    /// <summary>True if its catalog keeps a version or tombstone of this tag.</summary>
+    bool Keeps(Tag tag);
+
+    /// <summary>When its last index merge with a peer began that came to an end in this life; null if none did.</summary>
+    Instant? MergedWith(NodeId peer);
 }
 
 /// <summary>What a node is started with.</summary>

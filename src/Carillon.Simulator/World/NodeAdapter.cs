@@ -213,6 +213,13 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public MergeDigest CatalogDigest() => node.Reader.DigestOf(MergeRange.Root);
 
+    public IEnumerable<Tag> KeptTags() => node.Reader.ItemsIn(MergeRange.Root, default, int.MaxValue)
+        .Where(item => item.Outcome == TagOutcome.Accepted).Select(item => item.Tag);
+
+    public bool Keeps(Tag tag) => node.Reader.Submission(tag) is not null;
+
+    public Instant? MergedWith(NodeId peer) => node.MergedWith(peer);
+
     public void Dispose() => node.Dispose();
 
     private void PutChunks(Tag upload, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done)
