@@ -122,6 +122,7 @@ public sealed class GuardProgram
     /// <summary>What must be quick later is done once now: code is compiled, and what the machine offers is found out.</summary>
     private void Prepare()
     {
+        _ = JsonSerializer.Deserialize(GuardOrder.Run(new GuardRun())["run ".Length..], GuardJson.Default.GuardRun);
         string[] probe = ["setpriv", "--pdeathsig", "KILL", "--", "true"];
         int process = NativeProcesses.Spawn(probe, ["PATH=" + Environment.GetEnvironmentVariable("PATH")], OutputPipe, -1, -1);
         ProcessTree.DescendantsOf(Environment.ProcessId);

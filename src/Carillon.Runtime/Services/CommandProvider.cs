@@ -14,7 +14,12 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
     /// <summary>With less of a lease than this nothing is started: it would be asked to stop before it is up.</summary>
     private static readonly TimeSpan ShortestStart = TimeSpan.FromMilliseconds(300);
 
+    /// <summary>The next spare guard starts so long after a run that was asked to end: at the end of a move the processor is for the
+    /// successor, which may be on the same machine.</summary>
+    private static readonly TimeSpan SpareDelay = TimeSpan.FromSeconds(1);
+
     private GuardProcess? _spare;
+    private Instant _spareAt = Instant.Never;
     private CommandRun? _run;
     private ServiceRole _wanted = ServiceRole.Spare;
     private Epoch _epoch;
@@ -100,6 +105,7 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
         }
 
         LookForProgram(now);
+        KeepSpare(now);
     }
 
     protected override async Task ReleaseAsync()
@@ -147,7 +153,7 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
             else if (CommandPrograms.Exists(program, Place.Work))
             {
                 _up = true;
-                _spare ??= StartGuard();
+                _spareAt = _spare is null ? now : Instant.Never;
                 Tell(new ServiceNews.ProviderUp(Name, _state));
                 return;
             }
@@ -159,6 +165,24 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
         }
 
         Deadline = Instant.Min(Deadline, _upAt);
+    }
+
+    /// <summary>A guard waits ahead of need where the service may start: it is up in a moment then.</summary>
+    private void KeepSpare(Instant now)
+    {
+        if (_spareAt == Instant.Never || _ending || _run is not null || _spare is not null)
+        {
+            return;
+        }
+
+        if (now < _spareAt)
+        {
+            Deadline = Instant.Min(Deadline, _spareAt);
+            return;
+        }
+
+        _spareAt = Instant.Never;
+        _spare = StartGuard();
     }
 
     private bool Fits(CommandRun run) => run.StopAsked || _wanted switch
@@ -293,18 +317,15 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
     private void RunEnded(CommandRun run)
     {
         _run = null;
-        if (!_ending && _spare is null)
-        {
-            _spare = StartGuard();
-        }
-
+        Instant now = Now;
         if (run.StopAsked || run.Lapsed)
         {
+            _spareAt = now + SpareDelay;
             ServiceLog.Stopped(Around.Logger, Name.Name);
             return;
         }
 
-        Instant now = Now;
+        _spareAt = now;
         _shortLives = now - run.Since >= Around.Hosting.WellAfter ? 1 : _shortLives + 1;
         if (run.IsPrimary && _shortLives >= Around.Hosting.MaxShortLives)
         {
