@@ -157,17 +157,17 @@ public sealed class PrimacyCheckerTests
         ];
         foreach (byte[] message in speech)
         {
-            new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, message, _ => 0);
+            new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, message, _ => Frozen(0));
             HandMade.Breaks(
                 "selection",
-                () => new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, message, _ => 0));
+                () => new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, message, _ => Frozen(0)));
         }
 
         // That it does not stand, and that it holds an epoch, anybody may say.
         new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => 0);
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.NotStanding, new Epoch(3), default))), _ => Frozen(0));
         new SelectionTrafficChecker().OnMessage(Life(1), HandMade.S2, 1, hadQuorum: false, PrimacyCodec.Encode(
-            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => 0);
+            new DisqualifyMessage(Job, new Epoch(3), rank with { Class = RankClass.Primary })), _ => Frozen(0));
     }
 
     [Fact]
@@ -176,12 +176,12 @@ public sealed class PrimacyCheckerTests
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         Rank secondary = spare with { Class = RankClass.Secondary };
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
-        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
-        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(4, secondary), _ => 0);
-        checker.OnMessage(Life(2), HandMade.S2, 1, hadQuorum: true, Call(3, secondary), _ => 0);
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => Frozen(0));
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => Frozen(0));
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(4, secondary), _ => Frozen(0));
+        checker.OnMessage(Life(2), HandMade.S2, 1, hadQuorum: true, Call(3, secondary), _ => Frozen(0));
         HandMade.Breaks("selection", () => checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, PrimacyCodec.Encode(
-            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => 0));
+            new DisqualifyAnswerMessage(Job, new CallAnswer(CallVerdict.Ranked, new Epoch(3), secondary))), _ => Frozen(0)));
     }
 
     [Theory]
@@ -192,8 +192,8 @@ public sealed class PrimacyCheckerTests
     {
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
-        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => 0);
-        void Again() => checker.OnMessage(Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare with { Class = then }), _ => frozen);
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => Frozen(0));
+        void Again() => checker.OnMessage(Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare with { Class = then }), _ => Frozen(frozen));
         if (isRight)
         {
             Again();
@@ -221,7 +221,7 @@ public sealed class PrimacyCheckerTests
             {
                 foreach (Rank rank in told)
                 {
-                    checker.OnMessage(Life(1), to, 2, hadQuorum: true, Call(3, rank), _ => frozen);
+                    checker.OnMessage(Life(1), to, 2, hadQuorum: true, Call(3, rank), _ => Frozen(frozen));
                 }
             }
         }
@@ -235,6 +235,20 @@ public sealed class PrimacyCheckerTests
             HandMade.Breaks("selection", Batch);
         }
     }
+
+    [Fact]
+    public void Service_that_was_removed_and_added_again_begins_its_ranks_anew()
+    {
+        var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
+        var checker = new SelectionTrafficChecker();
+        checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare with { Class = RankClass.Damped }), _ => Frozen(0));
+        var anew = new FrozenRanks(new object(), 0);
+        checker.OnMessage(Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare), _ => anew);
+        HandMade.Breaks("selection", () => checker.OnMessage(
+            Life(1), HandMade.S2, 3, hadQuorum: true, Call(3, spare with { Class = RankClass.Secondary }), _ => anew));
+    }
+
+    private static FrozenRanks Frozen(int times) => new(nameof(SelectionTrafficChecker), times);
 
     private static byte[] Call(ulong run, Rank rank) => PrimacyCodec.Encode(new DisqualifyMessage(Job, new Epoch(run), rank));
 

@@ -12,9 +12,8 @@ public sealed partial class SelectionMechanism
     private ulong _holdingsVersion;
     private Instant _renewAt = Instant.Never;
 
-    /// <summary>How often this node's rank for a service was frozen after it had heard a primary.</summary>
-    public int TimesFrozen(ServiceName service) =>
-        _services.TryGetValue(service, out HostedService? state) ? state.Selection.TimesFrozen : 0;
+    /// <summary>This node's selection for a service, or null where the service is not known here.</summary>
+    public Selection? SelectionOf(ServiceName service) => _services.GetValueOrDefault(service)?.Selection;
 
     /// <summary>True while this node's lease as primary of a service is in force.</summary>
     public bool ActsFor(ServiceName service, Instant now) =>

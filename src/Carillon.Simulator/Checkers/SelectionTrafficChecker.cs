@@ -4,6 +4,11 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Simulator.Checkers;
 
+/// <summary>What a node knows of the ranks that it told for a service.</summary>
+/// <param name="Selection">Its selection for that service: another object once the service was removed and added again.</param>
+/// <param name="Times">How often its rank was frozen after it had heard a primary.</param>
+internal readonly record struct FrozenRanks(object? Selection, int Times);
+
 /// <summary>
 /// What nodes say in a selection: a rank, a call or a bid is told only by a node with two-way contact with a quorum, so that nobody who
 /// can't win silences those who can; and in one run a node tells one rank, so that no two outrank each other, until it hears the primary
@@ -21,9 +26,9 @@ internal sealed class SelectionTrafficChecker
     /// receiver.</param>
     /// <param name="hadQuorum">True if it had a quorum at some moment since it sent last.</param>
     /// <param name="payload">The message.</param>
-    /// <param name="frozen">How often its rank for a service was frozen after it had heard a primary.</param>
+    /// <param name="frozen">What it knows of its ranks for a service.</param>
     public void OnMessage(
-        ServerIdentity from, NodeId to, long batch, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, int> frozen)
+        ServerIdentity from, NodeId to, long batch, bool hadQuorum, ReadOnlySpan<byte> payload, Func<ServiceName, FrozenRanks> frozen)
     {
         var reader = new WireReader(payload);
         if (!PrimacyCodec.TryReadHead(ref reader, out PrimacyMessageType type))
@@ -64,14 +69,25 @@ internal sealed class SelectionTrafficChecker
 
     // How often a rank may have risen since the last batch that told one. The count is that of the batch's end already when its first
     // message is seen (services' seed 62: after a pause, a rank, the primary's word and its withdrawal, and a greater rank, all in one).
-    private int Rises(ServerIdentity from, ServiceName service, long batch, int frozen)
+    private int Rises(ServerIdentity from, ServiceName service, long batch, FrozenRanks frozen)
     {
         FrozenCount count = _frozen.GetValueOrDefault((from, service));
-        count = count.Batch == batch ? count with { Now = frozen } : new FrozenCount(batch, count.Now, frozen);
-        _frozen[(from, service)] = count;
+        if (frozen.Selection != count.Selection)
+        {
+            // Removed and added again: what was told was of another service (seeds 110, 478, and 924 with changes).
+            foreach (var told in _ranks.Keys.Where(key => key.Node == from && key.Service == service).ToArray())
+            {
+                _ranks.Remove(told);
+            }
 
-        // A service that was removed and added again begins to count anew (seeds 110, 478).
-        return Math.Max(0, count.Now - count.Before);
+            count = default;
+        }
+
+        int now = frozen.Times;
+        count = count.Batch == batch && count.Selection is not null
+            ? count with { Now = now } : new FrozenCount(frozen.Selection, batch, count.Now, now);
+        _frozen[(from, service)] = count;
+        return count.Now - count.Before;
     }
 
     private void RequireOneRank((ServerIdentity Node, ServiceName Service, Epoch Run) at, NodeId to, Rank rank, int rises, long batch)
@@ -96,7 +112,7 @@ internal sealed class SelectionTrafficChecker
         }
     }
 
-    private readonly record struct FrozenCount(long Batch, int Before, int Now);
+    private readonly record struct FrozenCount(object? Selection, long Batch, int Before, int Now);
 
     /// <summary>What a node tells in one run in a batch, beside the greatest of those before: each one more is a rise.</summary>
     private sealed class ToldRanks(long batch, Rank first, Rank least)

@@ -9,6 +9,7 @@ using Carillon.Protocols.IndexMerge;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Checkers;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
 
@@ -186,8 +187,8 @@ internal interface INodeUnderTest
     /// <summary>The submissions of a name that are not decided, as far as it knows, for messages.</summary>
     string DescribeOpen();
 
-    /// <summary>How often the node's rank for a service was frozen after it had heard a primary.</summary>
-    int TimesFrozen(ServiceName service);
+    /// <summary>What the node knows of the ranks that it told for a service.</summary>
+    FrozenRanks RanksFrozen(ServiceName service);
 
     /// <summary>A digest of the tags of all versions that its catalog keeps, and of those that it remembers as rejected.</summary>
     MergeDigest CatalogDigest();

@@ -11,6 +11,7 @@ using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
+using Carillon.Simulator.Checkers;
 using Carillon.Simulator.Workloads;
 using Carillon.Storage;
 using Carillon.Storage.Catalogs;
@@ -201,7 +202,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool HasBucket(string bucket) => node.Reader.Bucket(bucket) is not null;
 
-    public int TimesFrozen(ServiceName service) => node.Selection.TimesFrozen(service);
+    public FrozenRanks RanksFrozen(ServiceName service) =>
+        node.Selection.SelectionOf(service) is { } selection ? new FrozenRanks(selection, selection.TimesFrozen) : default;
 
     public ulong ConfigurationVersion => node.Configuration.Version;
 
