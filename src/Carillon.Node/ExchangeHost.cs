@@ -65,7 +65,7 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
 
     public bool HasConditionalAbove(ObjectName name, Uid uid) => node.Reader.HasConditionalAbove(name, uid);
 
-    public bool IsSettledInFeed(Tag tag, DiskId disk) => node.IsSettledInFeed(FeedStore.IdOf(disk, tag.Uid.Stamp));
+    public bool IsNumbered(Tag tag, DiskId disk) => node.IsNumbered(FeedStore.IdOf(disk, tag.Uid.Stamp));
 
     public void Succeeds(Tag stale, Tag fresh) => node.MoveIntents(stale, fresh);
 

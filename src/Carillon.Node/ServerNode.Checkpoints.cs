@@ -262,7 +262,7 @@ public sealed partial class ServerNode
                 CheckpointLoaded(fetching.Mark);
                 break;
             case CheckpointVerdict.NotAhead:
-                _feed.Member.Install(fetching.Mark, Reader.Sessions().State, _now.Now);
+                // The feed came as far by itself meanwhile.
                 break;
             default:
                 Tell(NodeEventKind.StorageTrouble, Self.Name, $"the checkpoint at {fetching.Mark.Number} can't be loaded: {verdict}");

@@ -31,7 +31,7 @@ public sealed partial class ServerNode
     /// <summary>Another server holds a submission as agreed, and it stands at a number.</summary>
     internal void LearnAgreed(Submission submission) => Exchange.Learned(submission, _now);
 
-    internal bool IsSettledInFeed(MessageId id) => _feed.IsNumbered(id);
+    internal bool IsNumbered(MessageId id) => _feed.IsNumbered(id);
 
     private bool ReceiveFeed(ServerIdentity from, ReadOnlySpan<byte> payload) =>
 

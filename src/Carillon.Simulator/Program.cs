@@ -1,5 +1,11 @@
 using Carillon.Simulator;
 
+if (args is ["--help"] or ["-h"])
+{
+    Console.WriteLine(CommandLine.Usage);
+    return 0;
+}
+
 if (CommandLine.Parse(args, out string fault) is not { } line)
 {
     Console.Error.WriteLine(fault);

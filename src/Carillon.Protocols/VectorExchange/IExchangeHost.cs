@@ -88,7 +88,7 @@ public interface IExchangeHost
     /// outcomes.</summary>
     /// <param name="tag">Which.</param>
     /// <param name="disk">The disk of its accepting server then.</param>
-    bool IsSettledInFeed(Tag tag, DiskId disk) => false;
+    bool IsNumbered(Tag tag, DiskId disk) => false;
 
     /// <summary>A resolution round was taken here.</summary>
     void RoundTaken(Tag tag, uint round);

@@ -309,7 +309,7 @@ public sealed partial class VectorExchange
         return stamp < _host.OutcomeHorizon
             || (stamp < _host.OutcomesSince
                 && (!_host.HasFeed || SeededBug.Is("unnumbered-taken-for-forgotten")
-                    || (configuration.Find(tag.Uid.Server) is { } server && _host.IsSettledInFeed(tag, server.Disk))));
+                    || (configuration.Find(tag.Uid.Server) is { } server && _host.IsNumbered(tag, server.Disk))));
     }
 
     /// <summary>

@@ -548,7 +548,7 @@ internal sealed class LabServer : IExchangeHost
         return greatest;
     }
 
-    bool IExchangeHost.IsSettledInFeed(Tag tag, DiskId disk) => Numbered.Contains(tag);
+    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => Numbered.Contains(tag);
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
         _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
