@@ -489,14 +489,5 @@ public sealed class CarillonClient : IDisposable
 
     private Task<Document<T>> ReadJsonAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellation)
         where T : class =>
-        ReadCall.RunAsync(
-            _transport,
-            HttpMethod.Get,
-            path,
-            async (response, token) =>
-            {
-                byte[] json = await Transport.ReadWholeAsync(response, token);
-                return new Document<T>(Transport.Parse(json, type), json);
-            },
-            cancellation);
+        ReadCall.DocumentAsync(_transport, HttpMethod.Get, path, type, cancellation);
 }

@@ -75,18 +75,7 @@ internal static class ConfigurationRoutes
         writer.WriteStartArray("servers");
         foreach (ServerRecord server in configuration.Servers)
         {
-            writer.WriteStartObject();
-            writer.WriteString("name", server.Name.Name);
-            writer.WriteString("disk", server.Disk.ToString());
-            writer.WriteString("host", server.Host);
-            writer.WriteNumber("httpPort", server.HttpPort);
-            writer.WriteNumber("tunnelPort", server.TunnelPort);
-            writer.WriteNumber("datagramPort", server.DatagramPort);
-            writer.WriteBoolean("entry", server.Entry);
-            writer.WriteBoolean("storage", server.Storage);
-            writer.WriteString("failureDomain", server.FailureDomain);
-            writer.WriteNumber("weight", server.Weight);
-            writer.WriteEndObject();
+            ServerJson.Write(writer, server);
         }
 
         writer.WriteEndArray();

@@ -55,7 +55,8 @@ internal sealed class WireTap(
                 world.Trace?.Invoke($"{from} → {to} {Describe(payload)}");
                 SimulatedServer sender = world.Servers.Find(server => server.Name == from)!;
                 _selection.OnMessage(
-                    sender.Identity, to, sender.Batches, sender.HadQuorum, payload, service => sender.Node?.RanksFrozen(service) ?? default);
+                    sender.Identity, to, sender.Batches, sender.HadQuorum, payload,
+                    service => sender.Node?.RanksFrozen(service) ?? default);
             }
         }
     }

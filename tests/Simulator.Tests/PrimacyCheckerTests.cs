@@ -193,7 +193,8 @@ public sealed class PrimacyCheckerTests
         var spare = new Rank(RankClass.Spare, default, 0, HandMade.S1);
         var checker = new SelectionTrafficChecker();
         checker.OnMessage(Life(1), HandMade.S2, 1, hadQuorum: true, Call(3, spare), _ => Frozen(0));
-        void Again() => checker.OnMessage(Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare with { Class = then }), _ => Frozen(frozen));
+        void Again() => checker.OnMessage(
+            Life(1), HandMade.S2, 2, hadQuorum: true, Call(3, spare with { Class = then }), _ => Frozen(frozen));
         if (isRight)
         {
             Again();

@@ -28,7 +28,8 @@ public sealed class BackupCalls
     /// <returns>The checkpoint's list.</returns>
     /// <exception cref="CarillonException">No server gave one.</exception>
     public Task<byte[]> CheckpointAsync(ISet<ChunkId> known, Action<ChunkId, byte[]> block, CancellationToken cancellation = default) =>
-        RunAsync(
+        ReadCall.StreamAsync(
+            _transport,
             server =>
             {
                 HttpRequestMessage request = _transport.Request(HttpMethod.Post, server, "/v1/backup");
@@ -51,7 +52,8 @@ public sealed class BackupCalls
 
     /// <summary>The stored bytes of a chunk, verified.</summary>
     /// <exception cref="CarillonException">No server has it, or could give it.</exception>
-    public Task<byte[]> ChunkAsync(ChunkId id, CancellationToken cancellation = default) => RunAsync(
+    public Task<byte[]> ChunkAsync(ChunkId id, CancellationToken cancellation = default) => ReadCall.StreamAsync(
+        _transport,
         server => _transport.Request(HttpMethod.Get, server, $"/v1/chunks/{id}"),
         async (response, stream, guard) =>
         {
@@ -98,47 +100,5 @@ public sealed class BackupCalls
         await stream.ReadExactlyAsync(part, guard.Token);
         guard.Progress();
         return part;
-    }
-
-    /// <summary>Asks the servers in turn until one's answer has been read to its end.</summary>
-    private async Task<T> RunAsync<T>(
-        Func<int, HttpRequestMessage> build, Func<HttpResponseMessage, Stream, StallGuard, Task<T>> read, CancellationToken cancellation)
-    {
-        Problem? worst = null;
-        _transport.CallBegins();
-        var rotation = new Rotation(_transport);
-        while (await rotation.NextAsync(cancellation) is var server && server >= 0)
-        {
-            using var guard = new StallGuard(_transport.Options.Timeout, cancellation);
-            try
-            {
-                using HttpRequestMessage request = build(server);
-                using HttpResponseMessage response = await _transport.SendAsync(request, guard.Token);
-                if (response.IsSuccessStatusCode)
-                {
-                    guard.Progress();
-                    await using Stream stream = await response.Content.ReadAsStreamAsync(guard.Token);
-                    T value = await read(response, stream, guard);
-                    _transport.Preferred = server;
-                    return value;
-                }
-
-                Problem problem = await _transport.ReadProblemAsync(response, server, guard.Token);
-                if (problem.Status < 500 || problem.Status == 501)
-                {
-                    throw new CarillonException(problem);
-                }
-
-                worst = problem;
-                rotation.Answered(server, problem);
-            }
-            catch (Exception fault) when (Transport.IsTransportFault(fault) && !cancellation.IsCancellationRequested)
-            {
-                Problem problem = _transport.ProblemOf(fault, server, guard);
-                worst = worst is null || worst.Status == 0 ? problem : worst;
-            }
-        }
-
-        throw new CarillonException(worst ?? Problem.Own("timeout", "no answer in time"));
     }
 }

@@ -45,16 +45,7 @@ public sealed class GroupCalls
 
     private Task<Document<T>> ReadAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellation)
         where T : class =>
-        ReadCall.RunAsync(
-            _transport,
-            HttpMethod.Get,
-            path,
-            async (response, token) =>
-            {
-                byte[] json = await Transport.ReadWholeAsync(response, token);
-                return new Document<T>(Transport.Parse(json, type), json);
-            },
-            cancellation);
+        ReadCall.DocumentAsync(_transport, HttpMethod.Get, path, type, cancellation);
 
     private Task<WriteResult<GroupChange>> WriteAsync(
         HttpMethod method, GroupName group, byte[]? json, string? key, CancellationToken cancellation)

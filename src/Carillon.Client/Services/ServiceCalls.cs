@@ -60,15 +60,5 @@ public sealed class ServiceCalls
     private Task<Document<T>> RunAsync<T>(
         HttpMethod method, string path, byte[]? json, JsonTypeInfo<T> type, CancellationToken cancellation)
         where T : class =>
-        ReadCall.RunAsync(
-            _transport,
-            method,
-            path,
-            async (response, token) =>
-            {
-                byte[] answer = await Transport.ReadWholeAsync(response, token);
-                return new Document<T>(Transport.Parse(answer, type), answer);
-            },
-            cancellation,
-            json);
+        ReadCall.DocumentAsync(_transport, method, path, type, cancellation, json);
 }

@@ -156,14 +156,6 @@ internal static class BucketRoutes
             return;
         }
 
-        JsonBody body = JsonBody.Rent();
-        body.Writer.WriteStartObject();
-        body.Writer.WriteString("uid", accepted.Tag.Uid.ToString());
-        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
-        body.Writer.WriteString("submission", accepted.Tag.ToString());
-        body.Writer.WriteBoolean("replayed", accepted.Replayed);
-        writeRest(body.Writer);
-        body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
+        await WriteRequest.AnswerAsync(exchange, accepted, writeRest);
     }
 }

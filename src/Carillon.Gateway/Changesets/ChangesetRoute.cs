@@ -1,11 +1,11 @@
-using Carillon.Protocols;
 using System.Collections.Immutable;
 using System.IO.Pipelines;
-using Carillon.Gateway.Json;
+using System.Text.Json;
 using Carillon.Gateway.Objects;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
 using Carillon.Node.Requests;
+using Carillon.Protocols;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -207,30 +207,22 @@ internal static class ChangesetRoute
             return;
         }
 
-        await SendAsync(exchange, accepted, operations);
+        await WriteRequest.AnswerAsync(exchange, accepted, writer =>
+            WriteOperations(writer, accepted.Tag.Uid.ToString(), operations));
     }
 
-    private static async Task SendAsync(Exchange exchange, SubmitOutcome.Accepted accepted, ImmutableArray<Operation> operations)
+    private static void WriteOperations(Utf8JsonWriter writer, string uid, ImmutableArray<Operation> operations)
     {
-        string uid = accepted.Tag.Uid.ToString();
-        JsonBody body = JsonBody.Rent();
-        body.Writer.WriteStartObject();
-        body.Writer.WriteString("submission", accepted.Tag.ToString());
-        body.Writer.WriteString("uid", uid);
-        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
-        body.Writer.WriteBoolean("replayed", accepted.Replayed);
-        body.Writer.WriteStartArray("operations");
+        writer.WriteStartArray("operations");
         foreach (Operation operation in operations)
         {
-            body.Writer.WriteStartObject();
-            body.Writer.WriteString("bucket", operation.Target.Bucket);
-            body.Writer.WriteString("name", operation.Target.Name);
-            body.Writer.WriteString("uid", uid);
-            body.Writer.WriteEndObject();
+            writer.WriteStartObject();
+            writer.WriteString("bucket", operation.Target.Bucket);
+            writer.WriteString("name", operation.Target.Name);
+            writer.WriteString("uid", uid);
+            writer.WriteEndObject();
         }
 
-        body.Writer.WriteEndArray();
-        body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
+        writer.WriteEndArray();
     }
 }

@@ -149,16 +149,7 @@ internal static class GroupRoutes
                 return;
         }
 
-        var accepted = (SubmitOutcome.Accepted)outcome;
-        JsonBody body = JsonBody.Rent();
-        body.Writer.WriteStartObject();
-        body.Writer.WriteString("uid", accepted.Tag.Uid.ToString());
-        WriteRequest.WriteSequence(body.Writer, accepted.Sequenced.Number);
-        body.Writer.WriteString("submission", accepted.Tag.ToString());
-        body.Writer.WriteBoolean("replayed", accepted.Replayed);
-        writeRest(body.Writer);
-        body.Writer.WriteEndObject();
-        await body.SendAsync(exchange.Response, WriteRequest.StatusOf(exchange, accepted));
+        await WriteRequest.AnswerAsync(exchange, (SubmitOutcome.Accepted)outcome, writeRest);
     }
 
     /// <summary>The problem that a memory-only group was forgotten.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Carillon.Gateway.Json;
 using Carillon.Gateway.Problems;
 using Carillon.Node.Requests;
 using Carillon.Protocols;
@@ -84,6 +85,20 @@ internal static class WriteRequest
         },
         _ => new Problem(ProblemTypes.OutcomeUnknown, "The submission ended with an error in this server: ask about the key."),
     };
+
+    /// <summary>Answers an accepted write: what all such answers tell, and the rest.</summary>
+    public static async Task AnswerAsync(Exchange exchange, SubmitOutcome.Accepted accepted, Action<Utf8JsonWriter> writeRest)
+    {
+        JsonBody body = JsonBody.Rent();
+        body.Writer.WriteStartObject();
+        body.Writer.WriteString("uid", accepted.Tag.Uid.ToString());
+        WriteSequence(body.Writer, accepted.Sequenced.Number);
+        body.Writer.WriteString("submission", accepted.Tag.ToString());
+        body.Writer.WriteBoolean("replayed", accepted.Replayed);
+        writeRest(body.Writer);
+        body.Writer.WriteEndObject();
+        await body.SendAsync(exchange.Response, StatusOf(exchange, accepted));
+    }
 
     /// <summary>The status of an accepted write: 200 in the feed's order, 202 where it is only agreed yet. Tells its number.</summary>
     public static int StatusOf(Exchange exchange, SubmitOutcome.Accepted accepted)

@@ -2,7 +2,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Carillon.CommandLine;
-using Carillon.Options;
+using Carillon.Gateway.Json;
 using Carillon.Protocols.Cluster;
 using Carillon.Runtime.Security;
 
@@ -108,7 +108,7 @@ internal static class ClusterFolder
             writer.WriteStartArray("servers");
             foreach (ServerRecord each in plan.Servers)
             {
-                ServerRecordJson.Write(writer, each);
+                ServerJson.Write(writer, each);
             }
 
             writer.WriteEndArray();

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Carillon.CommandLine;
-using Carillon.Options;
+using Carillon.Gateway.Json;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Runtime.Security;
@@ -91,7 +91,7 @@ internal static class ServerFolder
         var bytes = new System.Buffers.ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(bytes))
         {
-            ServerRecordJson.Write(writer, server);
+            ServerJson.Write(writer, server);
         }
 
         return JsonNode.Parse(bytes.WrittenSpan)!;

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Carillon.Client;
 using Carillon.Clusters;
 using Carillon.CommandLine;
+using Carillon.Gateway.Json;
 using Carillon.Options;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
@@ -182,7 +183,7 @@ internal static class ClusterChangeCommands
                 writer.WriteStartArray("servers");
                 foreach (ServerRecord server in made.Servers)
                 {
-                    ServerRecordJson.Write(writer, server);
+                    ServerJson.Write(writer, server);
                 }
 
                 writer.WriteEndArray();
@@ -210,7 +211,7 @@ internal static class ClusterChangeCommands
                 _ => "set",
             });
             writer.WritePropertyName("server");
-            ServerRecordJson.Write(writer, change.Server!);
+            ServerJson.Write(writer, change.Server!);
             writer.WriteEndObject();
         }
 

@@ -66,23 +66,6 @@ internal static class ServerRecordJson
         return faults.Count == before ? record : null;
     }
 
-    /// <summary>Writes one, whole.</summary>
-    public static void Write(Utf8JsonWriter writer, ServerRecord server)
-    {
-        writer.WriteStartObject();
-        writer.WriteString("name", server.Name.Name);
-        writer.WriteString("disk", server.Disk.ToString());
-        writer.WriteString("host", server.Host);
-        writer.WriteNumber("httpPort", server.HttpPort);
-        writer.WriteNumber("tunnelPort", server.TunnelPort);
-        writer.WriteNumber("datagramPort", server.DatagramPort);
-        writer.WriteBoolean("entry", server.Entry);
-        writer.WriteBoolean("storage", server.Storage);
-        writer.WriteString("failureDomain", server.FailureDomain);
-        writer.WriteNumber("weight", server.Weight);
-        writer.WriteEndObject();
-    }
-
     private static string? Text(JsonElement element, string key, string where, List<string> faults)
     {
         if (!element.TryGetProperty(key, out JsonElement value))
