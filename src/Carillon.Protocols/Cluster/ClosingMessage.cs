@@ -35,18 +35,7 @@ public readonly record struct ClosingMessage(
     /// <summary>The message's bytes.</summary>
     public byte[] Encode()
     {
-        int size = 2 + 8 + 8 + 8 + 2 + CarriedTags.SizeOf(Carried) + 4 + 4;
-        foreach ((string key, _) in Fences)
-        {
-            size += WireSize.Text(key) + 8;
-        }
-
-        foreach ((ServiceName service, _) in Epochs)
-        {
-            size += WireSize.Text(service.Name) + 8;
-        }
-
-        byte[] bytes = new byte[size];
+        byte[] bytes = new byte[2 + 8 + 8 + 8 + 2 + CarriedLists.SizeOf(Carried, Fences, Epochs)];
         var writer = new WireWriter(bytes);
         writer.U8(FormatVersion);
         writer.U8(IsQuestion ? Question : Answer);
@@ -55,20 +44,7 @@ public readonly record struct ClosingMessage(
         writer.U64(Committed);
         writer.Bool(IsClosed);
         writer.Bool(IsSettled);
-        CarriedTags.Write(ref writer, Carried);
-        writer.U32((uint)Fences.Length);
-        foreach ((string key, long until) in Fences)
-        {
-            writer.Text(key);
-            writer.I64(until);
-        }
-
-        writer.U32((uint)Epochs.Length);
-        foreach ((ServiceName service, Epoch epoch) in Epochs)
-        {
-            writer.Service(service);
-            writer.Epoch(epoch);
-        }
+        CarriedLists.Write(ref writer, Carried, Fences, Epochs);
 
         return bytes;
     }
@@ -84,10 +60,10 @@ public readonly record struct ClosingMessage(
         ulong committed = reader.U64();
         bool closed = reader.Bool();
         bool settled = reader.Bool();
-        ImmutableArray<CarriedTag> carried = CarriedTags.Read(ref reader);
-        ImmutableArray<KeyValuePair<string, long>> fences = CarriedTags.ReadFences(ref reader);
+        ImmutableArray<CarriedTag> carried = CarriedLists.ReadTags(ref reader);
+        ImmutableArray<KeyValuePair<string, long>> fences = CarriedLists.ReadFences(ref reader);
         message = new ClosingMessage(
-            type == Question, number, version, committed, closed, settled, carried, fences, CarriedTags.ReadEpochs(ref reader));
+            type == Question, number, version, committed, closed, settled, carried, fences, CarriedLists.ReadEpochs(ref reader));
         return !reader.Failed && format == FormatVersion && type is Question or Answer;
     }
 }

@@ -87,20 +87,7 @@ public sealed record ConfigurationEntry(
             Write(ref writer, server);
         }
 
-        CarriedTags.Write(ref writer, Carried);
-        writer.U32((uint)Fences.Length);
-        foreach ((string key, long until) in Fences)
-        {
-            writer.Text(key);
-            writer.I64(until);
-        }
-
-        writer.U32((uint)Epochs.Length);
-        foreach ((ServiceName service, Epoch epoch) in Epochs)
-        {
-            writer.Service(service);
-            writer.Epoch(epoch);
-        }
+        CarriedLists.Write(ref writer, Carried, Fences, Epochs);
 
         return bytes;
     }
@@ -122,9 +109,9 @@ public sealed record ConfigurationEntry(
             servers.Add(ReadServer(ref reader));
         }
 
-        ImmutableArray<CarriedTag> carried = CarriedTags.Read(ref reader);
-        ImmutableArray<KeyValuePair<string, long>> fences = CarriedTags.ReadFences(ref reader);
-        ImmutableArray<KeyValuePair<ServiceName, Epoch>> epochs = CarriedTags.ReadEpochs(ref reader);
+        ImmutableArray<CarriedTag> carried = CarriedLists.ReadTags(ref reader);
+        ImmutableArray<KeyValuePair<string, long>> fences = CarriedLists.ReadFences(ref reader);
+        ImmutableArray<KeyValuePair<ServiceName, Epoch>> epochs = CarriedLists.ReadEpochs(ref reader);
         int voters = servers.Count(s => s.Entry);
         if (reader.Failed || reader.Remaining > 0 || format != FormatVersion || voters == 0 || quorum > voters || quorum * 2 <= voters
             || lease is < 1 or > 3_600_000 || servers.DistinctBy(s => s.Name).Count() != count)
@@ -142,20 +129,10 @@ public sealed record ConfigurationEntry(
 
     private int SizeOf()
     {
-        int size = 1 + WireSize.Text(Configuration.Cluster) + 8 + 2 + 8 + 4 + CarriedTags.SizeOf(Carried) + 4 + 4;
+        int size = 1 + WireSize.Text(Configuration.Cluster) + 8 + 2 + 8 + 4 + CarriedLists.SizeOf(Carried, Fences, Epochs);
         foreach (ServerRecord server in Configuration.Servers)
         {
             size += WireSize.Node(server.Name) + DiskId.Size + WireSize.Text(server.Host) + 6 + 1 + WireSize.Text(server.FailureDomain) + 4;
-        }
-
-        foreach ((string key, _) in Fences)
-        {
-            size += WireSize.Text(key) + 8;
-        }
-
-        foreach ((ServiceName service, _) in Epochs)
-        {
-            size += WireSize.Text(service.Name) + 8;
         }
 
         return size;

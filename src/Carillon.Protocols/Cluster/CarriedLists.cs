@@ -5,21 +5,35 @@ using Carillon.Protocols.Wire;
 
 namespace Carillon.Protocols.Cluster;
 
-/// <summary>Lists that both a report and an entry hold.</summary>
-internal static class CarriedTags
+/// <summary>Lists that both a report and an entry hold: tags, key fences, epochs.</summary>
+internal static class CarriedLists
 {
-    public static int SizeOf(ImmutableArray<CarriedTag> tags)
+    public static int SizeOf(
+        ImmutableArray<CarriedTag> tags, ImmutableArray<KeyValuePair<string, long>> fences,
+        ImmutableArray<KeyValuePair<ServiceName, Epoch>> epochs)
     {
-        int size = 4;
+        int size = 4 + 4 + 4;
         foreach (CarriedTag carried in tags)
         {
             size += WireSize.Tag(carried.Tag) + Digest.Size + 4 + 1;
         }
 
+        foreach ((string key, _) in fences)
+        {
+            size += WireSize.Text(key) + 8;
+        }
+
+        foreach ((ServiceName service, _) in epochs)
+        {
+            size += WireSize.Text(service.Name) + 8;
+        }
+
         return size;
     }
 
-    public static void Write(ref WireWriter writer, ImmutableArray<CarriedTag> tags)
+    public static void Write(
+        ref WireWriter writer, ImmutableArray<CarriedTag> tags, ImmutableArray<KeyValuePair<string, long>> fences,
+        ImmutableArray<KeyValuePair<ServiceName, Epoch>> epochs)
     {
         writer.U32((uint)tags.Length);
         foreach (CarriedTag carried in tags)
@@ -29,9 +43,23 @@ internal static class CarriedTags
             writer.U32(carried.Round);
             writer.Bool(carried.Value);
         }
+
+        writer.U32((uint)fences.Length);
+        foreach ((string key, long until) in fences)
+        {
+            writer.Text(key);
+            writer.I64(until);
+        }
+
+        writer.U32((uint)epochs.Length);
+        foreach ((ServiceName service, Epoch epoch) in epochs)
+        {
+            writer.Service(service);
+            writer.Epoch(epoch);
+        }
     }
 
-    public static ImmutableArray<CarriedTag> Read(ref WireReader reader)
+    public static ImmutableArray<CarriedTag> ReadTags(ref WireReader reader)
     {
         int count = reader.Count(ConfigurationEntry.MaxCarried, 17 + Digest.Size + 5);
         var tags = ImmutableArray.CreateBuilder<CarriedTag>(count);
