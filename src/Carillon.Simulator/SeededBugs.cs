@@ -110,6 +110,7 @@ internal static class SeededBugs
         "stale-push-taken",
         "stamps-reused-after-restart",
         "stands-without-quorum",
+        "successor-forgotten",
         "superseded-is-a-conflict",
         "timestamp-of-the-last-sending",
         "two-bits-per-key",

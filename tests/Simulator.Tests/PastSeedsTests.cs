@@ -43,6 +43,8 @@ public sealed class PastSeedsTests
     [InlineData(1152, "a server that may have forgotten an accepted tag promised for it")]
     [InlineData(1232, "a record that nobody has any more was fetched for ever")]
     [InlineData(2215, "the power was cut after healing")]
+    [InlineData(2254, "after a power cut no record named the chunks of a stored list until the feed was applied anew")]
+    [InlineData(2429, "a tag whose successor everybody had forgotten was told as rejected")]
     [InlineData(5003, "what had waited for a slow link still waited when that was healed")]
     [InlineData(5017, "a carried tag was not held where outcomes as old as it are not all kept")]
     [InlineData(3901, "an own tag that was over was not told as over")]

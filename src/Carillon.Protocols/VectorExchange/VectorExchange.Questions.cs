@@ -66,9 +66,13 @@ public sealed partial class VectorExchange
     /// <summary>Yes bits known for a tag that is still open here; none otherwise.</summary>
     public VoterSet BitsOf(Tag tag) => _book.Find(tag) is { } ballot ? new VoterSet(ballot.YesBits) : default;
 
-    /// <summary>True if an open submission's manifest lists the chunk.</summary>
-    public bool Refers(ChunkId chunk) => _book.InOrder().Any(b => b.Submission is { } submission
-        && submission.Operations.Any(o => o.Manifest is { } manifest && manifest.Chunks.Any(c => c.Id == chunk)));
+    /// <summary>
+    /// True if what is held here and not applied yet may need the chunk: a manifest lists it; or it can't be told, since the list is itself
+    /// stored in chunks, or the record is not here (yet). After a power cut that is all that speaks for it, until the feed is applied anew.
+    /// </summary>
+    public bool Refers(ChunkId chunk) => _book.InOrder().Any(b => b.Submission is not { } submission
+        || submission.Operations.Any(o => o.Manifest is { } manifest
+            && (manifest.Form == ContentForm.ChunkedList || manifest.Chunks.Any(c => c.Id == chunk))));
 
     /// <summary>True if the tag is open here, and the greatest round of this server's own bits for it has a yes.</summary>
     public bool HasYesBit(Tag tag) => _book.Find(tag) is { IsOpen: true, OwnBit: { Value: true } };
@@ -530,7 +534,11 @@ public sealed partial class VectorExchange
                 }
                 else
                 {
-                    EndInquiry(inquiry, state);
+                    // An abort that named a successor may have been forgotten here, and where the *no* was decided ◆: what was asked for may
+                    // have been accepted under another tag.
+                    bool mayHaveSuccessor = state == TagState.Rejected && successor.IsNone && tag.Uid.Stamp < _host.OutcomesSince
+                        && !SeededBug.Is("successor-forgotten");
+                    EndInquiry(inquiry, mayHaveSuccessor ? TagState.TooOld : state);
                 }
             }
         }

@@ -50,6 +50,48 @@ public sealed class VectorExchangeForgettingTests
     }
 
     [Theory]
+    [InlineData(false, SubmissionState.Rejected)]
+    [InlineData(true, SubmissionState.Forgotten)]
+    public void Tag_whose_successor_may_be_forgotten_is_not_told_as_rejected(bool isOld, SubmissionState told)
+    {
+        // Seed 2429: a tag was stamped afresh and its content accepted; those who had been told of the successor forgot it, and decided
+        // the tag *no* when somebody asked for it while its server was away.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        foreach (string name in new[] { "s2", "s3" })
+        {
+            lab[name].OutcomesSince = isOld ? tag.Uid.Stamp.Next : tag.Uid.Stamp;
+        }
+
+        lab["s1"].Crash();
+        lab.Reconnect();
+        SubmissionState? state = null;
+        lab["s2"].Core.Show(tag, lab["s2"].Moment, report => state = report.State);
+        lab.Run(10 * Second);
+        Assert.Equal(told, state);
+    }
+
+    [Fact]
+    public void Chunk_that_only_a_stored_list_may_name_is_needed_until_the_submission_is_applied()
+    {
+        // Seed 2254: power cuts took the catalogs back behind an accepted object whose list of chunks is in a chunk; no record named the
+        // content's chunks any more, and all copies were collected before the feed was applied anew.
+        var lab = new ExchangeLab(3, 1);
+        var list = new ChunkReference(ChunkId.Of("list"u8), 64, 64, Compression.None);
+        var manifest = new ObjectManifest
+        {
+            Size = 10, Sha256 = Digest.Of("content"u8), Form = ContentForm.ChunkedList, Chunks = [list],
+        };
+        var content = ChunkId.Of("content"u8);
+        Assert.False(lab["s2"].Core.Refers(content));
+        lab["s1"].Submit([new Operation(OperationKind.Put, new ObjectName("files", "a"), manifest)], "k");
+        lab.Run(TimeSpan.FromMilliseconds(3));
+        Assert.True(lab["s2"].Core.Refers(content));
+        lab.Run(60 * Second);
+        Assert.False(lab["s2"].Core.Refers(content));
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void Tag_below_the_horizon_gets_no_promise_where_it_is_not_held(bool isBelow)
