@@ -100,6 +100,18 @@ public sealed class AnswerCheckerTests
     }
 
     [Fact]
+    public void Refusal_of_a_write_that_has_a_precondition_passes_and_of_one_that_has_none_is_found()
+    {
+        var refused = new SubmitOutcome.Refused(HandMade.TagOf(5), new FeedOutcome(new SequenceNumber(3), FeedVerdict.Refused));
+        PlannedOperation put = _made.Put("a", "v1");
+        WriteRecord conditional = _made.Wrote(LibraryVerdict.Unknown, default, 1, 2, "k", put with { Precondition = Precondition.Absent });
+        conditional.Attempts[0].Answer = refused;
+        VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions);
+        _made.Wrote(LibraryVerdict.Unknown, default, 1, 2, "l", put).Attempts[0].Answer = refused;
+        HandMade.Breaks("refusal", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
+    }
+
+    [Fact]
     public void A5_key_with_one_version_passes_and_with_two_is_found()
     {
         PlannedOperation put = _made.Put("a", "v1");
