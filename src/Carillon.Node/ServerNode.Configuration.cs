@@ -363,7 +363,7 @@ public sealed partial class ServerNode
         Exchange.SetConnected(Members.ConnectedVoters, _now);
         Selection.ConnectivityChanged(_now);
         Replication.Reconfigure(next, _now);
-        _rebuild = new CatalogRebuild(next, Self.Name);
+        RebuildUnder(next);
         foreach (Groups.GroupHost group in _groups.All)
         {
             group.Member.SetRoles(GroupRoles.Of(next), _now.Now);

@@ -29,6 +29,19 @@ public sealed partial class ServerNode
         }
     }
 
+    /// <summary>Other voters are a quorum under another version: what has not come to its end begins again with them.</summary>
+    private void RebuildUnder(ClusterConfiguration version)
+    {
+        bool isUnderWay = _rebuild.Stage != RebuildStage.None;
+        _rebuild = new CatalogRebuild(version, Self.Name);
+        if (isUnderWay)
+        {
+            _rebuild.Begin(_now.Now);
+            _rebuildDeadline = Instant.Never;
+            HurryMerges();
+        }
+    }
+
     private void RebuildMerged(NodeId peer, Instant began)
     {
         if (!Members.ConnectedVoters.Contains(Configuration.BitOf(peer)))

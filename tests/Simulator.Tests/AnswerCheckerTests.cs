@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Checkers;

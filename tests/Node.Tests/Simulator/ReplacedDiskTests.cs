@@ -65,6 +65,44 @@ public sealed class ReplacedDiskTests : IDisposable
     }
 
     [Fact]
+    public void New_disk_whose_cluster_gets_another_version_while_it_is_rebuilt_votes_all_the_same()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        Until(() => _world.Servers.TrueForAll(s => s.Node!.HasBucket("files")));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        Start(1);
+        Start(2);
+        _world.RunFor(TimeSpan.FromSeconds(10));
+        Start(0);
+        for (int i = 0; i < 3000 && _world.Servers[1].Node!.ConfigurationVersion == 2; i++)
+        {
+            _world.Servers[1].Input((node, now) => node.RenewConfiguration(now));
+            _world.RunFor(TimeSpan.FromMilliseconds(1));
+        }
+
+        Assert.Equal(3UL, _world.Servers[1].Node!.ConfigurationVersion);
+        Assert.False(_world.Servers[2].Node!.Votes);
+        Until(() => _world.Servers[2].Node!.ConfigurationVersion == 3);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
+    public void New_disk_whose_first_start_was_cut_short_is_started_again()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        _world.Servers[2].Disk.Faults.Full = true;
+        Assert.False(_world.Servers[2].Start());
+        _world.Servers[2].Disk.Faults.Full = false;
+        StartAll();
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
     public void First_disks_of_a_cluster_vote_though_one_server_has_not_been_started_yet()
     {
         Start(0);
@@ -99,7 +137,7 @@ public sealed class ReplacedDiskTests : IDisposable
         _factory.Replace(place);
     }
 
-    private void Until(Func<bool> isTrue) => Assert.True(_world.RunUntil(isTrue, Bound, Step));
+    private void Until(Func<bool> isTrue, TimeSpan? step = null) => Assert.True(_world.RunUntil(isTrue, Bound, step ?? Step));
 
     private void Accept(int place, Func<INodeUnderTest, Action<Action<SubmitOutcome>, Moment>> call) => Until(() =>
     {
