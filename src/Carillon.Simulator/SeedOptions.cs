@@ -174,7 +174,11 @@ internal sealed record SeedOptions
         var random = new RandomSource(seed ^ 0xD15C5);
         double Rate(double share, double most) => random.Chance(share) ? Math.Pow(most, random.Fraction()) / duration.TotalSeconds : 0;
         return faults.IsCalm ? faults
-            : faults.WithAtLeast((FaultKind.ReplacedDisk, Rate(0.6, 6)), (FaultKind.LeaveAndJoin, Rate(0.4, 6)));
+            : faults.WithAtLeast(
+                (FaultKind.ReplacedDisk, Rate(0.6, 6)),
+
+                // A disk that is damaged votes no more, and while one is away none is added.
+                (FaultKind.LeaveAndJoin, Rate(0.4, 6) * (faults.DamageableDisks > 0 ? 0 : 1)), (FaultKind.AtClosing, Rate(0.5, 4)));
     }
 
     private static DiskSpeed DrawDisk(RandomSource random) => new()

@@ -47,6 +47,7 @@ internal sealed class SeedRun : IDisposable
     private readonly VectorTrafficChecker _traffic;
     private readonly LogChecker _log = new();
     private readonly FeedChecker _feed = new();
+    private readonly ChangeChecker _changes;
     private int _logImages;
     private bool _hasNoVerdict;
 
@@ -114,8 +115,9 @@ internal sealed class SeedRun : IDisposable
             _world, _workload.Evidence.Submissions, _traffic, ballots, pushes, _durability,
                 _injector.MayBeDamaged)
         {
-            ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
+            Closed = _injector.OnClosed, ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
         };
+        _changes = tap.Changes;
         _world.Network.Tap = tap.Look;
     }
 
@@ -615,7 +617,7 @@ internal sealed class SeedRun : IDisposable
             {
                 images = TakeImages();
                 ConvergenceChecker.Check(images);
-                return $"submissions stay open, or the feed does not come to all: {DescribeFeeds()}";
+                return $"submissions stay open ({string.Join(", ", Voters().Where(server => server.Node!.OpenSubmissions > 0).Select(DescribeOpen))}), or the feed does not come to all: {DescribeFeeds()}";
             });
         images = TakeImages();
         AwaitCopies(images);
@@ -667,6 +669,7 @@ internal sealed class SeedRun : IDisposable
         ConvergenceChecker.Check(images);
         _world.Servers.ForEach(_feed.Look);
         _feed.CheckAll(_workload.Evidence);
+        _changes.Check(_feed.Versions);
         if (Voters().Select(server => server.Node!.ContentDigest()).Distinct().Count() > 1)
         {
             throw Violation.Of("F8", $"catalogs at number {_feed.Last} differ, though they keep the same tags");

@@ -115,6 +115,13 @@ public sealed partial class VectorExchange
         }
 
         bool isOfAnyDisk = MayBeOfAnEarlierDisk(ask.Tag, ballot);
+        if (isOfAnyDisk && ask.First.Name.Length == 0)
+        {
+            // Who asks has no record either: nothing of what it drops at this word may be needed (seed 74 with changes).
+            Send(from, new Decided(ask.Tag, TagState.TooOld, default));
+            return;
+        }
+
         if (ballot is null)
         {
             if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(64, urgent: true))
@@ -128,7 +135,7 @@ public sealed partial class VectorExchange
         if (isOfAnyDisk)
         {
             // It is asked again.
-            LearnTheName(ballot, now);
+            StartFetch(ballot, from, now);
             return;
         }
 

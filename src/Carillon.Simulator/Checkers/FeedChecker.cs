@@ -1,5 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Workloads;
@@ -18,6 +19,9 @@ internal sealed class FeedChecker
     private readonly Dictionary<Tag, ulong> _numberOf = [];
     private readonly Dictionary<NodeId, ulong> _next = [];
     private readonly List<(ulong Number, Tag Tag, NodeId By)> _told = [];
+
+    /// <summary>Versions of the configuration, and the numbers that made them.</summary>
+    public SortedDictionary<ulong, ulong> Versions { get; } = [];
 
     /// <summary>The greatest number that any server applied.</summary>
     public ulong Last { get; private set; }
@@ -114,6 +118,13 @@ internal sealed class FeedChecker
         }
 
         _at.Add(number, (value, tag, server));
+        if (submission is { } change && ConfigurationEntry.TryRead(change, out ConfigurationEntry? entry))
+        {
+            // Of several of one version the first makes it.
+            ulong version = entry.Configuration.Version;
+            Versions[version] = Math.Min(number, Versions.GetValueOrDefault(version, ulong.MaxValue));
+        }
+
         if (!tag.IsNone && !_numberOf.TryAdd(tag, number))
         {
             throw Violation.Of("F3", $"{tag} stands at {_numberOf[tag]} and, at {server}, at {number}");

@@ -63,12 +63,11 @@ internal sealed class ClusterOperator
     /// <summary>Begins to give a server a new disk; false where that can't be now.</summary>
     public bool Replace()
     {
-        if (!Begin())
+        if (Begin() is not { } record)
         {
             return false;
         }
 
-        ServerRecord record = Newest()!.Find(_server!.Name)!;
         _change = new ClusterChange(ClusterChangeKind.Replace, record with { Disk = new DiskId(++_disks) });
         _step = OperatorStep.Changing;
         if (_random.Chance(0.6))
@@ -85,12 +84,12 @@ internal sealed class ClusterOperator
     public bool TakeOutAndIn()
     {
         // Of an even number a quorum of the rest is smaller than what the whole was asked for.
-        if (_world.Servers.Count % 2 == 0 || !Begin())
+        if (_world.Servers.Count % 2 == 0 || Begin() is not { } record)
         {
             return false;
         }
 
-        _change = new ClusterChange(ClusterChangeKind.Remove, Newest()!.Find(_server!.Name)!);
+        _change = new ClusterChange(ClusterChangeKind.Remove, record);
         _step = OperatorStep.Changing;
         Go();
         return true;
@@ -100,15 +99,17 @@ internal sealed class ClusterOperator
     private static bool IsDamaged(SimulatedServer server) =>
         server.Refused || (server.Node is { Votes: false } node && node.NotVotingBecause.Contains("damaged", StringComparison.Ordinal));
 
-    private bool Begin()
+    private ServerRecord? Begin()
     {
-        if (_step != OperatorStep.Idle || _losable.Length == 0 || Newest() is null)
+        if (_step != OperatorStep.Idle || _losable.Length == 0)
         {
-            return false;
+            return null;
         }
 
         _server = _world.Servers[_losable[_random.Below(_losable.Length)]];
-        return true;
+        ServerRecord? record = Newest()?.Find(_server.Name);
+        _server = record is null ? null : _server;
+        return record;
     }
 
     private void Go() => _world.Queue.After(AskAgain / 2 + _random.Below(AskAgain), () =>

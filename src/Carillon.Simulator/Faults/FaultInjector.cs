@@ -97,6 +97,27 @@ internal sealed class FaultInjector
         });
     }
 
+    /// <summary>A server tells what it has left of a version that it closed: what it forgets now is in nobody's report.</summary>
+    public void OnClosed(NodeId name)
+    {
+        if (_stopped || _options.RateOf(FaultKind.AtClosing) == 0 || !_random.Chance(0.15))
+        {
+            return;
+        }
+
+        SimulatedServer server = _random.Chance(0.7)
+            ? _world.Servers.Find(s => s.Name == name)!
+            : _world.Servers[_random.Below(_world.Servers.Count)];
+        _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.5) ? 1 : 50)), () =>
+        {
+            if (!_stopped && StrikeAtGrant(server))
+            {
+                Strikes[(int)FaultKind.AtClosing]++;
+                _world.Trace?.Invoke($"fault {FaultKind.AtClosing} {server.Name}");
+            }
+        });
+    }
+
     private bool StrikeAtGrant(SimulatedServer server) => _random.Below(4) switch
     {
         0 => Crash(server, null),
@@ -251,7 +272,7 @@ internal sealed class FaultInjector
             FaultKind.NewVersion => ChangeVersion(server),
             FaultKind.ReplacedDisk => Operator!.Replace(),
             FaultKind.LeaveAndJoin => Operator!.TakeOutAndIn(),
-            FaultKind.AtGrant => false,
+            FaultKind.AtGrant or FaultKind.AtClosing => false,
             FaultKind.Sequencer => Sequencer() is { } sequencer && StrikeAtGrant(sequencer),
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
         };

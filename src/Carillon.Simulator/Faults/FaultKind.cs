@@ -97,4 +97,8 @@ internal enum FaultKind
 
     /// <summary>A server is taken out of the cluster, and comes back later with an empty disk.</summary>
     LeaveAndJoin,
+
+    /// <summary>A server that has just said that it closed the configuration's version, or another one, is killed, paused or cut off, or
+    /// loses its power.</summary>
+    AtClosing,
 }

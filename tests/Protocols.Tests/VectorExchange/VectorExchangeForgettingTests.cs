@@ -160,6 +160,23 @@ public sealed class VectorExchangeForgettingTests
         Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Core.OpenTagList()));
     }
 
+    [Fact]
+    public void Who_promised_itself_a_round_for_a_tag_that_a_replaced_disk_made_and_nobody_has_drops_it()
+    {
+        // Seed 74 with changes: those that were asked looked for its record, found none, and were asked again, for ever.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        lab.Change(lab.Replacement("s1", 11), "s2", "s3");
+        lab["s1"].Crash();
+        lab.Reconnect();
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab["s2"].Core.Show(tag, lab.Moment(), _ => { });
+        lab["s2"].Settle();
+        lab.Run(Second * 60);
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Noes.Keys));
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Core.OpenTagList()));
+    }
+
     private static (TagState State, Tag Tag) AskForKey(ExchangeLab lab, string server, string key)
     {
         KeyAnswer? told = null;
