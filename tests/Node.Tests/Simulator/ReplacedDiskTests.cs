@@ -87,6 +87,33 @@ public sealed class ReplacedDiskTests : IDisposable
         Until(() => _world.Servers[2].Node!.Votes);
     }
 
+    [Theory]
+    [InlineData(ClusterChangeKind.Replace)]
+    [InlineData(ClusterChangeKind.Remove)]
+    public void Disk_is_not_taken_away_while_another_is_being_rebuilt_from_it(ClusterChangeKind kind)
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        Until(() => _world.Servers.TrueForAll(s => s.Node!.HasBucket("files")));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        _world.Network.Cut(0, 2);
+        _world.Network.Cut(2, 0);
+        StartAll();
+        Until(() => _world.Servers[1].Node!.HasQuorum);
+        ServerRecord first = _world.Servers[1].Node!.Configuration.Servers[0];
+        ClusterChangeOutcome? outcome = null;
+        _world.Servers[1].Input((node, now) =>
+            node.ChangeCluster(new ClusterChange(kind, first with { Disk = new DiskId(98) }), now, o => outcome = o));
+        Until(() => outcome is not null);
+        Assert.Contains("of the other servers vote", outcome!.Value.Fault, StringComparison.Ordinal);
+        Assert.True(outcome.Value.MayRetry);
+        Assert.False(_world.Servers[1].Node!.IsVersionClosed);
+        _world.Network.Heal(0, 2);
+        _world.Network.Heal(2, 0);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
     [Fact]
     public void New_disk_whose_first_start_was_cut_short_is_started_again()
     {
