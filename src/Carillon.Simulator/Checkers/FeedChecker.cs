@@ -20,8 +20,8 @@ internal sealed class FeedChecker
     private readonly Dictionary<NodeId, ulong> _next = [];
     private readonly List<(ulong Number, Tag Tag, NodeId By)> _told = [];
 
-    /// <summary>Versions of the configuration, and the numbers that made them.</summary>
-    public SortedDictionary<ulong, ulong> Versions { get; } = [];
+    /// <summary>Versions of the configuration, each with the number and the message that made it.</summary>
+    public SortedDictionary<ulong, (ulong Number, MessageId Id)> Versions { get; } = [];
 
     /// <summary>The greatest number that any server applied.</summary>
     public ulong Last { get; private set; }
@@ -122,7 +122,10 @@ internal sealed class FeedChecker
         {
             // Of several of one version the first makes it.
             ulong version = entry.Configuration.Version;
-            Versions[version] = Math.Min(number, Versions.GetValueOrDefault(version, ulong.MaxValue));
+            if (!Versions.TryGetValue(version, out (ulong Number, MessageId Id) first) || number < first.Number)
+            {
+                Versions[version] = (number, value.Id);
+            }
         }
 
         if (!tag.IsNone && !_numberOf.TryAdd(tag, number))
