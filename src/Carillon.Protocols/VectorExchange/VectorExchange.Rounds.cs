@@ -323,7 +323,8 @@ public sealed partial class VectorExchange
     /// <param name="record">Its record, if that is here: a server may have had another disk then ◆.</param>
     private bool IsForgetful(Tag tag, ClusterConfiguration configuration, Submission? record = null)
     {
-        DiskId? disk = record?.AcceptingDisk ?? configuration.Find(tag.Uid.Server)?.Disk;
+        DiskId? present = configuration.Find(tag.Uid.Server)?.Disk;
+        DiskId? disk = SeededBug.Is("replaced-disk-forgotten") ? present : record?.AcceptingDisk ?? present;
         Timestamp stamp = tag.Uid.Stamp;
         return stamp < _host.OutcomeHorizon
             || (stamp < _host.OutcomesSince
@@ -355,7 +356,8 @@ public sealed partial class VectorExchange
     /// </summary>
     private bool MayBeOfAnEarlierDisk(Tag tag, Ballot? ballot) =>
         ballot is null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null, Submission: null }
-        && _host.HasFeed && _configuration.Version > 1 && tag.Uid.Stamp < _host.OutcomesSince;
+        && _host.HasFeed && _configuration.Version > 1 && tag.Uid.Stamp < _host.OutcomesSince
+        && !SeededBug.Is("replaced-disk-forgotten");
 
     /// <summary>
     /// Of an old tag nothing is known here but that somebody asked for it. Whether it may have been forgotten, its name tells, so the
