@@ -115,7 +115,8 @@ internal sealed class SeedRun : IDisposable
             _world, _workload.Evidence.Submissions, _traffic, ballots, pushes, _durability,
                 _injector.MayBeDamaged)
         {
-            Closed = _injector.OnClosed, ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
+            Closed = _injector.OnClosed, ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance,
+            YesOfRejected = _workload.RepeatAt,
         };
         _changes = tap.Changes;
         _world.Network.Tap = tap.Look;
@@ -422,7 +423,8 @@ internal sealed class SeedRun : IDisposable
             UploadChecker.Check(
                 stored.Upload,
                 stored.Chunks.Select(chunk => chunk.Id),
-                chunk => _world.Servers.Count(holder => (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder) || _operator.LostDisk(holder)),
+                chunk => _world.Servers.Count(holder =>
+                    (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder) || _operator.LostDisk(holder)),
                 _options.QuorumSize);
         }
     }

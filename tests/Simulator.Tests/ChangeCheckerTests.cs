@@ -5,7 +5,8 @@ using Xunit;
 
 namespace Carillon.Simulator.Tests;
 
-/// <summary>What is numbered under which version of the configuration: a good history passes, and one that breaks the rule is found.</summary>
+/// <summary>What is numbered under which version of the configuration: a good history passes, one that breaks the rule is
+/// found.</summary>
 public sealed class ChangeCheckerTests
 {
     private static readonly SortedDictionary<ulong, (ulong, MessageId)> Made = new() { [2] = (7, Message(7)) };

@@ -1,4 +1,3 @@
-using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Simulator.World;
@@ -31,6 +30,7 @@ internal sealed class ClusterOperator
     private bool _isAsking;
     private uint _disks = FirstNewDisk;
 
+    /// <summary>One who has nothing to do yet.</summary>
     /// <param name="world">The servers.</param>
     /// <param name="nodes">Starts a new disk's node.</param>
     /// <param name="random">Its own draws.</param>
@@ -194,7 +194,9 @@ internal sealed class ClusterOperator
     {
         ClusterConfiguration? newest = Newest();
         ServerRecord? record = newest?.Find(_server!.Name);
-        bool isMade = _change!.Kind == ClusterChangeKind.Remove ? newest is not null && record is null : record?.Disk == _change.Server!.Disk;
+        bool isMade = _change!.Kind == ClusterChangeKind.Remove
+            ? newest is not null && record is null
+            : record?.Disk == _change.Server!.Disk;
         return isMade ? newest : null;
     }
 
