@@ -115,6 +115,21 @@ public sealed class ReplacedDiskTests : IDisposable
     }
 
     [Fact]
+    public void New_disk_that_can_not_note_that_it_is_rebuilt_stops_and_votes_after_its_next_start()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        StartAll();
+        _world.Servers[2].Disk.Faults.FailNextFlushIn = "identity";
+        Until(() => _world.Servers[2].State == ServerState.Down);
+        Assert.Contains("rebuilt", _world.Servers[2].StopReason, StringComparison.Ordinal);
+        Start(2);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
     public void New_disk_whose_first_start_was_cut_short_is_started_again()
     {
         StartAll();
