@@ -73,6 +73,7 @@ public sealed class PastSeedsTests
     [InlineData(89, "what a replaced disk had accepted was decided no, since the feed's sessions were searched for the new one's")]
     [InlineData(238, "what a sequencer assigned before it knew of a change was held against the next one")]
     [InlineData(416, "a flush failed when a new disk noted that it is rebuilt")]
+    [InlineData(444, "a server was asked after healing, and then its disk was replaced")]
     public void Seed_with_changes_that_failed_once_is_clean(int seed, string reason)
     {
         SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, SeedKind.Changes), trace: null);
