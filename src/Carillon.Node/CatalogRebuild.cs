@@ -1,3 +1,4 @@
+using System.Globalization;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 
@@ -45,6 +46,10 @@ internal sealed class CatalogRebuild(ClusterConfiguration configuration, NodeId 
 
     // In a cluster in which all must agree there is no quorum of others, but each of them has everything.
     private int Needed => Math.Min(configuration.Quorum.Size, configuration.Voters.Length - 1);
+
+    /// <inheritdoc/>
+    public override string ToString() =>
+        $"{Stage} of {string.Join(", ", _sources.Select(s => $"{s.Key} ({s.Value?.Count.ToString(CultureInfo.InvariantCulture) ?? "?"} open)"))}";
 
     /// <summary>Begins, or begins again; what was merged before does not count.</summary>
     public void Begin(Instant now)

@@ -110,7 +110,25 @@ public sealed partial class ServerNode
         : !Members.HasQuorum ? "no quorum is connected"
         : change.Kind == ClusterChangeKind.Add && Members.ConnectedVoters.Count < Configuration.Voters.Length
             ? "a server is added while all that vote are connected: replace or remove the one that is away first"
-        : "";
+        : LeavesTooFew(change);
+
+    /// <summary>A disk goes only while a quorum of the other servers votes: they alone have all that it held, and a new disk votes once it
+    /// has that from them. Of two that were replaced at once, each would wait for the other.</summary>
+    private string LeavesTooFew(ClusterChange change)
+    {
+        int bit = change.Kind is ClusterChangeKind.Remove or ClusterChangeKind.Replace ? Configuration.BitOf(change.Server!.Name) : -1;
+        if (bit < 0)
+        {
+            return "";
+        }
+
+        int others = Configuration.Voters.Length - 1;
+        int needed = change.Kind == ClusterChangeKind.Remove ? Quorum.Majority(others) : Math.Min(Configuration.Quorum.Size, others);
+        int voting = Members.ConnectedVoters.Without(bit).Count;
+        return voting >= needed
+            ? ""
+            : $"{voting} of the other servers vote at present, and {needed} must: wait until 'cluster status' says that they do";
+    }
 
     /// <summary>No more bits and leases under the version in force, durably.</summary>
     private void Close()
@@ -363,7 +381,7 @@ public sealed partial class ServerNode
         Exchange.SetConnected(Members.ConnectedVoters, _now);
         Selection.ConnectivityChanged(_now);
         Replication.Reconfigure(next, _now);
-        _rebuild = new CatalogRebuild(next, Self.Name);
+        RebuildUnder(next);
         foreach (Groups.GroupHost group in _groups.All)
         {
             group.Member.SetRoles(GroupRoles.Of(next), _now.Now);

@@ -16,7 +16,9 @@ public sealed partial class ServerNode
     public CatalogFeed Feed { get; } = new();
 
     /// <summary>How the feed is here, in a line.</summary>
-    public string DescribeFeed() => _feed.ToString();
+    public string DescribeFeed() => _identity.IsRebuilding
+        ? $"{_feed}, rebuilding: {_rebuild}{(_isJoining ? ", joining" : "")}{(_feed.Member.HasForgotten ? ", without a word in the feed" : "")}"
+        : $"{_feed}";
 
     /// <summary>The time of the input that is being handled.</summary>
     internal Instant Now => _now.Now;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Storage;
 
 namespace Carillon.Node;
 
@@ -26,6 +27,19 @@ public sealed partial class ServerNode
         if (_identity.IsRebuilding)
         {
             _rebuild.Begin(_now.Now);
+        }
+    }
+
+    /// <summary>Other voters are a quorum under another version: what has not come to its end begins again with them.</summary>
+    private void RebuildUnder(ClusterConfiguration version)
+    {
+        bool isUnderWay = _rebuild.Stage != RebuildStage.None;
+        _rebuild = new CatalogRebuild(version, Self.Name);
+        if (isUnderWay)
+        {
+            _rebuild.Begin(_now.Now);
+            _rebuildDeadline = Instant.Never;
+            HurryMerges();
         }
     }
 
@@ -154,7 +168,17 @@ public sealed partial class ServerNode
         }
 
         _catalogIsRebuilt = false;
-        _identity.SetRebuilding(false);
+        try
+        {
+            _identity.SetRebuilding(false);
+        }
+        catch (StorageException refusal)
+        {
+            // What its next start would find is not known, so it says nothing on the strength of it (seed 416 with changes).
+            _world.Stop($"that this disk is rebuilt can't be kept: {refusal.Message}");
+            return;
+        }
+
         _notVotingBecause = "";
         Members.SetVotes(MayVote, _now);
         Tell(NodeEventKind.Rebuilt, Self.Name, "what was lost is rebuilt from the other servers; this server votes");

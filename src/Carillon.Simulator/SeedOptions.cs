@@ -69,7 +69,10 @@ internal sealed record SeedOptions
         return kind switch
         {
             SeedKind.Services => ServiceSeeds.Harden(drawn),
-            SeedKind.Changes => drawn with { Faults = DrawChanges(drawn.Faults, seed, drawn.Duration, most: 1) },
+            SeedKind.Changes => drawn with
+            {
+                Faults = DrawNewDisks(DrawChanges(drawn.Faults, seed, drawn.Duration, most: 1), seed, drawn.Duration),
+            },
             _ => drawn,
         };
     }
@@ -163,6 +166,19 @@ internal sealed record SeedOptions
         return !faults.IsCalm && random.Chance(most)
             ? faults.WithAtLeast((FaultKind.NewVersion, Math.Pow(12, random.Fraction()) / duration.TotalSeconds))
             : faults;
+    }
+
+    // Likewise; disks that are lost, and servers that leave, in most seeds with changes.
+    private static FaultOptions DrawNewDisks(FaultOptions faults, ulong seed, TimeSpan duration)
+    {
+        var random = new RandomSource(seed ^ 0xD15C5);
+        double Rate(double share, double most) => random.Chance(share) ? Math.Pow(most, random.Fraction()) / duration.TotalSeconds : 0;
+        return faults.IsCalm ? faults
+            : faults.WithAtLeast(
+                (FaultKind.ReplacedDisk, Rate(0.6, 6)),
+
+                // A disk that is damaged votes no more, and while one is away none is added.
+                (FaultKind.LeaveAndJoin, Rate(0.4, 6) * (faults.DamageableDisks > 0 ? 0 : 1)), (FaultKind.AtClosing, Rate(0.5, 4)));
     }
 
     private static DiskSpeed DrawDisk(RandomSource random) => new()

@@ -25,6 +25,7 @@ internal sealed class SeedRun : IDisposable
     private static readonly TimeSpan ClientBound = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan DecisionBound = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ConvergenceBound = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan JoinBound = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan AnswerBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan NoesBound = TimeSpan.FromSeconds(20);
 
@@ -37,6 +38,7 @@ internal sealed class SeedRun : IDisposable
     private readonly SimulatedWorld _world;
     private readonly Workload _workload;
     private readonly FaultInjector _injector;
+    private readonly ClusterOperator _operator;
     private readonly ServiceWorkload? _services;
     private readonly GroupWorkload? _group;
     private readonly LeaseChecker _leases;
@@ -45,6 +47,7 @@ internal sealed class SeedRun : IDisposable
     private readonly VectorTrafficChecker _traffic;
     private readonly LogChecker _log = new();
     private readonly FeedChecker _feed = new();
+    private readonly ChangeChecker _changes;
     private int _logImages;
     private bool _hasNoVerdict;
 
@@ -52,16 +55,19 @@ internal sealed class SeedRun : IDisposable
     {
         _options = options;
         var random = new RandomSource(options.Seed);
-        _world = new SimulatedWorld(options.World, new NodeFactory(options.Node, ConfigurationOf(options)), random.Fork(), trace);
+        var nodes = new NodeFactory(options.Node, ConfigurationOf(options));
+        _world = new SimulatedWorld(options.World, nodes, random.Fork(), trace);
         _workload = new Workload(_world, options.Workload, random.Fork());
         _services = options.HasServices ? new ServiceWorkload(_world, new RandomSource(options.Seed ^ 0xF0CA1)) : null;
         _group = options.Groups is { } group
             ? new GroupWorkload(_world, new RandomSource(options.Seed ^ 0x6E0D5), _workload.Connection, group.Settings, group.Messages)
             : null;
         _injector = new FaultInjector(_world, options.Faults, random.Fork());
+        _operator = new ClusterOperator(_world, nodes, new RandomSource(options.Seed ^ 0x0BE4A70), _injector.Losable);
+        _injector.Operator = _operator;
         _acceptance = new AcceptanceChecker(
             _world, random.Fork(), options.QuorumSize, options.QuorumSize, () =>
-                _world.Servers.Count(server => _injector.MayBeDamaged(server)));
+                _world.Servers.Count(server => _injector.MayBeDamaged(server) || _operator.LostDisk(server)));
         _traffic = new VectorTrafficChecker(options.World.Servers);
         _durability = new PersistBeforeSendChecker(_world, random.Fork(), _injector.MayBeDamaged);
         _workload.Evidence.Rested = JudgeUpload;
@@ -72,7 +78,7 @@ internal sealed class SeedRun : IDisposable
             _injector.OnAnswered(outcome);
         };
         _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
-        var grants = new GrantChecker(_world, _injector.MayBeDamaged);
+        var grants = new GrantChecker(_world, server => _injector.MayBeDamaged(server) || _operator.LostDisk(server));
         _world.Primacy.Began = acting =>
         {
             grants.Look(acting);
@@ -98,14 +104,21 @@ internal sealed class SeedRun : IDisposable
             }
         };
         _injector.CutOff = _workload.ReadElsewhere;
-        ClusterConfiguration configuration = _world.Nodes.Configuration;
-        var ballots = new BallotTrafficChecker(configuration, _workload.Evidence.Submissions);
+        var ballots = new BallotTrafficChecker(BitOf, _workload.Evidence.Submissions);
+        var pushes = new StalePushChecker(BitOf);
+        _operator.DiskGone = server =>
+        {
+            _log.Forget(server.Name);
+            pushes.Forget(server.Name);
+        };
         var tap = new WireTap(
-            _world, _workload.Evidence.Submissions, _traffic, ballots, new StalePushChecker(configuration), _durability,
+            _world, _workload.Evidence.Submissions, _traffic, ballots, pushes, _durability,
                 _injector.MayBeDamaged)
         {
-            ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance, YesOfRejected = _workload.RepeatAt,
+            Closed = _injector.OnClosed, ExchangeBegun = _injector.OnExchangeBegun, RoundSeen = _workload.Glance,
+            YesOfRejected = _workload.RepeatAt,
         };
+        _changes = tap.Changes;
         _world.Network.Tap = tap.Look;
     }
 
@@ -139,6 +152,10 @@ internal sealed class SeedRun : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _world.Dispose();
 
+    // As the version numbers the voters that is in force at a server.
+    private int BitOf(NodeId name) =>
+        _world.Servers.Find(server => server.Name == name)?.Node is { } node ? node.Configuration.BitOf(name) : -1;
+
     private static ClusterConfiguration ConfigurationOf(SeedOptions options)
     {
         var servers = ImmutableArray.CreateBuilder<ServerRecord>();
@@ -170,6 +187,8 @@ internal sealed class SeedRun : IDisposable
         {
             StartAll();
         }
+
+        Await(() => _operator.IsIdle, JoinBound, "joining", () => $"the operator does not come to an end: {_operator.Describe()}; {DescribeFeeds()}");
 
         JudgeServices();
         JudgeGroup();
@@ -295,7 +314,7 @@ internal sealed class SeedRun : IDisposable
 
         foreach (SimulatedServer server in _world.Servers.Except(stayDown))
         {
-            if (server is { State: ServerState.Down, Refused: false })
+            if (server.CanStart)
             {
                 server.Start();
             }
@@ -305,7 +324,7 @@ internal sealed class SeedRun : IDisposable
     // At first only a quorum of sound servers gets on: the down ones stay down, then others, so that it is not always the same quorum.
     private SimulatedServer[] StayDown()
     {
-        SimulatedServer[] sound = [.. _world.Servers.Where(server => !_injector.MayBeDamaged(server))
+        SimulatedServer[] sound = [.. _world.Servers.Where(server => !_injector.MayBeDamaged(server) && !_operator.IsAtWork(server))
             .OrderBy(server => server.State != ServerState.Down)
             .ThenBy(server => (server.Place * 7) + (int)(_options.Seed % 5))];
         int spare = _options.Faults.HealsQuorumFirst ? sound.Length - _options.QuorumSize : 0;
@@ -331,7 +350,7 @@ internal sealed class SeedRun : IDisposable
         _world.Trace?.Invoke("all servers start");
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server is { State: ServerState.Down, Refused: false })
+            if (server.CanStart)
             {
                 server.Start();
             }
@@ -404,7 +423,8 @@ internal sealed class SeedRun : IDisposable
             UploadChecker.Check(
                 stored.Upload,
                 stored.Chunks.Select(chunk => chunk.Id),
-                chunk => _world.Servers.Count(holder => (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder)),
+                chunk => _world.Servers.Count(holder =>
+                    (holder.Node?.HasChunk(chunk) ?? true) || _injector.MayBeDamaged(holder) || _operator.LostDisk(holder)),
                 _options.QuorumSize);
         }
     }
@@ -422,7 +442,8 @@ internal sealed class SeedRun : IDisposable
     private void JudgeStart(SimulatedServer server)
     {
         _log.OnStarted(server.Name, server.Node!.DurableRecords, server.Node.Votes);
-        if (!server.Node!.Votes && server.Node.NotVotingBecause.Length > 0 && !_injector.MayBeDamaged(server))
+        if (!server.Node!.Votes && server.Node.NotVotingBecause.Length > 0 && !_injector.MayBeDamaged(server)
+            && !_operator.IsAtWork(server))
         {
             throw Violation.Of("start", $"{server.Name} starts, on a disk that nothing damaged, and does not vote: {server.Node.NotVotingBecause}");
         }
@@ -598,7 +619,7 @@ internal sealed class SeedRun : IDisposable
             {
                 images = TakeImages();
                 ConvergenceChecker.Check(images);
-                return $"submissions stay open, or the feed does not come to all: {DescribeFeeds()}";
+                return $"submissions stay open ({string.Join(", ", Voters().Where(server => server.Node!.OpenSubmissions > 0).Select(DescribeOpen))}), or the feed does not come to all: {DescribeFeeds()}";
             });
         images = TakeImages();
         AwaitCopies(images);
@@ -650,6 +671,7 @@ internal sealed class SeedRun : IDisposable
         ConvergenceChecker.Check(images);
         _world.Servers.ForEach(_feed.Look);
         _feed.CheckAll(_workload.Evidence);
+        _changes.Check(_feed.Versions);
         if (Voters().Select(server => server.Node!.ContentDigest()).Distinct().Count() > 1)
         {
             throw Violation.Of("F8", $"catalogs at number {_feed.Last} differ, though they keep the same tags");
@@ -684,8 +706,9 @@ internal sealed class SeedRun : IDisposable
         }
     }
 
+    // One that the operator is about to stop gives no answers that are waited for (seed 444 with changes).
     private IEnumerable<SimulatedServer> Voters() =>
-        _world.Servers.Where(server => server.State == ServerState.Running && server.Node!.Votes);
+        _world.Servers.Where(server => server.State == ServerState.Running && server.Node!.Votes && !_operator.IsAtWork(server));
 
     private void Await(Func<bool> isTrue, TimeSpan bound, string rule, Func<string> otherwise)
     {

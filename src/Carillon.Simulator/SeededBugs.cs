@@ -102,6 +102,7 @@ internal static class SeededBugs
         "rejected-without-fence",
         "renewal-inferred-from-an-echo",
         "renews-under-another-version",
+        "replaced-disk-forgotten",
         "rival-entries",
         "round-follows-the-first-bit",
         "round-ignores-bits",

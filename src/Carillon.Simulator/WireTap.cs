@@ -1,5 +1,6 @@
 using Carillon.Node;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -21,6 +22,12 @@ internal sealed class WireTap(
 
     /// <summary>Called when an accepting server sends the first vector of a tag.</summary>
     public Action<NodeId, Tag>? ExchangeBegun { get; set; }
+
+    /// <summary>Called when a server reports what it left under a version that it closed.</summary>
+    public Action<NodeId>? Closed { get; set; }
+
+    /// <summary>What is numbered under which version.</summary>
+    public ChangeChecker Changes { get; } = new();
 
     /// <summary>Called when a round of a tag is under way: bits of it travel, or promises that show some.</summary>
     public Action<Tag>? RoundSeen { get; set; }
@@ -45,6 +52,17 @@ internal sealed class WireTap(
             if (protocol == Node.Protocol.VectorExchange)
             {
                 Look(from, to, payload);
+            }
+            else if (protocol == Node.Protocol.Feed)
+            {
+                Changes.OnMessage(payload);
+            }
+            else if (protocol == Node.Protocol.Node && ClosingMessage.IsOne(payload))
+            {
+                if (ClosingMessage.TryRead(payload, out ClosingMessage closing) && closing is { IsQuestion: false, IsClosed: true })
+                {
+                    Closed?.Invoke(from);
+                }
             }
             else if (protocol == Node.Protocol.Merge)
             {

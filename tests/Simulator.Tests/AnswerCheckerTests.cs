@@ -1,4 +1,5 @@
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Checkers;
@@ -97,6 +98,18 @@ public sealed class AnswerCheckerTests
         _made.Wrote(LibraryVerdict.Accepted, HandMade.TagOf(5), 1, 2, "k", _made.Put("a", "v1"));
         _made.Evidence.Shown.Add(new ShownState(HandMade.S2, HandMade.TagOf(4), "k", SubmissionState.Rejected));
         HandMade.Breaks("A4", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
+    }
+
+    [Fact]
+    public void Refusal_of_a_write_that_has_a_precondition_passes_and_of_one_that_has_none_is_found()
+    {
+        var refused = new SubmitOutcome.Refused(HandMade.TagOf(5), new FeedOutcome(new SequenceNumber(3), FeedVerdict.Refused));
+        PlannedOperation put = _made.Put("a", "v1");
+        WriteRecord conditional = _made.Wrote(LibraryVerdict.Unknown, default, 1, 2, "k", put with { Precondition = Precondition.Absent });
+        conditional.Attempts[0].Answer = refused;
+        VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions);
+        _made.Wrote(LibraryVerdict.Unknown, default, 1, 2, "l", put).Attempts[0].Answer = refused;
+        HandMade.Breaks("refusal", () => VerdictChecker.Check(_made.Evidence, _made.Evidence.Submissions));
     }
 
     [Fact]

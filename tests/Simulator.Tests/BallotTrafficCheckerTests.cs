@@ -25,7 +25,7 @@ public sealed class BallotTrafficCheckerTests
         {
             Name = name, Disk = new DiskId((UInt128)(uint)place + 1), Host = "127.0.0.1", HttpPort = 1, TunnelPort = 2, DatagramPort = 3,
         })];
-        _checker = new BallotTrafficChecker(new ClusterConfiguration("made", 1, [.. servers]), _made.Evidence.Submissions);
+        _checker = new BallotTrafficChecker(new ClusterConfiguration("made", 1, [.. servers]).BitOf, _made.Evidence.Submissions);
     }
 
     [Fact]

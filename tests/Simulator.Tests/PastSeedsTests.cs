@@ -68,6 +68,14 @@ public sealed class PastSeedsTests
 
     [Theory]
     [InlineData(294, "a read passed over what an earlier version had accepted, since no bit of it was known under the next one")]
+    [InlineData(14, "an identity that a full disk cut short could never be read again")]
+    [InlineData(17, "a new disk's rebuilding was forgotten when another version came into force")]
+    [InlineData(24, "the tunnel of a new disk was up before the version that names it, and counted for nothing ever after")]
+    [InlineData(74, "an old tag of which nobody has a record was asked about for ever")]
+    [InlineData(89, "what a replaced disk had accepted was decided no, since the feed's sessions were searched for the new one's")]
+    [InlineData(238, "what a sequencer assigned before it knew of a change was held against the next one")]
+    [InlineData(416, "a flush failed when a new disk noted that it is rebuilt")]
+    [InlineData(444, "a server was asked after healing, and then its disk was replaced")]
     public void Seed_with_changes_that_failed_once_is_clean(int seed, string reason)
     {
         SeedResult result = SeedRun.Run(SeedOptions.Draw((ulong)seed, SeedKind.Changes), trace: null);

@@ -24,7 +24,7 @@ public sealed class StalePushCheckerTests
         {
             Name = name, Disk = new DiskId((UInt128)(uint)place + 1), Host = "127.0.0.1", HttpPort = 1, TunnelPort = 2, DatagramPort = 3,
         })];
-        _checker = new StalePushChecker(new ClusterConfiguration("made", 1, [.. servers]));
+        _checker = new StalePushChecker(new ClusterConfiguration("made", 1, [.. servers]).BitOf);
     }
 
     [Fact]

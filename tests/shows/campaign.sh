@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The simulator's long campaign: 1,000 seeds with every guarantee judged, then each deliberate bug until a seed finds it: 200 plain ones at
-# most, then 200 with services and 200 with changes of the configuration; one that none of them finds is to fail a test of the cores or the
-# node, where what it takes can be set up.
+# most, then 200 with services and 200 with changes of the configuration; one that none of them finds is to fail a test of the cores, the
+# stores or the node, where what it takes can be set up.
 # Prints the totals, and a table of the bugs with what found each. Two processes; most of the time goes to the bugs that take long to find.
 # Ends with 1 if a seed failed, or a bug was not found.
 #   campaign.sh [SEEDS [BUG...]]     other numbers of seeds (0: none), only these bugs
@@ -22,7 +22,7 @@ fi
 
 build -p:SeededBugs=true
 simulator=$PWD/artifacts/seeded-bugs/bin/Carillon.Simulator/release/Carillon.Simulator
-for tests in Protocols.Tests Node.Tests; do
+for tests in Protocols.Tests Storage.Tests Node.Tests; do
   dotnet build "tests/$tests" -c Release -nodeReuse:false -v quiet -nologo -p:RunAnalyzers=false -p:SeededBugs=true
 done
 folder=$(mktemp -d)
@@ -35,7 +35,7 @@ printf '%s\n' "${bugs[@]}" |
       "$1" --seeds "$3" --bug {} $more >"$2/{}" 2>&1 || true
       if grep -q "^{} is found" "$2/{}"; then echo "${more:+ $more}" >"$2/{}.more"; exit 0; fi
     done
-    for tests in Protocols.Tests Node.Tests; do
+    for tests in Protocols.Tests Storage.Tests Node.Tests; do
       CARILLON_SEEDED_BUG={} timeout 300 "artifacts/seeded-bugs/bin/$tests/release/$tests" --no-progress --no-ansi >>"$2/{}.tests" 2>&1 || true
     done' sh "$simulator" "$folder" "$most"
 

@@ -96,18 +96,20 @@ public sealed class DiskIdentity
             }
         }
 
-        if (found is null && damaged > 0)
+        bool isUsed = device.List("log").Count > 0 || device.List("chunks").Count > 0;
+        if (found is null && damaged > 0 && (isUsed || damaged == Files.Length))
         {
             throw new WrongDiskException(
                 "The data directory's identity can't be read: its disk is damaged. Start with an empty directory under a new disk id (see docs/operations).");
         }
 
-        if (found is null && (device.List("log").Count > 0 || device.List("chunks").Count > 0))
+        if (found is null && isUsed)
         {
             throw new WrongDiskException(
                 "The data directory holds data but not its identity: it was copied in part, or damaged. Start with an empty directory (see docs/operations).");
         }
 
+        // Where there is nothing else, the first start was cut short while it wrote this: no word was said by it.
         return found;
     }
 

@@ -29,6 +29,9 @@ public sealed partial class MembershipMonitor : IMembership
     private readonly MulticastTrial _trial;
     private readonly ClockGuard _clocks;
     private readonly List<Peer> _peers = [];
+
+    // Tunnels of disks that the version in force does not name; the next may, and they don't come up anew for that.
+    private readonly SortedDictionary<NodeId, ServerIdentity> _strangers = [];
     private int _selfIndex;
     private int _selfBit;
     private Moment _now;
@@ -177,6 +180,10 @@ public sealed partial class MembershipMonitor : IMembership
             admitted.Tunnel = peer.Incarnation;
             Hear(admitted);
         }
+        else if (_strangers.Count < ClusterConfiguration.MaxServers)
+        {
+            _strangers[peer.Name] = peer;
+        }
 
         End();
     }
@@ -188,6 +195,11 @@ public sealed partial class MembershipMonitor : IMembership
         if (PeerOf(peer.Name) is { } known && known.Record.Disk == peer.Disk && known.Tunnel == peer.Incarnation)
         {
             known.Tunnel = null;
+        }
+
+        if (_strangers.TryGetValue(peer.Name, out ServerIdentity stranger) && stranger == peer)
+        {
+            _strangers.Remove(peer.Name);
         }
 
         End();
@@ -223,6 +235,16 @@ public sealed partial class MembershipMonitor : IMembership
         Begin(now);
         Configuration = configuration;
         Populate([.. _peers]);
+        foreach (ServerIdentity stranger in _strangers.Values.ToArray())
+        {
+            if (Configuration.Find(stranger.Name)?.Disk == stranger.Disk && Admit(stranger) is { } admitted)
+            {
+                _strangers.Remove(stranger.Name);
+                admitted.Tunnel = stranger.Incarnation;
+                Hear(admitted);
+            }
+        }
+
         End();
     }
 

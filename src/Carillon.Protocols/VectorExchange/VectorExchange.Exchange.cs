@@ -158,6 +158,12 @@ public sealed partial class VectorExchange
             return;
         }
 
+        if (MayBeOfAnEarlierDisk(ballot.Tag, ballot))
+        {
+            LearnTheName(ballot, now);
+            return;
+        }
+
         if (MayHaveForgotten(ballot.Tag, ballot, NoName))
         {
             ulong given = GiveUp(ballot, now);

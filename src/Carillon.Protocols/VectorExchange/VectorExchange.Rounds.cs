@@ -58,7 +58,7 @@ public sealed partial class VectorExchange
         if (!SeededBug.Is("no-rounds") && ballot.Contested && ballot.IsOpen && now.Now >= ballot.RoundNotBefore && !ownAttemptAtWork
             && _host.MayVote && Quorum.IsReachedBy(_connected) && _host.CanAppend(64, urgent: true) && !IsPastEntry(ballot))
         {
-            if (ballot.Submission is null && MayHaveForgotten(ballot.Tag, ballot, NoName))
+            if (MayBeOfAnEarlierDisk(ballot.Tag, ballot) || (ballot.Submission is null && MayHaveForgotten(ballot.Tag, ballot, NoName)))
             {
                 LearnTheName(ballot, now);
             }
@@ -114,6 +114,14 @@ public sealed partial class VectorExchange
             return;
         }
 
+        bool isOfAnyDisk = MayBeOfAnEarlierDisk(ask.Tag, ballot);
+        if (isOfAnyDisk && ask.First.Name.Length == 0)
+        {
+            // Who asks has no record either: nothing of what it drops at this word may be needed (seed 74 with changes).
+            Send(from, new Decided(ask.Tag, TagState.TooOld, default));
+            return;
+        }
+
         if (ballot is null)
         {
             if (_book.Count >= _options.MaxOpenTags || !_host.CanAppend(64, urgent: true))
@@ -122,6 +130,13 @@ public sealed partial class VectorExchange
             }
 
             ballot = _book.Add(new Ballot(ask.Tag, now.Now));
+        }
+
+        if (isOfAnyDisk)
+        {
+            // It is asked again.
+            StartFetch(ballot, from, now);
+            return;
         }
 
         ballot.AskedAs = ConfigurationEntry.IsTarget(ask.First) ? ask.First : ballot.AskedAs;
@@ -303,13 +318,18 @@ public sealed partial class VectorExchange
     /// True if nothing is said by a tag's being unknown here: its outcome may be forgotten. Behind the horizon only one that the feed has
     /// had is: who takes another one for forgotten, and so for over, makes others drop what they hold of it, accepted as it may be ◆.
     /// </summary>
-    private bool IsForgetful(Tag tag, ClusterConfiguration configuration)
+    /// <param name="tag">The tag.</param>
+    /// <param name="configuration">Whose disk made it, where the record is not here to tell.</param>
+    /// <param name="record">Its record, if that is here: a server may have had another disk then ◆.</param>
+    private bool IsForgetful(Tag tag, ClusterConfiguration configuration, Submission? record = null)
     {
+        DiskId? present = configuration.Find(tag.Uid.Server)?.Disk;
+        DiskId? disk = SeededBug.Is("replaced-disk-forgotten") ? present : record?.AcceptingDisk ?? present;
         Timestamp stamp = tag.Uid.Stamp;
         return stamp < _host.OutcomeHorizon
             || (stamp < _host.OutcomesSince
                 && (!_host.HasFeed || SeededBug.Is("unnumbered-taken-for-forgotten")
-                    || (configuration.Find(tag.Uid.Server) is { } server && _host.IsNumbered(tag, server.Disk))));
+                    || (disk is { } maker && _host.IsNumbered(tag, maker))));
     }
 
     /// <summary>
@@ -318,7 +338,8 @@ public sealed partial class VectorExchange
     /// </summary>
     private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
     {
-        if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null }) || !IsForgetful(tag, _configuration))
+        if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null })
+            || !IsForgetful(tag, _configuration, ballot?.Submission))
         {
             return false;
         }
@@ -328,6 +349,15 @@ public sealed partial class VectorExchange
         ObjectName name = ballot?.Submission?.Operations[0].Target ?? first;
         return tag.Uid.Stamp < _host.OutcomeHorizon || name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
     }
+
+    /// <summary>
+    /// True for an old tag of which neither bit nor promise nor record is here, where disks may have been replaced: one that a server's
+    /// earlier disk made is not in the session of its present one, so the feed does not tell that it is over ◆. Its record tells the disk.
+    /// </summary>
+    private bool MayBeOfAnEarlierDisk(Tag tag, Ballot? ballot) =>
+        ballot is null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null, Submission: null }
+        && _host.HasFeed && _configuration.Version > 1 && tag.Uid.Stamp < _host.OutcomesSince
+        && !SeededBug.Is("replaced-disk-forgotten");
 
     /// <summary>
     /// Of an old tag nothing is known here but that somebody asked for it. Whether it may have been forgotten, its name tells, so the

@@ -12,7 +12,7 @@ namespace Carillon.Simulator.Checkers;
 /// </summary>
 /// <remarks>Of a tag that somebody called rejected nothing is asked any more: its ballot may have been forgotten, and be begun
 /// anew.</remarks>
-internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, SubmissionRegistry registry)
+internal sealed class BallotTrafficChecker(Func<NodeId, int> bitOf, SubmissionRegistry registry)
 {
     private readonly Dictionary<(NodeId Server, Tag Tag), Word> _words = [];
     private readonly HashSet<Tag> _rejected = [];
@@ -51,7 +51,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
                 OnPromise(from, promise);
                 break;
             case MessageType.Vector when Vector.TryRead(ref reader, out Vector vector)
-                && new VoterSet(vector.Bits).Contains(configuration.BitOf(from)):
+                && new VoterSet(vector.Bits).Contains(bitOf(from)):
                 OnBit(from, vector, now, hasYesBit, stateAtSender);
                 break;
             case MessageType.ReadAnswer when ReadAnswer.TryRead(ref reader, out ReadAnswer answer):
@@ -148,7 +148,7 @@ internal sealed class BallotTrafficChecker(ClusterConfiguration configuration, S
     // A bit that left at an earlier instant was durable then, and is counted since.
     private void OnReadAnswer(NodeId from, ReadAnswer answer, Instant now)
     {
-        int own = configuration.BitOf(from);
+        int own = bitOf(from);
         foreach (HeldTag held in answer.Held)
         {
             if (!_rejected.Contains(held.Tag) && !new VoterSet(held.YesBits).Contains(own)

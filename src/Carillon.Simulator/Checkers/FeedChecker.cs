@@ -1,5 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.Workloads;
@@ -18,6 +19,9 @@ internal sealed class FeedChecker
     private readonly Dictionary<Tag, ulong> _numberOf = [];
     private readonly Dictionary<NodeId, ulong> _next = [];
     private readonly List<(ulong Number, Tag Tag, NodeId By)> _told = [];
+
+    /// <summary>Versions of the configuration, each with the number and the message that made it.</summary>
+    public SortedDictionary<ulong, (ulong Number, MessageId Id)> Versions { get; } = [];
 
     /// <summary>The greatest number that any server applied.</summary>
     public ulong Last { get; private set; }
@@ -114,6 +118,16 @@ internal sealed class FeedChecker
         }
 
         _at.Add(number, (value, tag, server));
+        if (submission is { } change && ConfigurationEntry.TryRead(change, out ConfigurationEntry? entry))
+        {
+            // Of several of one version the first makes it.
+            ulong version = entry.Configuration.Version;
+            if (!Versions.TryGetValue(version, out (ulong Number, MessageId Id) first) || number < first.Number)
+            {
+                Versions[version] = (number, value.Id);
+            }
+        }
+
         if (!tag.IsNone && !_numberOf.TryAdd(tag, number))
         {
             throw Violation.Of("F3", $"{tag} stands at {_numberOf[tag]} and, at {server}, at {number}");

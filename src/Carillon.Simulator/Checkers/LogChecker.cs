@@ -14,6 +14,9 @@ internal sealed class LogChecker
     public void OnStopped(NodeId server, ulong durable) =>
         _durable[server] = Math.Max(durable, _durable.GetValueOrDefault(server));
 
+    /// <summary>A server has another disk.</summary>
+    public void Forget(NodeId server) => _durable.Remove(server);
+
     /// <summary>A process has read its log back: so many records, and it votes by them or does not.</summary>
     public void OnStarted(NodeId server, ulong recovered, bool votes)
     {

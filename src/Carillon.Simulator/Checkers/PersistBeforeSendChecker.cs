@@ -84,7 +84,7 @@ internal sealed class PersistBeforeSendChecker(SimulatedWorld world, RandomSourc
     }
 
     private bool SetsOwnBit(SimulatedServer sender, Vector vector) =>
-        new Protocols.Cluster.VoterSet(vector.Bits).Contains(world.Nodes.Configuration.BitOf(sender.Name));
+        new Protocols.Cluster.VoterSet(vector.Bits).Contains(sender.Node!.Configuration.BitOf(sender.Name));
 
     private void Require(SimulatedServer sender, Func<IDurableImage, bool> isTrue, Func<string> claim)
     {

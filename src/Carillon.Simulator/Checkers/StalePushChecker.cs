@@ -10,7 +10,7 @@ namespace Carillon.Simulator.Checkers;
 /// Stale stamps (docs/protocols/vector-exchange.md, "Names"): a server that has told others that it holds a submission of a name, and still
 /// does, takes no push of that name with a lower UID that was sent to it later.
 /// </summary>
-internal sealed class StalePushChecker(ClusterConfiguration configuration)
+internal sealed class StalePushChecker(Func<NodeId, int> bitOf)
 {
     private readonly Dictionary<Tag, ObjectName[]> _names = [];
     private readonly Dictionary<(NodeId To, Tag Tag), Instant> _pushed = [];
@@ -18,6 +18,15 @@ internal sealed class StalePushChecker(ClusterConfiguration configuration)
 
     // Tags whose exchange has begun: a server may have them from elsewhere than the push.
     private readonly HashSet<Tag> _exchanged = [];
+
+    /// <summary>A server has another disk: nothing is held there any more.</summary>
+    public void Forget(NodeId server)
+    {
+        foreach ((NodeId Holder, ObjectName Name) held in _held.Keys.Where(key => key.Holder == server).ToArray())
+        {
+            _held.Remove(held);
+        }
+    }
 
     /// <summary>A push is sent.</summary>
     public void OnPush(NodeId to, Submission submission, Instant now)
@@ -46,7 +55,7 @@ internal sealed class StalePushChecker(ClusterConfiguration configuration)
                 break;
             case MessageType.Vector when Vector.TryRead(ref reader, out Vector vector):
                 _exchanged.Add(vector.Tag);
-                if (vector.Value && new VoterSet(vector.Bits).Contains(configuration.BitOf(from)))
+                if (vector.Value && new VoterSet(vector.Bits).Contains(bitOf(from)))
                 {
                     Note(from, vector.Tag, now);
                 }

@@ -6,7 +6,8 @@ namespace Carillon.Simulator.Checkers;
 
 /// <summary>
 /// A4, one verdict per id: what one server called accepted, no other calls rejected, whenever and however it is asked. A5: a key has one
-/// accepted version, whoever is asked and however often it is retried.
+/// accepted version, whoever is asked and however often it is retried. What has no precondition is never refused in the feed: behind a
+/// greater one it is an older version.
 /// </summary>
 internal sealed class VerdictChecker(SubmissionRegistry registry)
 {
@@ -44,6 +45,8 @@ internal sealed class VerdictChecker(SubmissionRegistry registry)
             case SubmitOutcome.Rejected { Reason: RejectionReason.KeyFenced }:
                 RejectKey(write.Key, $"{attempt.Server}'s answer");
                 break;
+            case SubmitOutcome.Refused refused when write.Operations.All(operation => operation.Precondition.IsNone):
+                throw Violation.Of("refusal", $"{attempt.Server} refuses {write} at {refused.Sequenced.Number}, and it has no precondition");
             default:
                 break;
         }

@@ -1,6 +1,7 @@
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
+using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
@@ -31,6 +32,8 @@ internal sealed class FaultInjector
         int[] places = [.. Enumerable.Range(0, world.Servers.Count)];
         Shuffle(places);
         _damageable.UnionWith(places.Take(options.DamageableDisks));
+        int quorum = Quorum.Majority(places.Length);
+        Losable = [.. places.Take(Math.Min(places.Length - quorum, quorum - 1))];
         _network = new NetworkFaults(world, random.Fork());
         _disks = new DiskDamage(world, random.Fork());
         _clocks = new ClockFaults(world, random.Fork());
@@ -38,6 +41,13 @@ internal sealed class FaultInjector
 
     /// <summary>Called when a server was cut off at the first vector of a submission.</summary>
     public Action<int, Tag>? CutOff { get; set; }
+
+    /// <summary>Places of which all may lose their disks: the others are a quorum, and have a copy of every chunk. Those that may be
+    /// damaged are among them.</summary>
+    public IReadOnlyList<int> Losable { get; }
+
+    /// <summary>Who replaces disks.</summary>
+    public ClusterOperator? Operator { get; set; }
 
     /// <summary>How often each kind struck.</summary>
     public long[] Strikes { get; } = new long[Enum.GetValues<FaultKind>().Length];
@@ -83,6 +93,27 @@ internal sealed class FaultInjector
             {
                 Strikes[(int)FaultKind.AtGrant]++;
                 _world.Trace?.Invoke($"fault {FaultKind.AtGrant} {server.Name}");
+            }
+        });
+    }
+
+    /// <summary>A server tells what it has left of a version that it closed: what it forgets now is in nobody's report.</summary>
+    public void OnClosed(NodeId name)
+    {
+        if (_stopped || _options.RateOf(FaultKind.AtClosing) == 0 || !_random.Chance(0.15))
+        {
+            return;
+        }
+
+        SimulatedServer server = _random.Chance(0.7)
+            ? _world.Servers.Find(s => s.Name == name)!
+            : _world.Servers[_random.Below(_world.Servers.Count)];
+        _world.Queue.After(_random.Below(TimeSpan.FromMilliseconds(_random.Chance(0.5) ? 1 : 50)), () =>
+        {
+            if (!_stopped && StrikeAtGrant(server))
+            {
+                Strikes[(int)FaultKind.AtClosing]++;
+                _world.Trace?.Invoke($"fault {FaultKind.AtClosing} {server.Name}");
             }
         });
     }
@@ -164,7 +195,8 @@ internal sealed class FaultInjector
 
         foreach (SimulatedServer server in _world.Servers)
         {
-            if (server.State == ServerState.Running && (!server.Node!.Votes || server.Node.HasFailedChunkStore))
+            bool isNew = Operator?.IsAtWork(server) ?? false;
+            if (server.State == ServerState.Running && ((!server.Node!.Votes && !isNew) || server.Node.HasFailedChunkStore))
             {
                 Crash(server, _random.Chance(0.5) ? null : (CrashStyle)_random.Below(4));
             }
@@ -238,7 +270,9 @@ internal sealed class FaultInjector
             FaultKind.ClockDrift => _clocks.Drift(server),
             FaultKind.BridgeKill => KillBridge(server),
             FaultKind.NewVersion => ChangeVersion(server),
-            FaultKind.AtGrant => false,
+            FaultKind.ReplacedDisk => Operator!.Replace(),
+            FaultKind.LeaveAndJoin => Operator!.TakeOutAndIn(),
+            FaultKind.AtGrant or FaultKind.AtClosing => false,
             FaultKind.Sequencer => Sequencer() is { } sequencer && StrikeAtGrant(sequencer),
             _ => throw new SimulationFailedException($"no such fault: {kind}"),
         };
@@ -324,7 +358,7 @@ internal sealed class FaultInjector
     // As a service manager does: what can't start, or stopped itself, is tried again a little later.
     private void StartAfter(SimulatedServer server, TimeSpan delay) => _world.Queue.After(delay, () =>
     {
-        if (!_stopped && server is { State: ServerState.Down, Refused: false } && !server.Start())
+        if (!_stopped && server.CanStart && !server.Start())
         {
             StartAfter(server, TimeSpan.FromSeconds(1));
         }

@@ -91,4 +91,14 @@ internal enum FaultKind
     /// <summary>The configuration gets another version, of the same servers: the present one is closed, what is open is
     /// carried.</summary>
     NewVersion,
+
+    /// <summary>A server gets another, empty disk: its own is lost, or is taken out of use.</summary>
+    ReplacedDisk,
+
+    /// <summary>A server is taken out of the cluster, and comes back later with an empty disk.</summary>
+    LeaveAndJoin,
+
+    /// <summary>A server that has just said that it closed the configuration's version, or another one, is killed, paused or cut off, or
+    /// loses its power.</summary>
+    AtClosing,
 }

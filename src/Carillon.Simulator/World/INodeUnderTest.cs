@@ -154,8 +154,14 @@ internal interface INodeUnderTest
     /// <summary>True if it has closed the version in force, and sets no bits under it.</summary>
     bool IsVersionClosed { get; }
 
+    /// <summary>The configuration that is in force there.</summary>
+    ClusterConfiguration Configuration { get; }
+
     /// <summary>Begins another version, of the same servers.</summary>
     void RenewConfiguration(Moment now);
+
+    /// <summary>Changes one server of the configuration.</summary>
+    void ChangeCluster(ClusterChange change, Moment now, Action<ClusterChangeOutcome> answer);
 
     /// <summary>Why it takes no part in agreement, or empty.</summary>
     string NotVotingBecause { get; }

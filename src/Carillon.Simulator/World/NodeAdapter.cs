@@ -209,6 +209,11 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public bool IsVersionClosed => node.IsClosed;
 
+    public ClusterConfiguration Configuration => node.Configuration;
+
+    public void ChangeCluster(ClusterChange change, Moment now, Action<ClusterChangeOutcome> answer) =>
+        node.ChangeCluster(change, now, answer);
+
     public void RenewConfiguration(Moment now) => node.ChangeCluster(new ClusterChange(ClusterChangeKind.Renew, null), now, _ => { });
 
     public string DescribeOpen() => string.Join("; ", node.Exchange.DescribeOpen().Take(5));
@@ -266,8 +271,13 @@ internal sealed class PublishAnswerTo(Action<PublishEnd, SequenceNumber, string>
 /// <summary>Starts the node that ships, with the run's options.</summary>
 internal sealed class NodeFactory(NodeOptions options, ClusterConfiguration configuration) : INodeFactory
 {
+    private readonly SortedDictionary<NodeId, ClusterConfiguration> _joined = [];
+
     /// <inheritdoc/>
     public ClusterConfiguration Configuration => configuration;
+
+    /// <summary>From now on a server starts as one that joins under a version, on an empty disk.</summary>
+    public void Join(NodeId server, ClusterConfiguration version) => _joined[server] = version;
 
     /// <inheritdoc/>
     public INodeUnderTest Start(NodeStart start, IWorld world)
@@ -276,7 +286,10 @@ internal sealed class NodeFactory(NodeOptions options, ClusterConfiguration conf
         try
         {
             var stores = new NodeStores(start.Disk, catalog, IsCatalogLost: false);
-            return new NodeAdapter(new ServerNode(options, configuration, start.Self, stores, world, start.Random, start.Now));
+            bool isJoined = _joined.TryGetValue(start.Self, out ClusterConfiguration? version);
+            NodeOptions own = isJoined ? options with { Joins = true } : options;
+            return new NodeAdapter(
+                new ServerNode(own, version ?? configuration, start.Self, stores, world, start.Random, start.Now));
         }
         catch (WrongDiskException refusal)
         {
@@ -292,5 +305,5 @@ internal sealed class NodeFactory(NodeOptions options, ClusterConfiguration conf
 
     /// <inheritdoc/>
     public IDurableImage OpenDurable(NodeId self, SimulatedDisk disk, CatalogMemory catalog) =>
-        new DurableImage(options, configuration.Find(self)!.Disk, disk, catalog);
+        new DurableImage(options, (_joined.GetValueOrDefault(self) ?? configuration).Find(self)!.Disk, disk, catalog);
 }

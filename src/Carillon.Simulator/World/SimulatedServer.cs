@@ -106,6 +106,21 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
     /// <summary>True if its disk's content does not let it start.</summary>
     public bool Refused { get; private set; }
 
+    /// <summary>True while its machine is gone, or out of the cluster: nobody starts it.</summary>
+    public bool IsOut { get; set; }
+
+    /// <summary>Its machine gets an empty disk; nobody starts it from now on until it is said that it may be.</summary>
+    public void Renew()
+    {
+        Invariant.That(State == ServerState.Down);
+        Disk.Replace();
+        Catalog.Erase();
+        Refused = false;
+    }
+
+    /// <summary>True if it is down and may be started.</summary>
+    public bool CanStart => State == ServerState.Down && !Refused && !IsOut;
+
     /// <summary>Starts the process; false if the disk does not let it.</summary>
     public bool Start()
     {
@@ -131,7 +146,7 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
             return false;
         }
 
-        _seal = new DatagramSeal(_node!.Self, _world.Nodes.Configuration);
+        _seal = new DatagramSeal(_node!.Self, _node.Configuration);
         State = ServerState.Running;
         _world.Trace?.Invoke($"{Name} starts as {_node!.Self}");
         _world.Started?.Invoke(this);

@@ -65,6 +65,85 @@ public sealed class ReplacedDiskTests : IDisposable
     }
 
     [Fact]
+    public void New_disk_whose_cluster_gets_another_version_while_it_is_rebuilt_votes_all_the_same()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        Until(() => _world.Servers.TrueForAll(s => s.Node!.HasBucket("files")));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        _world.Network.Cut(0, 2);
+        _world.Network.Cut(2, 0);
+        StartAll();
+        Until(() => _world.Servers[1].Node!.HasQuorum);
+        _world.Servers[1].Input((node, now) => node.RenewConfiguration(now));
+        Until(() => _world.Servers[2].Node!.ConfigurationVersion == 3);
+
+        // It has what s2 gave it; s1 is missing.
+        _world.RunFor(TimeSpan.FromMinutes(2));
+        Assert.False(_world.Servers[2].Node!.Votes);
+        _world.Network.Heal(0, 2);
+        _world.Network.Heal(2, 0);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Theory]
+    [InlineData(ClusterChangeKind.Replace)]
+    [InlineData(ClusterChangeKind.Remove)]
+    public void Disk_is_not_taken_away_while_another_is_being_rebuilt_from_it(ClusterChangeKind kind)
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        Until(() => _world.Servers.TrueForAll(s => s.Node!.HasBucket("files")));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        _world.Network.Cut(0, 2);
+        _world.Network.Cut(2, 0);
+        StartAll();
+        Until(() => _world.Servers[1].Node!.HasQuorum);
+        ServerRecord first = _world.Servers[1].Node!.Configuration.Servers[0];
+        ClusterChangeOutcome? outcome = null;
+        _world.Servers[1].Input((node, now) =>
+            node.ChangeCluster(new ClusterChange(kind, first with { Disk = new DiskId(98) }), now, o => outcome = o));
+        Until(() => outcome is not null);
+        Assert.Contains("of the other servers vote", outcome!.Value.Fault, StringComparison.Ordinal);
+        Assert.True(outcome.Value.MayRetry);
+        Assert.False(_world.Servers[1].Node!.IsVersionClosed);
+        _world.Network.Heal(0, 2);
+        _world.Network.Heal(2, 0);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
+    public void New_disk_that_can_not_note_that_it_is_rebuilt_stops_and_votes_after_its_next_start()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        StartAll();
+        _world.Servers[2].Disk.Faults.FailNextFlushIn = "identity";
+        Until(() => _world.Servers[2].State == ServerState.Down);
+        Assert.Contains("rebuilt", _world.Servers[2].StopReason, StringComparison.Ordinal);
+        Start(2);
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
+    public void New_disk_whose_first_start_was_cut_short_is_started_again()
+    {
+        StartAll();
+        Accept(0, node => (done, now) => node.CreateBucket("files", new BucketSettings(), "b", now, done));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        _world.Servers[2].Disk.Faults.Full = true;
+        Assert.False(_world.Servers[2].Start());
+        _world.Servers[2].Disk.Faults.Full = false;
+        StartAll();
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
     public void First_disks_of_a_cluster_vote_though_one_server_has_not_been_started_yet()
     {
         Start(0);
@@ -99,7 +178,7 @@ public sealed class ReplacedDiskTests : IDisposable
         _factory.Replace(place);
     }
 
-    private void Until(Func<bool> isTrue) => Assert.True(_world.RunUntil(isTrue, Bound, Step));
+    private void Until(Func<bool> isTrue, TimeSpan? step = null) => Assert.True(_world.RunUntil(isTrue, Bound, step ?? Step));
 
     private void Accept(int place, Func<INodeUnderTest, Action<Action<SubmitOutcome>, Moment>> call) => Until(() =>
     {

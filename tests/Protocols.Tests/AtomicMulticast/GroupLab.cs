@@ -82,6 +82,9 @@ internal sealed class GroupLab
     /// <summary>Datagrams by type; a multicast counts once, as on a network that has it.</summary>
     public SortedDictionary<GroupMessageType, int> Counted { get; } = [];
 
+    /// <summary>Messages that change the configuration.</summary>
+    public HashSet<MessageId> Changes { get; } = [];
+
     public Dictionary<MessageId, byte[]> Published { get; } = [];
 
     public Dictionary<MessageId, ulong> Acknowledged { get; } = [];

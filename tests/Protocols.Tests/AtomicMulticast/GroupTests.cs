@@ -606,6 +606,29 @@ public sealed class GroupTests
         Assert.Empty(lab.Faults);
     }
 
+    [Fact]
+    public void Nothing_is_numbered_behind_a_change_of_the_configuration_before_that_is_delivered()
+    {
+        var lab = new GroupLab(1, 3) { Reelects = false };
+        Lead(lab);
+        lab.Changes.Add(Message(1, 2));
+        lab.Drop = (_, _, type) => type == GroupMessageType.Ack;
+        for (ulong counter = 1; counter <= 4; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), 0);
+        }
+
+        // What is behind it is for the quorum of the version that it makes.
+        lab.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal(2, lab["s1"].Core.Figures.Assigned);
+        Assert.Equal(0u, lab["s1"].Core.Delivered.Value);
+
+        // Another change was ahead of it, so it makes none, and the sequencer goes on.
+        lab.Drop = null;
+        Assert.True(lab.RunUntil(() => lab.Members.Values.All(m => m.Core.Delivered.Value == 4), TimeSpan.FromSeconds(5)));
+        Assert.Empty(lab.Faults);
+    }
+
     private static void Lead(GroupLab lab)
     {
         lab.StartAll();

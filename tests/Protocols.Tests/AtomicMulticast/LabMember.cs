@@ -46,6 +46,8 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
 
     public bool CanAppend(int bytes) => true;
 
+    public bool IsChange(MessageId id) => lab.Changes.Contains(id);
+
     public ulong Append(ReadOnlySpan<byte> record)
     {
         _log.Add(record.ToArray());

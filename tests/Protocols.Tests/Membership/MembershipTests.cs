@@ -223,6 +223,40 @@ public sealed class MembershipTests
     }
 
     [Fact]
+    public void Tunnel_of_a_disk_that_the_next_version_names_counts_once_that_is_in_force()
+    {
+        // A replaced server may be there before this one has heard of its disk, and its tunnel comes up once.
+        MembershipMonitor monitor = MonitorOf(S1, servers: 3);
+        ClusterConfiguration former = monitor.Configuration;
+        var fresh = new ServerIdentity(S2.Name, new DiskId(2002), new Incarnation(1));
+        monitor.TunnelUp(S2, At(1));
+        monitor.TunnelDown(S2, At(2));
+        monitor.TunnelUp(fresh, At(3));
+        Assert.False(monitor.IsConnected(S2.Name));
+        Assert.False(monitor.Accepts(fresh));
+
+        monitor.Reconfigure(new ClusterConfiguration("lab", 2, [.. former.Servers.Select(s =>
+            s.Name == fresh.Name ? s with { Disk = fresh.Disk } : s)]), At(4));
+        Assert.True(monitor.IsConnected(S2.Name));
+        Assert.True(monitor.Accepts(fresh));
+        monitor.TunnelDown(fresh, At(5));
+        Assert.False(monitor.IsConnected(S2.Name));
+    }
+
+    [Fact]
+    public void Tunnel_of_a_strange_disk_that_is_down_again_counts_for_nothing_later()
+    {
+        MembershipMonitor monitor = MonitorOf(S1, servers: 3);
+        ClusterConfiguration former = monitor.Configuration;
+        var fresh = new ServerIdentity(S2.Name, new DiskId(2002), new Incarnation(1));
+        monitor.TunnelUp(fresh, At(3));
+        monitor.TunnelDown(fresh, At(4));
+        monitor.Reconfigure(new ClusterConfiguration("lab", 2, [.. former.Servers.Select(s =>
+            s.Name == fresh.Name ? s with { Disk = fresh.Disk } : s)]), At(5));
+        Assert.False(monitor.IsConnected(S2.Name));
+    }
+
+    [Fact]
     public void Reconfigured_cluster_keeps_what_stays_and_forgets_what_went()
     {
         MembershipMonitor monitor = MonitorOf(S1, servers: 3);

@@ -10,7 +10,7 @@ public sealed class EpochVoterTests
     private static readonly ServiceName Job = ServiceName.Parse("job");
     private static readonly TimeSpan Duration = TimeSpan.FromSeconds(2);
 
-    private readonly ClusterConfiguration _configuration = new("lab", 1, [.. Enumerable.Range(1, 3).Select(i => new ServerRecord
+    private ClusterConfiguration _configuration = new("lab", 1, [.. Enumerable.Range(1, 3).Select(i => new ServerRecord
     {
         Name = NodeId.Parse($"s{i}"), Disk = new DiskId((UInt128)i), Host = "127.0.0.1", HttpPort = 1, TunnelPort = 2, DatagramPort = 3,
     })]);
@@ -62,14 +62,56 @@ public sealed class EpochVoterTests
         Assert.Equal(BidVerdict.Granted, Bid("s1", life: 5, epoch: 5, at: 30));
     }
 
+    [Fact]
+    public void Epoch_that_was_promised_under_one_version_is_not_given_under_the_next_by_a_disk_that_never_heard_of_it()
+    {
+        // s1 and the disk that this one replaces gave s1 epoch 5; with s3, which was away, it would be a quorum for s3.
+        Reconfigure(new KeyValuePair<ServiceName, Epoch>(Job, new Epoch(5)));
+        Assert.Equal(BidVerdict.Promised, Bid("s3", life: 1, epoch: 5, at: 5000));
+        Assert.Equal(BidVerdict.Granted, Bid("s3", life: 1, epoch: 6, at: 5000));
+    }
+
+    [Fact]
+    public void Epochs_of_the_feeds_sequencer_go_on_far_above_what_was_told_when_the_version_was_closed()
+    {
+        // It is elected also under a closed version, so that the next one's entry gets its number.
+        Reconfigure(new KeyValuePair<ServiceName, Epoch>(ServiceName.CatalogSequencer, new Epoch(5)));
+        Assert.Equal(BidVerdict.Promised, Bid("s3", life: 1, epoch: 9, at: 5000, ServiceName.CatalogSequencer));
+        Assert.True(_voter.FenceOf(ServiceName.CatalogSequencer) > new Epoch(1000));
+    }
+
+    [Fact]
+    public void Lease_is_renewed_for_nobody_who_has_another_version_in_force()
+    {
+        // s2 runs on a disk that was replaced: with its own bit, this renewal is a quorum for it and the new disk's grant one for another.
+        Assert.Equal(BidVerdict.Granted, Bid("s2", life: 1, epoch: 4, at: 0));
+        Assert.True(Renew("s2", life: 1, epoch: 4, at: 1000));
+        Reconfigure();
+        _host.Behind.Add(NodeId.Parse("s2"));
+        Assert.False(Renew("s2", life: 1, epoch: 4, at: 1500));
+        Assert.Equal(BidVerdict.Granted, Bid("s3", life: 1, epoch: 5, at: 3001));
+    }
+
+    private void Reconfigure(params KeyValuePair<ServiceName, Epoch>[] epochs)
+    {
+        _configuration = new ClusterChange(ClusterChangeKind.Renew, null).Apply(_configuration, out _)!;
+        _voter.Reconfigure(_configuration, epochs, isNew: false, At(0));
+    }
+
+    private bool Renew(string node, ulong life, ulong epoch, int at) =>
+        _voter.Renew(Identity(node, life), Job, new Epoch(epoch), At(at));
+
     private static Moment At(int milliseconds) =>
         new(new Instant(TimeSpan.TicksPerHour) + TimeSpan.FromMilliseconds(milliseconds), new WallTime(milliseconds));
 
     private ServerIdentity Identity(string node, ulong life) =>
         new(NodeId.Parse(node), _configuration.Find(NodeId.Parse(node))!.Disk, new Incarnation(life));
 
-    private BidVerdict Bid(string node, ulong life, ulong epoch, int at) =>
-        _voter.Consider(Identity(node, life), new BidMessage(Job, new Epoch(epoch), 1, Duration, 1), At(at), out _).Verdict;
+    private BidVerdict Bid(string node, ulong life, ulong epoch, int at, ServiceName? service = null)
+    {
+        var bid = new BidMessage(service ?? Job, new Epoch(epoch), _configuration.Version, Duration, 1);
+        return _voter.Consider(Identity(node, life), bid, At(at), out _).Verdict;
+    }
 
     private void Withdraw(string node, ulong life, ulong epoch, int at) =>
         _voter.Withdraw(Identity(node, life), Job, new Epoch(epoch), At(at));
@@ -79,6 +121,11 @@ public sealed class EpochVoterTests
         public bool MayVote => true;
 
         public bool HasQuorum => true;
+
+        /// <summary>Who has an earlier version in force.</summary>
+        public HashSet<NodeId> Behind { get; } = [];
+
+        public bool SharesConfiguration(NodeId node) => !Behind.Contains(node);
 
         public ulong Durable { get; private set; }
 

@@ -548,7 +548,10 @@ internal sealed class LabServer : IExchangeHost
         return greatest;
     }
 
-    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => Numbered.Contains(tag);
+    /// <summary>If set, the disk that made them.</summary>
+    public DiskId? NumberedOf { get; set; }
+
+    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => Numbered.Contains(tag) && (NumberedOf is null || NumberedOf == disk);
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
         _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)

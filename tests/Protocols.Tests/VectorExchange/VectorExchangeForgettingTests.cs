@@ -164,6 +164,61 @@ public sealed class VectorExchangeForgettingTests
         Assert.Equal(isNumbered, isTooOld);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Accepted_tag_of_a_disk_that_was_replaced_is_not_decided_anew_where_its_outcome_is_forgotten(bool hasRecord)
+    {
+        // Seed 89 with changes: the feed had had it, in the session of s1's former disk; in that of the new one it was not found.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        if (hasRecord)
+        {
+            // s2 was away when it was accepted, and has it from the push.
+            var record = Submission.Create(tag, default, new DiskId(1), "k",
+                [new Operation(OperationKind.Put, new ObjectName("files", "a"), LabServer.Manifest("x"))]);
+            lab["s2"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(new Push(lab.Moment().Wall, 1, record.Encoded)));
+            lab.Run(Second);
+        }
+
+        lab["s3"].Put("a", "newer", "k3");
+        lab.Run(Second);
+        lab.Change(lab.Replacement("s1", 11), "s2", "s3");
+        lab["s1"].Crash();
+        lab.Reconnect();
+        foreach (LabServer server in lab.Servers.Values)
+        {
+            server.OutcomesSince = tag.Uid.Stamp.Next;
+            server.Numbered.Add(tag);
+            server.NumberedOf = new DiskId(1);
+        }
+
+        SubmissionReport? report = null;
+        lab["s2"].Core.Show(tag, lab.Moment(), shown => report = shown);
+        lab["s2"].Settle();
+        lab.Run(Second * 60);
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Noes.Keys));
+        Assert.NotEqual(SubmissionState.Rejected, report?.State);
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Core.OpenTagList()));
+    }
+
+    [Fact]
+    public void Who_promised_itself_a_round_for_a_tag_that_a_replaced_disk_made_and_nobody_has_drops_it()
+    {
+        // Seed 74 with changes: those that were asked looked for its record, found none, and were asked again, for ever.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s1")), 1);
+        lab.Change(lab.Replacement("s1", 11), "s2", "s3");
+        lab["s1"].Crash();
+        lab.Reconnect();
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        lab["s2"].Core.Show(tag, lab.Moment(), _ => { });
+        lab["s2"].Settle();
+        lab.Run(Second * 60);
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Noes.Keys));
+        Assert.All(lab.Servers.Values, s => Assert.DoesNotContain(tag, s.Core.OpenTagList()));
+    }
+
     private static (TagState State, Tag Tag) AskForKey(ExchangeLab lab, string server, string key)
     {
         KeyAnswer? told = null;

@@ -1,3 +1,4 @@
+using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Xunit;
 
@@ -6,6 +7,24 @@ namespace Carillon.Protocols.Tests.VectorExchange;
 public sealed class VectorExchangeTests
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+
+    [Fact]
+    public void Plain_put_that_comes_behind_a_greater_one_in_the_feed_is_accepted_and_no_conflict()
+    {
+        var lab = new ExchangeLab(3, 5, hasFeed: true);
+        lab.Feed!.Hold();
+        var outcomes = new List<SubmitOutcome>();
+        lab["s1"].Put("a", "older", "k1", outcomes.Add);
+        lab.Run(Second);
+        lab["s2"].Put("a", "newer", "k2", outcomes.Add);
+        lab.Run(Second);
+        lab.Feed.Release(backwards: true);
+        lab.Run(Second);
+        Assert.Equal(2, outcomes.Count);
+        Assert.All(outcomes, outcome => Assert.IsType<SubmitOutcome.Accepted>(outcome));
+        Assert.Contains(outcomes, outcome => outcome is SubmitOutcome.Accepted { Sequenced.Verdict: FeedVerdict.Superseded });
+        Assert.All(lab.Servers.Values, s => Assert.Equal("newer", s.Content("a")));
+    }
 
     [Fact]
     public void Put_with_all_connected_is_accepted_everywhere_with_n_times_n_minus_one_vectors()
