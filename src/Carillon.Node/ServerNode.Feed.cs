@@ -11,12 +11,19 @@ namespace Carillon.Node;
 public sealed partial class ServerNode
 {
     private readonly FeedHost _feed;
+    private readonly FeedReads _reads;
 
     /// <summary>The catalog's feed, for other threads.</summary>
     public CatalogFeed Feed { get; } = new();
 
     /// <summary>How the feed is here, in a line.</summary>
     public string DescribeFeed() => _feed.ToString();
+
+    /// <summary>Linearizable reads that the catalog answered, since the feed's sequencer had told how far to wait.</summary>
+    public long ReadsByNumber => _reads.Answered;
+
+    /// <summary>Reads of buckets that allow this which a quorum had to answer all the same.</summary>
+    public long ReadsLeftToQuorum => _reads.LeftToQuorum;
 
     /// <summary>The time of the input that is being handled.</summary>
     internal Instant Now => _now.Now;
@@ -32,6 +39,8 @@ public sealed partial class ServerNode
     internal void LearnAgreed(Submission submission) => Exchange.Learned(submission, _now);
 
     internal bool IsNumbered(MessageId id) => _feed.IsNumbered(id);
+
+    internal void CommittedTold(ulong question, SequenceNumber? number) => _reads.Told(question, number);
 
     private bool ReceiveFeed(ServerIdentity from, ReadOnlySpan<byte> payload) =>
 

@@ -107,6 +107,16 @@ internal sealed record SeedOptions
             faults = faults.WithAtLeast((FaultKind.Sequencer, (1 + (seed % 8)) / duration.TotalSeconds));
         }
 
+        var numbered = new RandomSource(seed ^ 0x2EAD);
+        if (numbered.Chance(0.4))
+        {
+            workload = workload with
+            {
+                Answers = numbered.Chance(0.4) ? AgreedAnswers.Never : AgreedAnswers.Turned,
+                AgreedShare = Math.Max(workload.AgreedShare, 0.5),
+            };
+        }
+
         bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {

@@ -150,9 +150,31 @@ public sealed class GroupMember
         }
     }
 
-    /// <summary>True while this server's word on what is committed holds for a linearizable read: it sequences, all that it recovered is
-    /// committed in its own epoch, and its lease lasts. To be asked again after the answer was read ◆.</summary>
-    public bool MayAnswerReads(Instant now) => _sequencer.MayAnswerReads(now);
+    /// <summary>
+    /// Asks the sequencer how far it has committed: everything that anybody was told to be committed before now is up to there.
+    /// <see cref="IGroupHost.CommittedTold"/> takes the answer, perhaps at once, perhaps never.
+    /// </summary>
+    /// <param name="question">Comes back with the answer; never used twice, by no life of this server.</param>
+    /// <param name="now">The time, read after what asks had come in.</param>
+    /// <returns>False: no sequencer is known here that could be asked.</returns>
+    public bool AskCommitted(ulong question, Instant now)
+    {
+        if (_sequencer.State == SequencerState.Leading)
+        {
+            bool isKnown = _sequencer.TryTell(now, out ulong committed);
+            _context.Host.CommittedTold(question, isKnown ? new SequenceNumber(committed) : null);
+            return true;
+        }
+
+        NodeId sequencer = _context.Sequencer;
+        if (sequencer.IsNone || sequencer == _context.Self || !_context.Host.IsConnected(sequencer))
+        {
+            return false;
+        }
+
+        _context.Send(sequencer, new NumberQueryMessage(question));
+        return true;
+    }
 
     /// <summary>Takes one record of the groups' log that this member wrote; false for bytes that are none of its own.</summary>
     public bool Restore(ReadOnlySpan<byte> record)
@@ -520,6 +542,18 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.BlockAnswer when BlockAnswerMessage.TryRead(ref reader, frame, out BlockAnswerMessage block):
                 _checkpoints.OnBlock(block, now);
+                return true;
+            case GroupMessageType.NumberQuery when NumberQueryMessage.TryRead(ref reader, out NumberQueryMessage query):
+                bool isKnown = _sequencer.TryTell(now, out ulong committed);
+                _context.Send(from, new NumberAnswerMessage(query.Question, isKnown, _sequencer.Epoch, isKnown ? committed : 0));
+                return true;
+            case GroupMessageType.NumberAnswer when NumberAnswerMessage.TryRead(ref reader, out NumberAnswerMessage told):
+                if (told.IsKnown)
+                {
+                    HearCommitted(from, told.Epoch, told.Committed);
+                }
+
+                _context.Host.CommittedTold(told.Question, told.IsKnown ? new SequenceNumber(told.Committed) : null);
                 return true;
             default:
                 return false;

@@ -117,7 +117,8 @@ internal interface INodeUnderTest
 
     void Show(string key, Moment now, Action<SubmissionReport?> done);
 
-    void CreateBucket(string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done);
+    void CreateBucket(
+        string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done, bool replace = false);
 
     void RemoveBucket(string bucket, string key, Moment now, Action<SubmitOutcome> done);
 
