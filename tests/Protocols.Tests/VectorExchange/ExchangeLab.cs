@@ -491,7 +491,10 @@ internal sealed class LabServer : IExchangeHost
     public void Forget(Tag tag) => _applied.Remove(tag);
 
     /// <summary>Tags that the feed has numbers for, known though what became of them is forgotten.</summary>
-    public HashSet<Tag> Numbered { get; } = [];
+    public HashSet<Tag> InFeed { get; } = [];
+
+    /// <summary>The record, as applied here, by which no write is answered at its agreement; or none.</summary>
+    public Tag Numbered { get; set; }
 
     public string? Content(string name)
     {
@@ -548,7 +551,7 @@ internal sealed class LabServer : IExchangeHost
         return greatest;
     }
 
-    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => Numbered.Contains(tag);
+    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => InFeed.Contains(tag);
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
         _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
@@ -572,7 +575,12 @@ internal sealed class LabServer : IExchangeHost
 
     bool IExchangeHost.HasConditionalAbove(ObjectName name, Uid uid) => _state.HasConditionalAbove(name, uid);
 
-    PushVerdict? IExchangeHost.RefusePush(Submission submission) => null;
+    PushVerdict? IExchangeHost.RefusePush(Submission submission) =>
+        Numbered.IsNone || submission.AwaitsNumber ? null : PushVerdict.Unnumbered;
+
+    Tag IExchangeHost.NumberedBy(string bucket) => Numbered;
+
+    Tag IExchangeHost.DurablyNumberedBy(string bucket) => Numbered;
 
     void IExchangeHost.Agreed(Submission submission)
     {

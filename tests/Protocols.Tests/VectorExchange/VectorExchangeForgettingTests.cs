@@ -110,7 +110,7 @@ public sealed class VectorExchangeForgettingTests
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
         if (isNumbered)
         {
-            lab["s3"].Numbered.Add(tag);
+            lab["s3"].InFeed.Add(tag);
         }
 
         bool isTooOld = false;
