@@ -44,6 +44,9 @@ public enum SendVerdict : byte
 
     /// <summary>No room: again after a while.</summary>
     Busy = 3,
+
+    /// <summary>A later message of its sender has a number, in a group that keeps their order: it gets none, ever.</summary>
+    Overtaken = 4,
 }
 
 /// <summary>A data server's word on a message.</summary>

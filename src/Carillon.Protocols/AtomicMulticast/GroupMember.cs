@@ -66,7 +66,7 @@ public sealed class GroupMember
         {
             Group = settings.Group, Settings = settings.Settings, Options = options, Store = store, Host = host, Random = random,
             Self = settings.Self, Roles = settings.Roles, Numbers = new NumberLog(options.MaxAhead),
-            Sessions = new SessionTable(LifetimeOf(settings)), KeepsPayloads = settings.KeepsPayloads,
+            Sessions = new SessionTable(LifetimeOf(settings), settings.Settings.Fifo), KeepsPayloads = settings.KeepsPayloads,
             HasApplication = settings.HasApplication, Place = (uint)random.Below(int.MaxValue),
         };
         if (!SeededBug.Is("committed-number-forgotten"))
@@ -240,7 +240,7 @@ public sealed class GroupMember
     {
         if (_start is { } start)
         {
-            SessionTable.TryRead(start.Sessions, Lifetime, out SessionTable table);
+            SessionTable.TryRead(start.Sessions, Lifetime, out SessionTable table, _context.Settings.Fifo);
             _context.Sessions = table;
             _checkpoints.Restore(start.Checkpoint, start.Sessions);
             if (_context.Store.Committed.Value < start.Checkpoint)
@@ -348,7 +348,7 @@ public sealed class GroupMember
     public bool Install(CheckpointMark mark, ReadOnlyMemory<byte> sessions, Instant now)
     {
         ulong number = mark.Number.Value;
-        if (number <= _context.Sessions.Number || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table)
+        if (number <= _context.Sessions.Number || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table, _context.Settings.Fifo)
             || table.Number != number || !_checkpoints.Install(mark, sessions.ToArray(), out ulong position))
         {
             return false;

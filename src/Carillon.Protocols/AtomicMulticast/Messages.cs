@@ -468,7 +468,7 @@ public readonly record struct SendAnswerMessage(ReadOnlyMemory<SendAnswer> Answe
         for (int i = 0; i < answers.Length && !reader.Failed; i++)
         {
             answers[i] = new SendAnswer(reader.Message(), (SendVerdict)reader.U8(), reader.U64());
-            if (answers[i].Verdict > SendVerdict.Busy)
+            if (answers[i].Verdict > SendVerdict.Overtaken)
             {
                 reader.Fail();
             }

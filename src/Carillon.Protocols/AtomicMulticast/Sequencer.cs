@@ -34,6 +34,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private readonly ulong[] _upTo = new ulong[ClusterConfiguration.MaxServers];
     private readonly Instant[] _progressAt = new Instant[ClusterConfiguration.MaxServers];
     private readonly SortedDictionary<ulong, CheckpointReports> _checkpoints = [];
+    private readonly SenderOrder _order = new(context);
     private SequencerRecovery? _recovery;
     private OpenNumber[] _open = new OpenNumber[1024];
     private Instant _leaseEnd;
@@ -115,6 +116,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         _openIds.Clear();
         _unapplied.Clear();
         _queue.Clear();
+        _order.Clear();
         _reports.Clear();
         _checkpoints.Clear();
         Array.Clear(_open);
@@ -344,7 +346,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
         if (now < _leaseEnd)
         {
-            Number();
+            Number(now);
         }
 
         SendAssigned(here, now);
@@ -405,7 +407,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         foreach (Assignment value in _recovery.Chosen)
         {
             context.Figures.Filled += value.IsNoOp ? 1 : 0;
-            Place(value);
+            Place(value, now);
             if (!value.IsNoOp && context.Host.IsChange(value.Id))
             {
                 // What stands behind it was assigned under the version that it makes: it is recovered under that.
@@ -462,20 +464,22 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    private void Number()
+    private void Number(Instant now)
     {
         ForgetApplied();
+        _order.Expire(now);
         while ((_change == 0 || SeededBug.Is("numbers-behind-a-change"))
             && OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
-            && _queue.TryDequeue(out GroupData data))
+            && TryTakeNext(now, out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;
             if (!isFresh && !SeededBug.Is("message-numbered-twice"))
             {
+                _order.Passed(data.Id.Session);
                 continue;
             }
 
-            Place(data.ToAssignment());
+            Place(data.ToAssignment(), now);
             context.Figures.Assigned++;
             if (context.Host.IsChange(data.Id))
             {
@@ -484,7 +488,25 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    private void Place(in Assignment value)
+    private bool TryTakeNext(Instant now, out GroupData data)
+    {
+        while (!_order.TryTakeReady(out data))
+        {
+            if (!_queue.TryDequeue(out data))
+            {
+                return false;
+            }
+
+            if (_order.Admits(data, now))
+            {
+                return true;
+            }
+        }
+
+        return true;
+    }
+
+    private void Place(in Assignment value, Instant now)
     {
         if (_next - _announced >= (ulong)_open.Length)
         {
@@ -495,6 +517,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         if (!value.IsNoOp)
         {
             _openIds[value.Id] = _next;
+            _order.Placed(value.Id, now);
         }
 
         _next++;
@@ -555,6 +578,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         {
             _unapplied.Dequeue();
             _openIds.Remove(next.Id);
+            _order.Applied(next.Id);
         }
     }
 
