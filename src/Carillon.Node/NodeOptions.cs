@@ -59,8 +59,8 @@ public sealed record NodeOptions
     public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
-    /// How long a read waits for the feed's sequencer, and for the catalog to come as far, before a quorum is asked instead. Too low: a slow
-    /// network makes quorums of what one server could answer. Too high: reads are late for so long where a sequencer dies.
+    /// How long a read waits for the feed's sequencer, and for the catalog to come as far, before a quorum is asked instead. Too low: a
+    /// slow network makes quorums of what one server could answer. Too high: reads are late for so long where a sequencer dies.
     /// </summary>
     public TimeSpan ReadPatience { get; init; } = TimeSpan.FromMilliseconds(300);
 

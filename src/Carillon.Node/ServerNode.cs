@@ -152,7 +152,9 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
                     Instant.Min(
                         Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), CheckpointDeadline),
-                        Instant.Min(_rebuildDeadline, Instant.Min(_reads.NextDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline)))))));
+                        Instant.Min(
+                            Instant.Min(_rebuildDeadline, _reads.NextDeadline),
+                            Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 

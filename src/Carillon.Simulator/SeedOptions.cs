@@ -107,16 +107,7 @@ internal sealed record SeedOptions
             faults = faults.WithAtLeast((FaultKind.Sequencer, (1 + (seed % 8)) / duration.TotalSeconds));
         }
 
-        var numbered = new RandomSource(seed ^ 0x2EAD);
-        if (numbered.Chance(0.4))
-        {
-            workload = workload with
-            {
-                Answers = numbered.Chance(0.4) ? AgreedAnswers.Never : AgreedAnswers.Turned,
-                AgreedShare = Math.Max(workload.AgreedShare, 0.5),
-            };
-        }
-
+        workload = DrawAnswers(workload, seed);
         bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
@@ -173,6 +164,17 @@ internal sealed record SeedOptions
         return !faults.IsCalm && random.Chance(most)
             ? faults.WithAtLeast((FaultKind.NewVersion, Math.Pow(12, random.Fraction()) / duration.TotalSeconds))
             : faults;
+    }
+
+    // Later than all else too: in so many seeds the common bucket does not allow answers at agreement, or does not always.
+    private static WorkloadOptions DrawAnswers(WorkloadOptions workload, ulong seed)
+    {
+        var random = new RandomSource(seed ^ 0x2EAD);
+        return !random.Chance(0.4) ? workload : workload with
+        {
+            Answers = random.Chance(0.4) ? AgreedAnswers.Never : AgreedAnswers.Turned,
+            AgreedShare = Math.Max(workload.AgreedShare, 0.5),
+        };
     }
 
     private static DiskSpeed DrawDisk(RandomSource random) => new()

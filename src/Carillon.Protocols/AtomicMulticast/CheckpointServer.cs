@@ -187,7 +187,8 @@ internal sealed class CheckpointServer(GroupContext context)
                     break;
                 }
 
-                // A turn is taken by a question only: of two servers the same one would have it each time, whether it has the blocks or not.
+                // A turn is taken by a question only: of two servers the same one would be asked each time, whether it has the blocks or
+                // not.
                 NodeId server = context.Pick(context.Roles.Checkpoint, _turn++);
                 if (!server.IsNone)
                 {

@@ -348,7 +348,8 @@ public sealed class GroupMember
     public bool Install(CheckpointMark mark, ReadOnlyMemory<byte> sessions, Instant now)
     {
         ulong number = mark.Number.Value;
-        if (number <= _context.Sessions.Number || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table, _context.Settings.Fifo)
+        if (number <= _context.Sessions.Number
+            || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table, _context.Settings.Fifo)
             || table.Number != number || !_checkpoints.Install(mark, sessions.ToArray(), out ulong position))
         {
             return false;

@@ -69,8 +69,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
     /// <summary>
     /// How far it has committed, if a read may rest on that: all that was recovered is committed in its own epoch ◆; no change of the
-    /// configuration stands at an open number or is not in force yet, as its successor needs none of this epoch's voters then ◆; and, looked
-    /// at behind the number ◆, its lease lasts, so that nobody else had committed anything before it was asked.
+    /// configuration has a number and is not in force yet, since under that others may commit without any voter of this epoch ◆; and,
+    /// looked at behind the number ◆, its lease lasts, so that nobody else had committed anything before it was asked.
     /// </summary>
     public bool TryTell(Instant now, out ulong committed)
     {

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 

@@ -117,6 +117,9 @@ internal interface INodeUnderTest
 
     void Show(string key, Moment now, Action<SubmissionReport?> done);
 
+    /// <summary>Linearizable reads that were answered at the sequencer's number, and those that a quorum answered instead.</summary>
+    (long ByNumber, long LeftToQuorum) Reads { get; }
+
     void CreateBucket(
         string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done, bool replace = false);
 

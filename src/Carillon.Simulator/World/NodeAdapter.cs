@@ -152,6 +152,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void Show(string key, Moment now, Action<SubmissionReport?> done) => node.Show(key, now, done);
 
+    public (long ByNumber, long LeftToQuorum) Reads => (node.ReadsByNumber, node.ReadsLeftToQuorum);
+
     public void CreateBucket(
         string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done, bool replace = false)
     {
