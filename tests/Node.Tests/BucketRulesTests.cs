@@ -46,7 +46,7 @@ public sealed class BucketRulesTests : IDisposable
         Assert.Equal((TagOf(2), 2UL), _applied.Numbered("files"));
 
         // Those are answered with their numbers only.
-        Assert.Null(_rules.Refuse(Write(isNumbered: true)));
+        Assert.Null(_rules.Refuse(Write(needsNumber: true)));
         Assert.Null(_rules.Refuse(Write(condition: Precondition.Absent)));
         Assert.Null(_rules.Refuse(Submission.Create(
             TagOf(90), default, new DiskId(7), "k", [Delete("a"), Delete("b")])));
@@ -59,8 +59,8 @@ public sealed class BucketRulesTests : IDisposable
 
     private static Operation Delete(string name) => new(OperationKind.Delete, new ObjectName("files", name), null);
 
-    private static Submission Write(bool isNumbered = false, Precondition condition = default) => Submission.Create(
-        TagOf(99), default, new DiskId(7), "key", [Delete("a") with { Precondition = condition }], isNumbered: isNumbered);
+    private static Submission Write(bool needsNumber = false, Precondition condition = default) => Submission.Create(
+        TagOf(99), default, new DiskId(7), "key", [Delete("a") with { Precondition = condition }], needsNumber: needsNumber);
 
     private void Set(bool allowsAgreed)
     {

@@ -89,9 +89,9 @@ public sealed class Submission
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
-        bool replacesStale, ulong settled, bool isNumbered, ReadOnlyMemory<byte> encoded)
+        bool replacesStale, ulong settled, bool needsNumber, ReadOnlyMemory<byte> encoded)
     {
-        IsNumbered = isNumbered;
+        NeedsNumber = needsNumber;
         Settled = settled;
         Fence = fence;
         ReplacesStale = replacesStale;
@@ -148,16 +148,16 @@ public sealed class Submission
 
     /// <summary>True for a plain one of a bucket that does not allow answers at agreement: nobody calls it accepted, and no read shows it,
     /// before it has its number. A read by number rests on that.</summary>
-    public bool IsNumbered { get; }
+    public bool NeedsNumber { get; }
 
     /// <summary>True if its agreement alone is told to nobody: its number is waited for.</summary>
-    public bool AwaitsNumber => IsDecidedByFeed || IsNumbered;
+    public bool AwaitsNumber => IsDecidedByFeed || NeedsNumber;
 
     /// <summary>The whole record in its wire and disk form.</summary>
     public ReadOnlyMemory<byte> Encoded { get; }
 
     /// <summary>Where the operations end in <see cref="Encoded"/>: preconditions and a fence come behind them.</summary>
-    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, IsNumbered, Fence);
+    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, NeedsNumber, Fence);
 
     /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
     public Digest Hash { get; }
@@ -165,7 +165,7 @@ public sealed class Submission
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
         Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default,
-        bool replacesStale = false, ulong settled = 0, bool isNumbered = false)
+        bool replacesStale = false, ulong settled = 0, bool needsNumber = false)
     {
         Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
@@ -180,11 +180,11 @@ public sealed class Submission
         bool hasConditions = replacesStale || IsAnyConditional(operations);
 
         // The feed decides about the others in any case.
-        isNumbered &= !hasConditions && operations.Length == 1;
-        size += TailSize(operations, hasConditions, isNumbered, fence);
+        needsNumber &= !hasConditions && operations.Length == 1;
+        size += TailSize(operations, hasConditions, needsNumber, fence);
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
-        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : isNumbered ? NumberedVersion
+        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : needsNumber ? NumberedVersion
             : fence.IsNone ? FormatVersion : FencedVersion);
         writer.Tag(tag);
         writer.Tag(replaces);
@@ -198,14 +198,14 @@ public sealed class Submission
             operation.Write(ref writer);
         }
 
-        WriteTail(ref writer, operations, hasConditions, isNumbered, fence);
+        WriteTail(ref writer, operations, hasConditions, needsNumber, fence);
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, settled, isNumbered, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, settled, needsNumber, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
     public Submission Restamp(Tag fresh, bool afterStale = false, ulong settled = 0) =>
-        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale, settled, IsNumbered);
+        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale, settled, NeedsNumber);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -336,9 +336,9 @@ public sealed class Submission
         return false;
     }
 
-    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, bool isNumbered, Fence fence)
+    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, bool needsNumber, Fence fence)
     {
-        int size = fence.IsNone && !hasConditions && !isNumbered ? 0 : WireSize.Text(fence.Service.Name) + 8;
+        int size = fence.IsNone && !hasConditions && !needsNumber ? 0 : WireSize.Text(fence.Service.Name) + 8;
         if (hasConditions)
         {
             foreach (Operation operation in operations)
@@ -351,7 +351,7 @@ public sealed class Submission
     }
 
     private static void WriteTail(
-        ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, bool isNumbered, Fence fence)
+        ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, bool needsNumber, Fence fence)
     {
         if (hasConditions)
         {
@@ -361,7 +361,7 @@ public sealed class Submission
             }
         }
 
-        if (hasConditions || isNumbered || !fence.IsNone)
+        if (hasConditions || needsNumber || !fence.IsNone)
         {
             writer.Text(fence.Service.Name);
             writer.U64(fence.Epoch.Value);
