@@ -92,7 +92,8 @@ public sealed class SubmissionTests
     [Fact]
     public void Submission_that_is_answered_only_with_its_number_says_so_behind_its_operation()
     {
-        Submission plain = Submission.Create(Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [Operations[0]], settled: 6);
+        Submission plain = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [Operations[0]], settled: 6);
         Submission numbered = Submission.Create(
             Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [Operations[0]], settled: 6, needsNumber: true);
         string same = Convert.ToHexStringLower(plain.Encoded.Span);
