@@ -69,7 +69,7 @@ public sealed record Problem
         "no-quorum" or "push-timeout" or "clock-skew" or "resolving" or "key-rejected" or "read-unavailable" or "no-primary"
             or "no-replica-manager" or "group-busy" => Failure.NoQuorum,
         "key-mismatch" or "bucket-exists" or "bucket-not-empty" or "service-refused" or "fenced"
-            or "group-exists" or "message-mismatch" => Failure.Conflict,
+            or "group-exists" or "message-mismatch" or "message-overtaken" => Failure.Conflict,
         "bucket-not-found" or "service-not-found" or "group-not-found" or "not-found" => Failure.NotFound,
         "unreachable" or "tls" or "no-tls" => Failure.Unreachable,
         "timeout" => Failure.TimedOut,

@@ -20,7 +20,7 @@ internal sealed class AppliedState(CatalogReader reader)
     private readonly Dictionary<ObjectName, Tag> _names = [];
     private readonly Dictionary<string, (Tag Tag, Digest Fingerprint)> _keys = new(StringComparer.Ordinal);
     private readonly Dictionary<ObjectName, bool> _removed = [];
-    private readonly Dictionary<string, bool> _buckets = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (Tag Numbered, ulong Since)> _buckets = new(StringComparer.Ordinal);
 
     private long _bucketsVersion;
 
@@ -88,18 +88,25 @@ internal sealed class AppliedState(CatalogReader reader)
             return true;
         }
 
-        if (reader.Bucket(bucket) is not { } settings)
+        var record = new ObjectName(ObjectName.SystemBucket, bucket);
+        if (reader.Current(record) is not { Manifest: { Form: ContentForm.Inline } manifest } entry
+            || !BucketSettings.TryRead(manifest.Inline.Span, out BucketSettings? settings, out _))
         {
             return false;
         }
 
-        _buckets.Add(bucket, settings.AckAgreed);
+        // Read behind the record, so that this stands at no greater number.
+        _buckets.Add(bucket, (settings.AckAgreed ? default : entry.Tag, reader.AppliedNumber.Value));
         return true;
     }
 
     /// <summary>False where the bucket's settings, as far as they are applied, say that no write is answered before it is
     /// sequenced.</summary>
-    public bool MayAckAgreed(string bucket) => !HasBucket(bucket) || _buckets[bucket];
+    public bool MayAckAgreed(string bucket) => Numbered(bucket).Record.IsNone;
+
+    /// <summary>The bucket's record, if no write of the bucket is answered before it is sequenced; and a number of the feed at which that
+    /// was applied.</summary>
+    public (Tag Record, ulong Since) Numbered(string bucket) => HasBucket(bucket) ? _buckets[bucket] : default;
 
     /// <summary>True if the newest that is applied of a bucket's record is a tombstone.</summary>
     public bool IsRemoved(ObjectName bucketRecord)

@@ -25,7 +25,9 @@ internal sealed class BucketRules(CatalogReader catalog, AppliedState applied, F
             else if (operation.Target.Bucket != checkedBucket)
             {
                 checkedBucket = operation.Target.Bucket;
-                verdict = IsRemoved(checkedBucket) ? PushVerdict.BucketUnknown : null;
+                verdict = IsRemoved(checkedBucket) ? PushVerdict.BucketUnknown
+                    : !submission.AwaitsNumber && !applied.MayAckAgreed(checkedBucket) && !SeededBug.Is("unnumbered-push-taken")
+                        ? PushVerdict.Unnumbered : null;
             }
 
             if (verdict is not null)

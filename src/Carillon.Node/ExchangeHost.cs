@@ -67,6 +67,10 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
 
     public bool IsNumbered(Tag tag, DiskId disk) => node.IsNumbered(FeedStore.IdOf(disk, tag.Uid.Stamp));
 
+    public Tag NumberedBy(string bucket) => node.Applied.Numbered(bucket).Record;
+
+    public Tag DurablyNumberedBy(string bucket) => node.DurablyNumberedBy(bucket);
+
     public void Succeeds(Tag stale, Tag fresh) => node.MoveIntents(stale, fresh);
 
     public void Rejected(Tag tag, Tag successor) => node.QueueRejected(tag, successor);

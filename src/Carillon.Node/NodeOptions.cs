@@ -58,6 +58,12 @@ public sealed record NodeOptions
     /// </summary>
     public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>
+    /// How long a read waits for the feed's sequencer, and for the catalog to come as far, before a quorum is asked instead. Too low: a
+    /// slow network makes quorums of what one server could answer. Too high: reads are late for so long where a sequencer dies.
+    /// </summary>
+    public TimeSpan ReadPatience { get; init; } = TimeSpan.FromMilliseconds(300);
+
     /// <summary>Bytes of agreed submissions that do not wait any longer.</summary>
     public int ApplyBytes { get; init; } = 8 << 20;
 
@@ -96,6 +102,11 @@ public sealed record NodeOptions
         if (SnapshotBytes < 1 << 20)
         {
             yield return "log.snapshotBytes must be at least 1 MiB";
+        }
+
+        if (ReadPatience <= TimeSpan.Zero)
+        {
+            yield return "feed.readPatience must be above zero";
         }
 
         if (ApplyBatch < 1 || ApplyDelay < TimeSpan.Zero || ApplyBytes < 0)

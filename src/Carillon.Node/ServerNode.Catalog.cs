@@ -29,6 +29,7 @@ public sealed partial class ServerNode
     private Instant _waitingSince;
     private long _entryBytes;
     private SequenceNumber _durableNumber;
+    private ulong _durableWanted;
     private bool _applyNow;
     private bool _isAppliedForSnapshot;
     private bool _catalogBusy;
@@ -89,6 +90,20 @@ public sealed partial class ServerNode
         Volatile.Write(ref _deliveredNumber, last.Value);
     }
 
+    /// <summary>The bucket's record by which none of its writes is answered before it is sequenced, once that is durable in the catalog: it
+    /// is made so when it is asked for, since reads wait for it.</summary>
+    internal Tag DurablyNumberedBy(string bucket)
+    {
+        (Tag record, ulong since) = Applied.Numbered(bucket);
+        if (record.IsNone || since <= _feed.Store.CommittedDurable.Value)
+        {
+            return record;
+        }
+
+        _durableWanted = Math.Max(_durableWanted, since);
+        return default;
+    }
+
     internal void QueueRejected(Tag tag, Tag successor, string key = "")
     {
         if (Deciding.TryAdd(tag, successor))
@@ -126,6 +141,12 @@ public sealed partial class ServerNode
             return;
         }
 
+        if (_durableWanted > _feed.Store.CommittedDurable.Value && _durableWanted <= Feed.Applied.Value)
+        {
+            MakeCatalogDurable();
+            return;
+        }
+
         bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {
@@ -142,7 +163,7 @@ public sealed partial class ServerNode
         }
         else if (isWaiting)
         {
-            if (_applyNow || Exchange.AwaitingSequence > 0 || _entries.Count >= _options.ApplyBatch
+            if (_applyNow || Exchange.AwaitingSequence > 0 || _reads.IsWaiting || _entries.Count >= _options.ApplyBatch
                 || _rejected.Count >= _options.ApplyBatch || _entryBytes >= _options.ApplyBytes
                 || _now.Now >= _waitingSince + _options.ApplyDelay)
             {

@@ -64,12 +64,17 @@ public sealed partial class ServerNode
         }
     }
 
-    /// <summary>Reads a name linearizably.</summary>
+    /// <summary>Reads a name linearizably: asks the feed's sequencer, where the bucket allows that, else a quorum.</summary>
     public void Read(ObjectName name, Moment now, Action<ReadOutcome> answer)
     {
         _now = now;
-        Exchange.Read(name, now, answer);
+        if (!_reads.TryRead(name, now.Now, answer))
+        {
+            Exchange.Read(name, now, answer);
+        }
     }
+
+    internal void ReadByQuorum(ObjectName name, Action<ReadOutcome> answer) => Exchange.Read(name, _now, answer);
 
     /// <summary>What became of a tag.</summary>
     public void Show(Tag tag, Moment now, Action<SubmissionReport> answer)

@@ -11,6 +11,7 @@ namespace Carillon.Node;
 public sealed partial class ServerNode
 {
     private readonly FeedHost _feed;
+    private readonly FeedReads _reads;
 
     /// <summary>The catalog's feed, for other threads.</summary>
     public CatalogFeed Feed { get; } = new();
@@ -19,6 +20,12 @@ public sealed partial class ServerNode
     public string DescribeFeed() => _identity.IsRebuilding
         ? $"{_feed}, rebuilding: {_rebuild}{(_isJoining ? ", joining" : "")}{(_feed.Member.HasForgotten ? ", without a word in the feed" : "")}"
         : $"{_feed}";
+
+    /// <summary>Linearizable reads that the catalog answered, since the feed's sequencer had told how far to wait.</summary>
+    public long ReadsByNumber => _reads.Answered;
+
+    /// <summary>Reads of buckets that allow this which a quorum had to answer all the same.</summary>
+    public long ReadsLeftToQuorum => _reads.LeftToQuorum;
 
     /// <summary>The time of the input that is being handled.</summary>
     internal Instant Now => _now.Now;
@@ -34,6 +41,8 @@ public sealed partial class ServerNode
     internal void LearnAgreed(Submission submission) => Exchange.Learned(submission, _now);
 
     internal bool IsNumbered(MessageId id) => _feed.IsNumbered(id);
+
+    internal void CommittedTold(ulong question, SequenceNumber? number) => _reads.Told(question, number);
 
     private bool ReceiveFeed(ServerIdentity from, ReadOnlySpan<byte> payload) =>
 

@@ -75,6 +75,7 @@ public sealed partial class ServerNode : IDisposable
         Buckets = new BucketRules(Reader, Applied, () => Exchange);
         _checkpointFiles = new CheckpointFiles(stores.Device);
         _feed = new FeedHost(this, Reader, options, random.Fork());
+        _reads = new FeedReads(this, _feed.Member, options.ReadPatience, Self.Incarnation.Value << 32);
         var primacy = new PrimacyHost(this);
         Selection = new SelectionMechanism(configuration, Self, options.Primacy, random.Fork(), primacy);
         Manager = new ReplicaManager(self, options.Primacy, primacy);
@@ -151,7 +152,9 @@ public sealed partial class ServerNode : IDisposable
                     Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
                     Instant.Min(
                         Instant.Min(Instant.Min(ChunksDeadline, MergeDeadline), CheckpointDeadline),
-                        Instant.Min(_rebuildDeadline, Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
+                        Instant.Min(
+                            Instant.Min(_rebuildDeadline, _reads.NextDeadline),
+                            Instant.Min(_feed.NextDeadline, _groups.NextDeadline))))));
 
     internal SegmentLog Log { get; }
 
@@ -257,6 +260,7 @@ public sealed partial class ServerNode : IDisposable
         _now = now;
         DrainMembership();
         SettleGroups();
+        _reads.Flush(now.Now);
         DrainChunks();
         PumpCatalog();
         PumpLog();

@@ -24,6 +24,9 @@ internal sealed record GroupSeeds(GroupSettings Settings, GroupsOptions Node, in
         var settings = new GroupSettings
         {
             RetainTime = random.Chance(0.3) ? TimeSpan.FromSeconds(1 + random.Below(20)) : TimeSpan.FromDays(1),
+
+            // Later than all else.
+            Fifo = new RandomSource(seed ^ 0xF1F0).Chance(0.4),
         };
         var options = new GroupsOptions
         {
@@ -32,6 +35,7 @@ internal sealed record GroupSeeds(GroupSettings Settings, GroupsOptions Node, in
                 CheckpointEvery = (ulong)(10 + random.Below(60)), RetainNumbers = (ulong)random.Below(50),
                 GossipInterval = TimeSpan.FromMilliseconds(50 + random.Below(100)),
                 MaxRun = 1 + random.Below(16), CombinedQuery = random.Chance(0.3),
+                FifoPatience = TimeSpan.FromSeconds(0.2 * Math.Pow(40, new RandomSource(seed ^ 0xF1F1).Fraction())),
             },
             Log = node.Log with { ReserveBytes = 0, MaxWaitingBytes = 8 << 20 },
             Recent = new CommittedMessagesOptions { MaxRecentMessages = 64 << random.Below(6), MaxLoadedBatches = 1 + random.Below(4) },

@@ -110,6 +110,7 @@ internal sealed record SeedOptions
             faults = faults.WithAtLeast((FaultKind.Sequencer, (1 + (seed % 8)) / duration.TotalSeconds));
         }
 
+        workload = DrawAnswers(workload, seed);
         bool isCrowded = !faults.IsCalm && newest.Chance(0.2);
         var drawn = new SeedOptions
         {
@@ -179,6 +180,17 @@ internal sealed record SeedOptions
 
                 // A disk that is damaged votes no more, and while one is away none is added.
                 (FaultKind.LeaveAndJoin, Rate(0.4, 6) * (faults.DamageableDisks > 0 ? 0 : 1)), (FaultKind.AtClosing, Rate(0.5, 4)));
+    }
+
+    // Later than all else too: in so many seeds the common bucket does not allow answers at agreement, or does not always.
+    private static WorkloadOptions DrawAnswers(WorkloadOptions workload, ulong seed)
+    {
+        var random = new RandomSource(seed ^ 0x2EAD);
+        return !random.Chance(0.4) ? workload : workload with
+        {
+            Answers = random.Chance(0.4) ? AgreedAnswers.Never : AgreedAnswers.Turned,
+            AgreedShare = Math.Max(workload.AgreedShare, 0.5),
+        };
     }
 
     private static DiskSpeed DrawDisk(RandomSource random) => new()

@@ -75,6 +75,7 @@ internal sealed class SeedRun : IDisposable
         {
             _acceptance.OnAnswered(server, write, outcome);
             NoteNumber(server, outcome);
+            JudgeNumber(server, write, outcome);
             _injector.OnAnswered(outcome);
         };
         _leases = new LeaseChecker(_world, _injector.MayBeDamaged);
@@ -196,6 +197,17 @@ internal sealed class SeedRun : IDisposable
         JudgeCatalogs(Converge());
     }
 
+    /// <summary>A bucket that never allowed it has no write answered at its agreement, by whichever way a server came to know
+    /// that.</summary>
+    private void JudgeNumber(SimulatedServer server, WriteRecord write, SubmitOutcome outcome)
+    {
+        if (_options.Workload.Answers == AgreedAnswers.Never && outcome is SubmitOutcome.Accepted { Sequenced.Number.IsNone: true }
+            && write.Operations.All(o => o.Target.Bucket == Workload.Bucket))
+        {
+            throw Violation.Of("read", $"{server.Name} calls {write.Key} accepted without a number, which the bucket does not allow");
+        }
+    }
+
     private void StartCluster()
     {
         foreach (SimulatedServer server in _world.Servers)
@@ -211,7 +223,7 @@ internal sealed class SeedRun : IDisposable
                 if (!asked)
                 {
                     asked = true;
-                    var settings = new BucketSettings { Versions = Workload.VersionsKept };
+                    BucketSettings settings = Workload.SettingsOf(_options.Workload.Answers != AgreedAnswers.Never);
                     _world.Servers[0].Input((node, now) => node.CreateBucket(Workload.Bucket, settings, "bucket-key", now, outcome =>
                     {
                         created = outcome;

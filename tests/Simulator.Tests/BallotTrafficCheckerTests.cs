@@ -86,8 +86,8 @@ public sealed class BallotTrafficCheckerTests
     public void Answer_to_a_read_that_leaves_the_own_yes_out_is_found()
     {
         Send(Bit(64, true));
-        Send(new ReadAnswer(1, default, [new HeldTag(Tag, 0b1)]));
-        HandMade.Breaks("read", () => Send(new ReadAnswer(1, default, [new HeldTag(Tag, 0b10)])));
+        Send(new ReadAnswer(1, default, [new HeldTag(Tag, 0b1)], default));
+        HandMade.Breaks("read", () => Send(new ReadAnswer(1, default, [new HeldTag(Tag, 0b10)], default)));
     }
 
     [Theory]

@@ -22,6 +22,10 @@ public sealed record NewGroup
     /// <summary>After how many messages of others an idle sender is forgotten.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ulong? Lifetime { get; init; }
+
+    /// <summary>True: each sender's messages are delivered in the order in which it sent them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Fifo { get; init; }
 }
 
 /// <summary>What one server knows of a group.</summary>
@@ -40,6 +44,9 @@ public sealed record GroupInfo
 
     /// <summary>After how many messages of others an idle sender is forgotten.</summary>
     public ulong Lifetime { get; init; }
+
+    /// <summary>True: each sender's messages are delivered in the order in which it sent them.</summary>
+    public bool Fifo { get; init; }
 
     /// <summary>The server that numbers its messages, or null.</summary>
     public string? Sequencer { get; init; }

@@ -368,6 +368,11 @@ internal sealed class MessageSender : IAsyncDisposable
                 pending.OpenAttempts = answer.Value != 0 ? 0 : pending.OpenAttempts - 1;
                 Fail(pending, Problem.Own("message-mismatch", answer.Why) with { Status = 409 });
                 break;
+            case GroupAnswerKind.Overtaken:
+                // For good, whatever became of earlier attempts.
+                pending.OpenAttempts = 0;
+                Fail(pending, Problem.Own("message-overtaken", answer.Why) with { Status = 409 });
+                break;
             case GroupAnswerKind.Expired:
                 _session = _session == pending.Session && _options.Session.IsNone ? null : _session;
                 Fail(pending, Problem.Own("message-expired", answer.Why));

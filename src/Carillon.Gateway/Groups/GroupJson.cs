@@ -14,7 +14,7 @@ internal static class GroupJson
     /// <summary>Ten years: what a field of seconds may say at most, far below what a span of time can hold.</summary>
     private const ulong MaxRetainSeconds = 315_360_000;
 
-    private const string KnownFields = "durability, retainTime, retainBytes, lifetime";
+    private const string KnownFields = "durability, retainTime, retainBytes, lifetime, fifo";
 
     /// <summary>Reads settings over the defaults; null with the reason where they are not right.</summary>
     public static GroupSettings? Read(ReadOnlySpan<byte> json, out string fault)
@@ -65,6 +65,7 @@ internal static class GroupJson
         writer.WriteNumber("retainTime", settings.RetainTime.TotalSeconds);
         writer.WriteNumber("retainBytes", settings.RetainBytes);
         writer.WriteNumber("lifetime", settings.Lifetime);
+        writer.WriteBoolean("fifo", settings.Fifo);
     }
 
     private static GroupSettings Parse(ref Utf8JsonReader reader)
@@ -85,6 +86,7 @@ internal static class GroupJson
                 "retainTime" => settings with { RetainTime = TimeSpan.FromSeconds(Count(ref reader, field, MaxRetainSeconds)) },
                 "retainBytes" => settings with { RetainBytes = (long)Count(ref reader, field, long.MaxValue) },
                 "lifetime" => settings with { Lifetime = JsonInput.Count(ref reader, field) },
+                "fifo" => settings with { Fifo = JsonInput.Truth(ref reader, field) },
                 _ => throw JsonInput.Unknown(field, KnownFields),
             };
         }

@@ -219,6 +219,8 @@ internal static class PublishRoute
         PublishOutcome.Refused refused => new Problem(ProblemTypes.GroupBusy, Sentence(refused.Why)),
         PublishOutcome.Expired => new Problem(
             ProblemTypes.MessageExpired, "Whether it was committed once can't be told; what is sent next needs a new session."),
+        PublishOutcome.Overtaken => new Problem(
+            ProblemTypes.MessageOvertaken, "Not sent: a message of the session with a greater counter has its number already."),
         PublishOutcome.Settled => new Problem(
             ProblemTypes.MessageSettled, $"A {SettledHeader} that came before covers this message; its number is forgotten."),
         PublishOutcome.Conflict conflict => new Problem(ProblemTypes.MessageMismatch, Sentence($"Not sent: {conflict.Why}")),

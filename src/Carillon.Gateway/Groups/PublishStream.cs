@@ -251,6 +251,8 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
         PublishOutcome.Refused refused => new GroupAnswer(
             GroupAnswerKind.Refused, (ulong)Math.Max(0, Math.Ceiling(refused.RetryAfter.TotalMilliseconds)), refused.Why),
         PublishOutcome.Expired => new GroupAnswer(GroupAnswerKind.Expired, 0, "the session was idle for longer than the group's lifetime"),
+        PublishOutcome.Overtaken => new GroupAnswer(
+            GroupAnswerKind.Overtaken, 0, "a later message of its session has its number already"),
         PublishOutcome.Settled => new GroupAnswer(GroupAnswerKind.Settled, 0, "its sender has said that it knows the outcome"),
         PublishOutcome.Conflict conflict => new GroupAnswer(GroupAnswerKind.Conflict, conflict.Number.Value, conflict.Why),
         PublishOutcome.Unknown unknown => new GroupAnswer(GroupAnswerKind.Unknown, 0, unknown.Why),

@@ -39,6 +39,9 @@ internal static class ProblemTypes
     public static readonly ProblemType MessageSettled = new(
         "message-settled", 409, "The outcome can't be told any more: the sender has said that it knows it");
     public static readonly ProblemType MessageMismatch = new("message-mismatch", 409, "The message id was used for another content");
+    public static readonly ProblemType MessageOvertaken = new(
+        "message-overtaken", 409, "It is never delivered: a later message of its sender was, in a group that keeps their order");
+
     public static readonly ProblemType ChangeRefused = new("change-refused", 409, "The cluster can't be changed so, and nothing was done");
     public static readonly ProblemType MethodNotAllowed = new("method-not-allowed", 405, "The method is not one of this path's");
     public static readonly ProblemType RequestTimeout = new("request-timeout", 408, "The request's body came too slowly", Retryable: true);

@@ -144,6 +144,8 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     public bool IsChange(MessageId id) => Store.IsChange(id);
 
+    public void CommittedTold(ulong question, SequenceNumber? number) => _node.CommittedTold(question, number);
+
     public GroupRoles? TakeRoles()
     {
         GroupRoles? roles = _roles;

@@ -126,6 +126,9 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
             case SendVerdict.Expired:
                 _pending.End(id, PublishEnd.Expired, default, "");
                 break;
+            case SendVerdict.Overtaken:
+                _pending.End(id, PublishEnd.Overtaken, default, "");
+                break;
             case SendVerdict.Conflict when !number.IsNone:
                 _pending.End(id, PublishEnd.Conflict, number, $"another content stands under its id at {number}");
                 break;
@@ -211,6 +214,9 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
                 break;
             case PublishAnswer.Expired:
                 call.Ended(PublishEnd.Expired, default, "");
+                break;
+            case PublishAnswer.Overtaken:
+                call.Ended(PublishEnd.Overtaken, default, "");
                 break;
             case PublishAnswer.Refused:
                 call.Ended(PublishEnd.Refused, default, "too many messages are on their way");

@@ -19,6 +19,7 @@ namespace Carillon.Node.Groups;
 /// <remarks>
 /// <code>
 /// {"id":"0123456789abcdef","durability":"durable","retainTime":604800000,"retainBytes":1073741824,"lifetime":1000000}
+/// … ,"fifo":true} where senders' order is kept
 /// </code>
 /// </remarks>
 public sealed record GroupRecord(ulong Id, GroupSettings Settings)
@@ -73,6 +74,11 @@ public sealed record GroupRecord(ulong Id, GroupSettings Settings)
             json.WriteNumber("retainTime", (long)Settings.RetainTime.TotalMilliseconds);
             json.WriteNumber("retainBytes", Settings.RetainBytes);
             json.WriteNumber("lifetime", Settings.Lifetime);
+            if (Settings.Fifo)
+            {
+                json.WriteBoolean("fifo", true);
+            }
+
             json.WriteEndObject();
         }
 
@@ -126,6 +132,7 @@ public sealed record GroupRecord(ulong Id, GroupSettings Settings)
                 "retainTime" => record with { Settings = settings with { RetainTime = TimeSpan.FromMilliseconds(reader.GetInt64()) } },
                 "retainBytes" => record with { Settings = settings with { RetainBytes = reader.GetInt64() } },
                 "lifetime" => record with { Settings = settings with { Lifetime = reader.GetUInt64() } },
+                "fifo" => record with { Settings = settings with { Fifo = reader.GetBoolean() } },
                 _ => throw new JsonException($"there is no group setting '{name}'"),
             };
         }

@@ -22,6 +22,9 @@ public enum PublishEnd
 
     /// <summary>Another content has its id, and this one is not taken.</summary>
     Conflict,
+
+    /// <summary>A later message of its sender has a number, in a group that keeps their order: it gets none, ever.</summary>
+    Overtaken,
 }
 
 /// <summary>Somebody waits for a message's number.</summary>

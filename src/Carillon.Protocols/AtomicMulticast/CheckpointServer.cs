@@ -181,9 +181,16 @@ internal sealed class CheckpointServer(GroupContext context)
             _fetchAt = now + context.Options.QueryTimeout;
             for (int i = 0; i < 2; i++)
             {
-                NodeId server = context.Pick(context.Roles.Checkpoint, _turn++);
                 BlockQueryMessage query = _fetch.Next(i * 16);
-                if (!server.IsNone && query.Count > 0 && (i == 0 || query.First > 0))
+                if (query.Count == 0 || (i > 0 && query.First == 0))
+                {
+                    break;
+                }
+
+                // A turn is taken by a question only: of two servers the same one would be asked each time, whether it has the blocks or
+                // not.
+                NodeId server = context.Pick(context.Roles.Checkpoint, _turn++);
+                if (!server.IsNone)
                 {
                     context.Send(server, query);
                 }

@@ -107,7 +107,8 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 
             SessionVerdict verdict = context.Sessions.Judge(next.Id, data.Timestamp, out _);
             ulong over = verdict != SessionVerdict.Expired ? 0 : next.Over != 0 ? next.Over : context.Sessions.Number + context.MostAhead;
-            if (verdict is SessionVerdict.Numbered or SessionVerdict.Expired && !fetcher.Wants(next.Id, data.Hash) && IsOver(data, over))
+            bool isNoMore = verdict is SessionVerdict.Numbered or SessionVerdict.Overtaken or SessionVerdict.Expired;
+            if (isNoMore && !fetcher.Wants(next.Id, data.Hash) && IsOver(data, over))
             {
                 // It will never get another number (SAM-61).
                 context.Store.Forget(next.Id);
@@ -229,6 +230,8 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
                     return context.VerdictAt(number, data.Hash) is { } verdict ? new SendAnswer(data.Id, verdict, number) : null;
                 case SessionVerdict.Expired:
                     return new SendAnswer(data.Id, SendVerdict.Expired, 0);
+                case SessionVerdict.Overtaken:
+                    return new SendAnswer(data.Id, SendVerdict.Overtaken, 0);
                 case SessionVerdict.Full:
                     return new SendAnswer(data.Id, SendVerdict.Busy, 0);
             }

@@ -44,6 +44,9 @@ public enum SendVerdict : byte
 
     /// <summary>No room: again after a while.</summary>
     Busy = 3,
+
+    /// <summary>A later message of its sender has a number, in a group that keeps their order: it gets none, ever.</summary>
+    Overtaken = 4,
 }
 
 /// <summary>A data server's word on a message.</summary>
@@ -100,7 +103,7 @@ public static class GroupCodec
         ReadOnlySpan<byte> name = reader.Bytes(reader.U8());
         group = default;
         Span<char> text = stackalloc char[GroupName.MaxLength];
-        if (reader.Failed || version != Version || type is < GroupMessageType.Data or > GroupMessageType.BlockAnswer
+        if (reader.Failed || version != Version || type is < GroupMessageType.Data or > GroupMessageType.NumberAnswer
             || name.Length > GroupName.MaxLength)
         {
             return false;
@@ -120,7 +123,7 @@ public static class GroupCodec
         byte version = reader.U8();
         type = (GroupMessageType)reader.U8();
         ReadOnlySpan<byte> name = reader.Bytes(reader.U8());
-        return !reader.Failed && version == Version && type is >= GroupMessageType.Data and <= GroupMessageType.BlockAnswer
+        return !reader.Failed && version == Version && type is >= GroupMessageType.Data and <= GroupMessageType.NumberAnswer
             && Ascii.Equals(name, expected.Name);
     }
 

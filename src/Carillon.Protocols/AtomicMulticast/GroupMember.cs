@@ -66,7 +66,7 @@ public sealed class GroupMember
         {
             Group = settings.Group, Settings = settings.Settings, Options = options, Store = store, Host = host, Random = random,
             Self = settings.Self, Roles = settings.Roles, Numbers = new NumberLog(options.MaxAhead),
-            Sessions = new SessionTable(LifetimeOf(settings)), KeepsPayloads = settings.KeepsPayloads,
+            Sessions = new SessionTable(LifetimeOf(settings), settings.Settings.Fifo), KeepsPayloads = settings.KeepsPayloads,
             HasApplication = settings.HasApplication, Place = (uint)random.Below(int.MaxValue),
         };
         if (!SeededBug.Is("committed-number-forgotten"))
@@ -150,9 +150,31 @@ public sealed class GroupMember
         }
     }
 
-    /// <summary>True while this server's word on what is committed holds for a linearizable read: it sequences, all that it recovered is
-    /// committed in its own epoch, and its lease lasts. To be asked again after the answer was read ◆.</summary>
-    public bool MayAnswerReads(Instant now) => _sequencer.MayAnswerReads(now);
+    /// <summary>
+    /// Asks the sequencer how far it has committed: everything that anybody was told to be committed before now is up to there.
+    /// <see cref="IGroupHost.CommittedTold"/> takes the answer, perhaps at once, perhaps never.
+    /// </summary>
+    /// <param name="question">Comes back with the answer; never used twice, by no life of this server.</param>
+    /// <param name="now">The time, read after what asks had come in.</param>
+    /// <returns>False: no sequencer is known here that could be asked.</returns>
+    public bool AskCommitted(ulong question, Instant now)
+    {
+        if (_sequencer.State == SequencerState.Leading)
+        {
+            bool isKnown = _sequencer.TryTell(now, out ulong committed);
+            _context.Host.CommittedTold(question, isKnown ? new SequenceNumber(committed) : null);
+            return true;
+        }
+
+        NodeId sequencer = _context.Sequencer;
+        if (sequencer.IsNone || sequencer == _context.Self || !_context.Host.IsConnected(sequencer))
+        {
+            return false;
+        }
+
+        _context.Send(sequencer, new NumberQueryMessage(question));
+        return true;
+    }
 
     /// <summary>Takes one record of the groups' log that this member wrote; false for bytes that are none of its own.</summary>
     public bool Restore(ReadOnlySpan<byte> record)
@@ -218,7 +240,7 @@ public sealed class GroupMember
     {
         if (_start is { } start)
         {
-            SessionTable.TryRead(start.Sessions, Lifetime, out SessionTable table);
+            SessionTable.TryRead(start.Sessions, Lifetime, out SessionTable table, _context.Settings.Fifo);
             _context.Sessions = table;
             _checkpoints.Restore(start.Checkpoint, start.Sessions);
             if (_context.Store.Committed.Value < start.Checkpoint)
@@ -326,7 +348,8 @@ public sealed class GroupMember
     public bool Install(CheckpointMark mark, ReadOnlyMemory<byte> sessions, Instant now)
     {
         ulong number = mark.Number.Value;
-        if (number <= _context.Sessions.Number || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table)
+        if (number <= _context.Sessions.Number
+            || !SessionTable.TryRead(sessions.Span, Lifetime, out SessionTable table, _context.Settings.Fifo)
             || table.Number != number || !_checkpoints.Install(mark, sessions.ToArray(), out ulong position))
         {
             return false;
@@ -520,6 +543,18 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.BlockAnswer when BlockAnswerMessage.TryRead(ref reader, frame, out BlockAnswerMessage block):
                 _checkpoints.OnBlock(block, now);
+                return true;
+            case GroupMessageType.NumberQuery when NumberQueryMessage.TryRead(ref reader, out NumberQueryMessage query):
+                bool isKnown = _sequencer.TryTell(now, out ulong committed);
+                _context.Send(from, new NumberAnswerMessage(query.Question, isKnown, _sequencer.Epoch, isKnown ? committed : 0));
+                return true;
+            case GroupMessageType.NumberAnswer when NumberAnswerMessage.TryRead(ref reader, out NumberAnswerMessage told):
+                if (told.IsKnown)
+                {
+                    HearCommitted(from, told.Epoch, told.Committed);
+                }
+
+                _context.Host.CommittedTold(told.Question, told.IsKnown ? new SequenceNumber(told.Committed) : null);
                 return true;
             default:
                 return false;

@@ -60,6 +60,11 @@ public sealed record GroupOptions
     /// <summary>Messages that are asked for at once, and answered at once, at most.</summary>
     public int MaxQuery { get; init; } = 2048;
 
+    /// <summary>How long the sequencer of a group that keeps senders' order lets a message wait for an earlier one of its sender. Too low:
+    /// what is repeated, or sent again by another server, comes too late and is never delivered; too high: a sender that gave a message up
+    /// without saying so waits for as long.</summary>
+    public TimeSpan FifoPatience { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>A checkpoint is made every so many numbers (SAM-48), at the same numbers on all servers.</summary>
     public ulong CheckpointEvery { get; init; } = 50_000;
 
@@ -95,6 +100,11 @@ public sealed record GroupOptions
         if (MaxRun is < 1 or > 4096 || MaxBatchBytes < 1024 || MaxQuery is < 1 or > GroupCodec.MaxItems)
         {
             yield return "batch.maxRun must be 1-4096, batch.maxBytes at least 1024, query.max 1-16384";
+        }
+
+        if (FifoPatience <= TimeSpan.Zero)
+        {
+            yield return "fifo.patience must be above zero";
         }
 
         if (CheckpointEvery < 1 || SenderBytes < GroupSettings.MaxPayloadBytes)

@@ -17,6 +17,9 @@ public enum PublishAnswer : byte
 
     /// <summary>Another content is under way under its id, or stands at the number that the id has.</summary>
     Conflict = 4,
+
+    /// <summary>A later message of its sender has a number, in a group that keeps their order: it gets none, ever.</summary>
+    Overtaken = 5,
 }
 
 /// <summary>Step 1, for the many sessions whose clients this member serves: multicasts their messages, and repeats each, with the logical
@@ -65,6 +68,8 @@ internal sealed class GroupSender(GroupContext context)
                 };
             case SessionVerdict.Expired:
                 return PublishAnswer.Expired;
+            case SessionVerdict.Overtaken:
+                return PublishAnswer.Overtaken;
             case SessionVerdict.Full:
                 context.Figures.Refused++;
                 return PublishAnswer.Refused;
@@ -201,6 +206,9 @@ internal sealed class GroupSender(GroupContext context)
                 return true;
             case SessionVerdict.Expired:
                 End(sending.Data.Id, SendVerdict.Expired, 0);
+                return true;
+            case SessionVerdict.Overtaken:
+                End(sending.Data.Id, SendVerdict.Overtaken, 0);
                 return true;
             default:
                 return false;

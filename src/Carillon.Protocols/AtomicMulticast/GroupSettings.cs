@@ -38,6 +38,12 @@ public sealed record GroupSettings
     /// </summary>
     public ulong Lifetime { get; init; } = 1_000_000;
 
+    /// <summary>
+    /// True: of two messages of one sender the one with the lesser counter has the lesser number, or none that counts (SAM-83). Can't be
+    /// changed later.
+    /// </summary>
+    public bool Fifo { get; init; }
+
     /// <summary>All that is wrong with these values; none if they can be used.</summary>
     public IReadOnlyList<string> Validate()
     {

@@ -90,6 +90,9 @@ public enum GroupAnswerKind : byte
 
     /// <summary>Another content has its id; it was not taken.</summary>
     Conflict = 6,
+
+    /// <summary>A later message of its session has a number, in a group that keeps senders' order: it gets none, ever.</summary>
+    Overtaken = 7,
 }
 
 /// <summary>
@@ -139,7 +142,7 @@ public readonly record struct GroupAnswer(GroupAnswerKind Kind, ulong Value, str
             return HeadBytes;
         }
 
-        if (kind > GroupAnswerKind.Conflict)
+        if (kind > GroupAnswerKind.Overtaken)
         {
             return -1;
         }

@@ -73,6 +73,11 @@ public interface IGroupHost
     {
     }
 
+    /// <summary>The answer to <see cref="GroupMember.AskCommitted"/>; null: the one that was asked can't tell.</summary>
+    void CommittedTold(ulong question, SequenceNumber? number)
+    {
+    }
+
     /// <summary>A message that was sent here has come to its end. The session's table knows it no longer than until it is
     /// settled.</summary>
     /// <param name="id">Which message.</param>

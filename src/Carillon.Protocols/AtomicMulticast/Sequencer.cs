@@ -34,6 +34,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private readonly ulong[] _upTo = new ulong[ClusterConfiguration.MaxServers];
     private readonly Instant[] _progressAt = new Instant[ClusterConfiguration.MaxServers];
     private readonly SortedDictionary<ulong, CheckpointReports> _checkpoints = [];
+    private readonly SenderOrder _order = new(context);
     private SequencerRecovery? _recovery;
     private OpenNumber[] _open = new OpenNumber[1024];
     private Instant _leaseEnd;
@@ -66,11 +67,18 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         _ => Instant.Never,
     };
 
-    /// <summary>True when all that was recovered is committed in its own epoch, and the lease lasts: a read may rest on its word.</summary>
-    public bool MayAnswerReads(Instant now) => State == SequencerState.Leading && _announced >= _recovered && now < _leaseEnd;
-
-    /// <summary>The greatest number that it committed.</summary>
-    public ulong Committed => _committed;
+    /// <summary>
+    /// How far it has committed, if a read may rest on that: all that was recovered is committed in its own epoch ◆; no change of the
+    /// configuration has a number and is not in force yet, since under that others may commit without any voter of this epoch ◆; and,
+    /// looked at behind the number ◆, its lease lasts, so that nobody else had committed anything before it was asked.
+    /// </summary>
+    public bool TryTell(Instant now, out ulong committed)
+    {
+        committed = _committed;
+        bool isWhole = _committed >= _recovered || SeededBug.Is("read-before-all-is-recovered");
+        bool isAlone = _change == 0 || SeededBug.Is("read-beside-a-change");
+        return State == SequencerState.Leading && isWhole && isAlone && (now < _leaseEnd || SeededBug.Is("read-without-lease"));
+    }
 
     private ulong OpenCount => _next - 1 - _committed;
 
@@ -108,6 +116,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         _openIds.Clear();
         _unapplied.Clear();
         _queue.Clear();
+        _order.Clear();
         _reports.Clear();
         _checkpoints.Clear();
         Array.Clear(_open);
@@ -337,7 +346,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
         if (now < _leaseEnd)
         {
-            Number();
+            Number(now);
         }
 
         SendAssigned(here, now);
@@ -398,7 +407,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         foreach (Assignment value in _recovery.Chosen)
         {
             context.Figures.Filled += value.IsNoOp ? 1 : 0;
-            Place(value);
+            Place(value, now);
             if (!value.IsNoOp && context.Host.IsChange(value.Id))
             {
                 // What stands behind it was assigned under the version that it makes: it is recovered under that.
@@ -455,20 +464,22 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    private void Number()
+    private void Number(Instant now)
     {
         ForgetApplied();
+        _order.Expire(now);
         while ((_change == 0 || SeededBug.Is("numbers-behind-a-change"))
             && OpenCount < (ulong)context.Options.AssignWindow && _next <= context.Sessions.Number + context.MostAhead
-            && _queue.TryDequeue(out GroupData data))
+            && TryTakeNext(now, out GroupData data))
         {
             bool isFresh = !_openIds.ContainsKey(data.Id) && context.Sessions.Judge(data.Id, data.Timestamp, out _) == SessionVerdict.Fresh;
             if (!isFresh && !SeededBug.Is("message-numbered-twice"))
             {
+                _order.Passed(data.Id.Session);
                 continue;
             }
 
-            Place(data.ToAssignment());
+            Place(data.ToAssignment(), now);
             context.Figures.Assigned++;
             if (context.Host.IsChange(data.Id))
             {
@@ -477,7 +488,25 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         }
     }
 
-    private void Place(in Assignment value)
+    private bool TryTakeNext(Instant now, out GroupData data)
+    {
+        while (!_order.TryTakeReady(out data))
+        {
+            if (!_queue.TryDequeue(out data))
+            {
+                return false;
+            }
+
+            if (_order.Admits(data, now))
+            {
+                return true;
+            }
+        }
+
+        return true;
+    }
+
+    private void Place(in Assignment value, Instant now)
     {
         if (_next - _announced >= (ulong)_open.Length)
         {
@@ -488,6 +517,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         if (!value.IsNoOp)
         {
             _openIds[value.Id] = _next;
+            _order.Placed(value.Id, now);
         }
 
         _next++;
@@ -548,6 +578,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         {
             _unapplied.Dequeue();
             _openIds.Remove(next.Id);
+            _order.Applied(next.Id);
         }
     }
 

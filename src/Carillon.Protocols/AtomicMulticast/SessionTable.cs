@@ -17,6 +17,10 @@ public enum SessionVerdict : byte
 
     /// <summary>Its session has too many numbered counters that are not settled, or there are too many sessions.</summary>
     Full = 3,
+
+    /// <summary>Where senders' order is kept: a later message of its sender has a number, and it has none; so it never gets one that
+    /// counts.</summary>
+    Overtaken = 4,
 }
 
 /// <summary>
@@ -48,6 +52,7 @@ public sealed class SessionTable
     private const int SessionSize = SessionId.Size + 8 + 8 + 4;
 
     private readonly ulong _lifetime;
+    private readonly bool _isFifo;
     private readonly Dictionary<SessionId, Session> _sessions = [];
 
     // In order of their last numbers, the longest idle first.
@@ -55,7 +60,8 @@ public sealed class SessionTable
 
     /// <summary>An empty table, as before the first number.</summary>
     /// <param name="lifetime">Maximum logical lifetime, in numbers; or <see cref="NoLifetime"/>.</param>
-    public SessionTable(ulong lifetime) => _lifetime = lifetime;
+    /// <param name="isFifo">True: a message behind a later one of its sender does nothing ◆ (SAM-83).</param>
+    public SessionTable(ulong lifetime, bool isFifo = false) => (_lifetime, _isFifo) = (lifetime, isFifo);
 
     /// <summary>The number of the last assignment that was applied.</summary>
     public ulong Number { get; private set; }
@@ -92,6 +98,12 @@ public sealed class SessionTable
             return SessionVerdict.Numbered;
         }
 
+        if (IsOvertaken(session, id.Counter))
+        {
+            // It may have had a number before its session was retired: that is known by its age alone.
+            return IsTooOld(timestamp) ? SessionVerdict.Expired : SessionVerdict.Overtaken;
+        }
+
         return session.Numbered.Count >= MaxNumbered && _lifetime != NoLifetime ? SessionVerdict.Full : SessionVerdict.Fresh;
     }
 
@@ -106,12 +118,16 @@ public sealed class SessionTable
     public bool IsFirst(in Assignment assignment) =>
         !assignment.IsNoOp
         && (!_sessions.TryGetValue(assignment.Id.Session, out Session? session)
-            || (assignment.Id.Counter > session.Settled && session.Find(assignment.Id.Counter) < 0));
+            || (assignment.Id.Counter > session.Settled && session.Find(assignment.Id.Counter) < 0
+                && !IsOvertaken(session, assignment.Id.Counter)));
+
+    /// <summary>The greatest counter of a session that has a number, or is settled; 0 where nothing is known of it.</summary>
+    public ulong LastOf(SessionId id) => _sessions.TryGetValue(id, out Session? session) ? session.LastCounter : 0;
 
     /// <summary>A table of its own with the same content: what would be applied can be tried on it.</summary>
     public SessionTable Copy()
     {
-        var copy = new SessionTable(_lifetime) { Number = Number };
+        var copy = new SessionTable(_lifetime, _isFifo) { Number = Number };
         copy._sessions.EnsureCapacity(_sessions.Count);
         foreach (Session session in _byLast)
         {
@@ -134,7 +150,7 @@ public sealed class SessionTable
         {
             Session session = Touch(assignment.Id.Session);
             int place = session.Find(assignment.Id.Counter);
-            if (assignment.Id.Counter > session.Settled && place < 0)
+            if (assignment.Id.Counter > session.Settled && place < 0 && !IsOvertaken(session, assignment.Id.Counter))
             {
                 isFirst = true;
                 session.Numbered.Insert(~place, (assignment.Id.Counter, Number));
@@ -183,9 +199,9 @@ public sealed class SessionTable
     }
 
     /// <summary>Reads a table; false for bytes that are none.</summary>
-    public static bool TryRead(ReadOnlySpan<byte> bytes, ulong lifetime, out SessionTable table)
+    public static bool TryRead(ReadOnlySpan<byte> bytes, ulong lifetime, out SessionTable table, bool isFifo = false)
     {
-        table = new SessionTable(lifetime);
+        table = new SessionTable(lifetime, isFifo);
         var reader = new WireReader(bytes);
         byte version = reader.U8();
         table.Number = reader.U64();
@@ -228,6 +244,9 @@ public sealed class SessionTable
         return true;
     }
 
+    private bool IsOvertaken(Session session, ulong counter) =>
+        _isFifo && counter < session.LastCounter && !SeededBug.Is("overtaken-message-counts");
+
     private Session Touch(SessionId id)
     {
         if (!_sessions.TryGetValue(id, out Session? session))
@@ -268,6 +287,8 @@ public sealed class SessionTable
 
         /// <summary>In order of their counters, all above <see cref="Settled"/>.</summary>
         public List<(ulong Counter, ulong Number)> Numbered { get; } = [];
+
+        public ulong LastCounter => Numbered.Count > 0 ? Numbered[^1].Counter : Settled;
 
         /// <summary>The place of a counter, or the complement of where it would be.</summary>
         public int Find(ulong counter)

@@ -14,9 +14,9 @@ public enum TableWrite
 }
 
 /// <summary>
-/// What the replica manager asks of the node around it. Reads and writes of the table are the seam for the feed: at present the table is a
-/// record in the system bucket, read linearizably and written by a fenced submission; with the feed it is the feed's entries, applied in
-/// their order.
+/// What the replica manager asks of the node around it. The table is a record in the system bucket, read linearizably and written by a
+/// fenced submission: each version has its number in the feed, as any write, and is answered once it is agreed, since services are not to
+/// wait for a sequencer. By the fences the order of the versions' UIDs is that of their epochs and numbers (docs/adr/0028).
 /// </summary>
 public interface IReplicaManagerHost
 {

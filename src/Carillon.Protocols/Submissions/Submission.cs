@@ -59,6 +59,7 @@ public sealed record Operation(OperationKind Kind, ObjectName Target, ObjectMani
 /// u8 version = 6 │ the same │ service │ u64 epoch: with a fence
 /// u8 version = 7 │ as 5 │ each operation's precondition │ service (none: length 0) │ u64 epoch: with preconditions
 /// u8 version = 8 │ as 7, perhaps without a precondition: the tag replaced was agreed, and found stale by the feed
+/// u8 version = 9 │ as 5 │ service (none: length 0) │ u64 epoch: plain, and answered only with its number
 /// </code>
 /// docs/formats/submission.md has the fields. <see cref="Encoded"/> keeps the bytes, since they travel and are stored more
 /// often than their fields are looked at.
@@ -78,6 +79,7 @@ public sealed class Submission
     private const byte FencedVersion = 6;
     private const byte ConditionalVersion = 7;
     private const byte AfterStaleVersion = 8;
+    private const byte NumberedVersion = 9;
 
     // What is left for operations when everything else has its greatest size.
     private const int MaxOperationsBytes = MaxBytes - (1 << 10);
@@ -87,8 +89,9 @@ public sealed class Submission
 
     private Submission(
         Tag tag, Tag replaces, DiskId disk, string key, Digest fingerprint, ImmutableArray<Operation> operations, Fence fence,
-        bool replacesStale, ulong settled, ReadOnlyMemory<byte> encoded)
+        bool replacesStale, ulong settled, bool needsNumber, ReadOnlyMemory<byte> encoded)
     {
+        NeedsNumber = needsNumber;
         Settled = settled;
         Fence = fence;
         ReplacesStale = replacesStale;
@@ -143,11 +146,18 @@ public sealed class Submission
     /// </summary>
     public bool IsDecidedByFeed => IsConditional || Operations.Length > 1;
 
+    /// <summary>True for a plain one of a bucket that does not allow answers at agreement: nobody calls it accepted, and no read shows it,
+    /// before it has its number. A read by number rests on that.</summary>
+    public bool NeedsNumber { get; }
+
+    /// <summary>True if its agreement alone is told to nobody: its number is waited for.</summary>
+    public bool AwaitsNumber => IsDecidedByFeed || NeedsNumber;
+
     /// <summary>The whole record in its wire and disk form.</summary>
     public ReadOnlyMemory<byte> Encoded { get; }
 
     /// <summary>Where the operations end in <see cref="Encoded"/>: preconditions and a fence come behind them.</summary>
-    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, Fence);
+    public int OperationsEnd => Encoded.Length - TailSize(Operations, IsConditional || ReplacesStale, NeedsNumber, Fence);
 
     /// <summary>SHA-256 of <see cref="Encoded"/>: a knowledge vector names the content that its bits are about.</summary>
     public Digest Hash { get; }
@@ -155,7 +165,7 @@ public sealed class Submission
     /// <summary>Makes a submission; operations are sorted by name.</summary>
     public static Submission Create(
         Tag tag, Tag replaces, DiskId disk, string key, ImmutableArray<Operation> operations, Fence fence = default,
-        bool replacesStale = false, ulong settled = 0)
+        bool replacesStale = false, ulong settled = 0, bool needsNumber = false)
     {
         Invariant.That(!replacesStale || !replaces.IsNone);
         Invariant.That(operations.Length is > 0 and <= MaxOperations);
@@ -168,10 +178,14 @@ public sealed class Submission
         }
 
         bool hasConditions = replacesStale || IsAnyConditional(operations);
-        size += TailSize(operations, hasConditions, fence);
+
+        // The feed decides about the others in any case.
+        needsNumber &= !hasConditions && operations.Length == 1;
+        size += TailSize(operations, hasConditions, needsNumber, fence);
         byte[] encoded = new byte[size];
         var writer = new WireWriter(encoded);
-        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : fence.IsNone ? FormatVersion : FencedVersion);
+        writer.U8(replacesStale ? AfterStaleVersion : hasConditions ? ConditionalVersion : needsNumber ? NumberedVersion
+            : fence.IsNone ? FormatVersion : FencedVersion);
         writer.Tag(tag);
         writer.Tag(replaces);
         writer.Disk(disk);
@@ -184,14 +198,14 @@ public sealed class Submission
             operation.Write(ref writer);
         }
 
-        WriteTail(ref writer, operations, hasConditions, fence);
+        WriteTail(ref writer, operations, hasConditions, needsNumber, fence);
         Invariant.That(writer.Position == size);
-        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, settled, encoded);
+        return new Submission(tag, replaces, disk, key, fingerprint, operations, fence, replacesStale, settled, needsNumber, encoded);
     }
 
     /// <summary>The same submission under a fresh tag (VE-68).</summary>
     public Submission Restamp(Tag fresh, bool afterStale = false, ulong settled = 0) =>
-        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale, settled);
+        Create(fresh, Tag, AcceptingDisk, Key, Operations, Fence, afterStale, settled, NeedsNumber);
 
     /// <summary>Reads a submission; keeps a copy of the bytes.</summary>
     public static bool TryRead(ReadOnlySpan<byte> bytes, out Submission submission)
@@ -213,7 +227,7 @@ public sealed class Submission
         string key = reader.Text(MaxKeyBytes);
         Digest fingerprint = reader.Digest();
         int count = reader.Count(MaxOperations, 5);
-        if (version is < FormatVersion or > AfterStaleVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
+        if (version is < FormatVersion or > NumberedVersion || reader.Failed || count == 0 || tag.IsNone || key.Length == 0)
         {
             return false;
         }
@@ -228,19 +242,20 @@ public sealed class Submission
             }
         }
 
-        if (version >= ConditionalVersion)
+        if (version is ConditionalVersion or AfterStaleVersion)
         {
             ReadPreconditions(ref reader, operations, mayBeNone: version == AfterStaleVersion);
         }
 
         Fence fence = version == FormatVersion ? default : ReadFence(ref reader, mayBeNone: version >= ConditionalVersion);
-        if (reader.Failed || reader.Remaining != 0 || (version == AfterStaleVersion && replaces.IsNone))
+        if (reader.Failed || reader.Remaining != 0 || (version == AfterStaleVersion && replaces.IsNone)
+            || (version == NumberedVersion && count > 1))
         {
             return false;
         }
 
         submission = new Submission(tag, replaces, disk, key, fingerprint, operations.DrainToImmutable(), fence,
-            version == AfterStaleVersion, settled, encoded);
+            version == AfterStaleVersion, settled, version == NumberedVersion, encoded);
         return true;
     }
 
@@ -321,9 +336,9 @@ public sealed class Submission
         return false;
     }
 
-    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
+    private static int TailSize(ImmutableArray<Operation> operations, bool hasConditions, bool needsNumber, Fence fence)
     {
-        int size = fence.IsNone && !hasConditions ? 0 : WireSize.Text(fence.Service.Name) + 8;
+        int size = fence.IsNone && !hasConditions && !needsNumber ? 0 : WireSize.Text(fence.Service.Name) + 8;
         if (hasConditions)
         {
             foreach (Operation operation in operations)
@@ -335,7 +350,8 @@ public sealed class Submission
         return size;
     }
 
-    private static void WriteTail(ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, Fence fence)
+    private static void WriteTail(
+        ref WireWriter writer, ImmutableArray<Operation> operations, bool hasConditions, bool needsNumber, Fence fence)
     {
         if (hasConditions)
         {
@@ -345,7 +361,7 @@ public sealed class Submission
             }
         }
 
-        if (hasConditions || !fence.IsNone)
+        if (hasConditions || needsNumber || !fence.IsNone)
         {
             writer.Text(fence.Service.Name);
             writer.U64(fence.Epoch.Value);

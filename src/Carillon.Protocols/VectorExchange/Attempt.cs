@@ -46,7 +46,7 @@ internal sealed class Attempt(
     public bool UntilSequenced { get; init; }
 
     /// <summary>True where agreement alone is never answered: the bucket does not allow it.</summary>
-    public bool MustBeSequenced { get; init; }
+    public bool MustBeSequenced { get; set; }
 
     public ulong Id { get; } = id;
 

@@ -92,6 +92,10 @@ internal sealed class BallotBook(NodeId self)
     /// <summary>True if an open put or delete names something in the bucket.</summary>
     public bool NamesIn(string bucket) => _namesInBucket.ContainsKey(bucket);
 
+    /// <summary>True if an open or agreed put or delete of the bucket may be answered without a number.</summary>
+    public bool HasUnnumbered(string bucket) => NamesIn(bucket) && _byTag.Values.Any(
+        b => b.Submission is { AwaitsNumber: false } submission && submission.Operations[0].Target.Bucket == bucket);
+
     public Uid GreatestHeld(ObjectName name)
     {
         Uid greatest = default;

@@ -76,6 +76,13 @@ public interface IExchangeHost
     /// <summary>True if a kept version of the name with a greater UID than this comes from a conditional submission.</summary>
     bool HasConditionalAbove(ObjectName name, Uid uid) => false;
 
+    /// <summary>The bucket's record, as applied here, by which no write of the bucket is answered at its agreement; none where it allows
+    /// that, or there is no such bucket.</summary>
+    Tag NumberedBy(string bucket) => default;
+
+    /// <summary>As <see cref="NumberedBy"/>, if no crash takes that back.</summary>
+    Tag DurablyNumberedBy(string bucket) => default;
+
     /// <summary>A fresh tag is held, and takes over the put-intents of one that was agreed and that the feed finds stale.</summary>
     void Succeeds(Tag stale, Tag fresh)
     {

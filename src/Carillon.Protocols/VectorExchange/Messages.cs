@@ -106,6 +106,10 @@ public enum PushVerdict : byte
 
     /// <summary>A plain submission of the name is not resolved here: the push is to be repeated.</summary>
     Contended = 13,
+
+    /// <summary>Its bucket does not allow answers at agreement, as far as the feed is applied here, and the record allows them: it is to be
+    /// stamped afresh as one that waits for its number.</summary>
+    Unnumbered = 14,
 }
 
 /// <summary>What a server knows of a tag's fate.</summary>
@@ -217,7 +221,7 @@ public readonly record struct PushAnswer(Tag Tag, PushVerdict Verdict, Uid Great
     {
         message = new PushAnswer(
             reader.Tag(), (PushVerdict)reader.U8(), reader.Uid(), reader.Tag(), (TagState)reader.U8(), reader.Digest());
-        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Contended && message.OtherState <= TagState.Fenced;
+        return !reader.Failed && !message.Tag.IsNone && message.Verdict <= PushVerdict.Unnumbered && message.OtherState <= TagState.Fenced;
     }
 }
 
@@ -416,8 +420,13 @@ public readonly record struct ReadAsk(ulong Question, ObjectName Name) : IMessag
 /// <summary>A tag that a server holds above the greatest that it knows to be agreed: <c>tag │ u64 bits set yes in any round</c>.</summary>
 public readonly record struct HeldTag(Tag Tag, ulong YesBits);
 
-/// <summary><c>u64 question │ tag greatest agreed here │ u32 count │ held tags above it, greatest first</c>.</summary>
-public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableArray<HeldTag> Held) : IMessage
+/// <summary><c>u64 question │ tag greatest agreed here │ u32 count │ held tags above it, greatest first │ tag settled</c>.</summary>
+/// <param name="Question">The question's.</param>
+/// <param name="Agreed">The greatest tag that is agreed or applied here.</param>
+/// <param name="Held">Every greater one that is held.</param>
+/// <param name="Settled">The bucket's record, applied here durably, by which no write of the bucket is answered at its agreement, if no
+/// other one is open here; else none.</param>
+public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableArray<HeldTag> Held, Tag Settled) : IMessage
 {
     /// <summary>The most held tags that an answer names: the greatest ones; a name with more open submissions is answered when some are
     /// decided.</summary>
@@ -427,7 +436,7 @@ public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableAr
     {
         get
         {
-            int size = 2 + 8 + WireSize.Tag(Agreed) + 4;
+            int size = 2 + 8 + WireSize.Tag(Agreed) + 4 + WireSize.Tag(Settled);
             foreach (HeldTag held in Held)
             {
                 size += WireSize.Tag(held.Tag) + 8;
@@ -448,6 +457,8 @@ public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableAr
             writer.Tag(held.Tag);
             writer.U64(held.YesBits);
         }
+
+        writer.Tag(Settled);
     }
 
     public static bool TryRead(ref WireReader reader, out ReadAnswer message)
@@ -461,7 +472,7 @@ public readonly record struct ReadAnswer(ulong Question, Tag Agreed, ImmutableAr
             held.Add(new HeldTag(reader.Tag(), reader.U64()));
         }
 
-        message = new ReadAnswer(question, agreed, held.DrainToImmutable());
+        message = new ReadAnswer(question, agreed, held.DrainToImmutable(), reader.Tag());
         return !reader.Failed;
     }
 }

@@ -26,8 +26,16 @@ internal sealed class QuorumRead(ulong id, ObjectName name, Instant deadline, Ac
     /// <summary>Greater tags that somebody holds, with all yes bits of any round that anybody reported.</summary>
     public SortedDictionary<Tag, VoterSet> Held { get; } = [];
 
-    public void Restart()
+    /// <summary>The bucket's record here by which no write of it is answered at its agreement, and who calls the bucket settled by
+    /// that.</summary>
+    public Tag Settling { get; private set; }
+
+    public VoterSet Settled { get; set; }
+
+    public void Restart(Tag settling)
     {
+        Settling = settling;
+        Settled = default;
         Heard = default;
         Held.Clear();
     }

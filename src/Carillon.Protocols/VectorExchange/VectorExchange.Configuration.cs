@@ -73,6 +73,7 @@ public sealed partial class VectorExchange
         _bit = configuration.BitOf(_self);
         Invariant.That(_bit >= 0 && configuration.Version > before.Version);
         _connected = default(VoterSet).With(_bit);
+        _numbered.Clear();
         foreach ((Tag tag, (Tag successor, VoterSet untold)) in _graves.ToArray())
         {
             _graves[tag] = (successor, Moved(untold, before));
@@ -218,7 +219,7 @@ public sealed partial class VectorExchange
     {
         foreach (QuorumRead read in _reads.Values)
         {
-            read.Restart();
+            read.Restart(_host.NumberedBy(read.Name.Bucket));
             read.Agreed = default;
             read.AgreedAt = -1;
             read.TickAt = Schedule(read.Id, now.Now);

@@ -148,7 +148,7 @@ public sealed partial class VectorExchange
 
     /// <summary>True if agreement is not the answer: the feed decides it, or the client wants its number, or it changes a bucket.</summary>
     private bool WaitsForFeed(Attempt attempt, Submission submission) => _host.HasFeed
-        && (attempt.UntilSequenced || attempt.MustBeSequenced || submission.IsDecidedByFeed || IsSetting(submission));
+        && (attempt.UntilSequenced || attempt.MustBeSequenced || submission.AwaitsNumber || IsSetting(submission));
 
     /// <summary>True for the record of a bucket or a group: it counts once it is applied. The replica manager's table counts once it is
     /// agreed: it must not wait for a sequencer.</summary>
@@ -169,7 +169,7 @@ public sealed partial class VectorExchange
     {
         AwaitingSequence--;
         Submission submission = attempt.Ballot!.Submission!;
-        bool isKnown = !submission.IsDecidedByFeed && !IsSetting(submission) && !attempt.MustBeSequenced;
+        bool isKnown = !submission.AwaitsNumber && !IsSetting(submission) && !attempt.MustBeSequenced;
         Finish(attempt, isKnown
             ? new SubmitOutcome.Accepted(submission.Tag, Replayed: false)
             : new SubmitOutcome.Unknown(submission.Tag));
@@ -204,10 +204,10 @@ public sealed partial class VectorExchange
         }
     }
 
-    /// <summary>True for a tag whose agreement does not tell yet what becomes of it; one whose record is not known may be such a
-    /// one.</summary>
+    /// <summary>True for a tag whose agreement does not tell yet what becomes of it, or is told to nobody; one whose record is not known
+    /// may be such a one.</summary>
     private bool IsUndecidedByFeed(Ballot ballot) =>
-        _host.HasFeed && ballot.State == TagState.Accepted && ballot.Submission is not { IsDecidedByFeed: false };
+        _host.HasFeed && ballot.State == TagState.Accepted && ballot.Submission is not { AwaitsNumber: false };
 
     /// <summary>What became of a tag, for those who want to know whether its operations are in effect: a refused one is rejected.</summary>
     private TagState FateOf(Tag tag)

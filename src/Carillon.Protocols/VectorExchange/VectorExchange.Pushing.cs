@@ -247,8 +247,10 @@ public sealed partial class VectorExchange
         {
             GiveUpTag(attempt, now, (a, _) => Reject(a, RejectionReason.KeyFenced, "the key was given up: a quorum refuses it"));
         }
-        else if (Any(PushVerdict.Stale) || Any(PushVerdict.Resolving))
+        else if (Any(PushVerdict.Stale) || Any(PushVerdict.Resolving) || Any(PushVerdict.Unnumbered))
         {
+            // The bucket's record has not come here yet.
+            attempt.MustBeSequenced |= Any(PushVerdict.Unnumbered);
             Restamp(attempt, now);
         }
         else

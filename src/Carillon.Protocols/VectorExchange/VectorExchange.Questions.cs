@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
@@ -82,7 +81,7 @@ public sealed partial class VectorExchange
 
     private void AskForRead(QuorumRead read, Moment now)
     {
-        read.Restart();
+        read.Restart(_host.NumberedBy(read.Name.Bucket));
         if (!LacksCarried)
         {
             HearRead(read, _bit, AnswerRead(read.Id, read.Name), now);
@@ -121,13 +120,14 @@ public sealed partial class VectorExchange
 
         if (SeededBug.Is("read-ignores-held"))
         {
-            return new ReadAnswer(question, agreed, []);
+            return new ReadAnswer(question, agreed, [], default);
         }
 
         return new ReadAnswer(
             question, agreed,
             [.. _book.Of(name).Where(b => (b.IsOpen || IsUndecidedByFeed(b)) && b.Tag > agreed).OrderByDescending(b => b.Tag).Select(
-                b => new HeldTag(b.Tag, MayCount(b) ? AllOthers.With(_bit).Bits : b.YesBits))]);
+                b => new HeldTag(b.Tag, MayCount(b) ? AllOthers.With(_bit).Bits : b.YesBits))],
+            SettledHere(name.Bucket));
     }
 
     /// <summary>True if a held tag may be accepted whatever bits are known: the feed decides, or it was under an earlier version, of which
@@ -146,6 +146,7 @@ public sealed partial class VectorExchange
     private void HearRead(QuorumRead read, int from, ReadAnswer answer, Moment now)
     {
         read.Heard = read.Heard.With(from);
+        HearSettled(read, from, answer.Settled);
         if (answer.Agreed > read.Agreed || (answer.Agreed == read.Agreed && from == _bit))
         {
             read.Agreed = answer.Agreed;
@@ -209,11 +210,7 @@ public sealed partial class VectorExchange
             return;
         }
 
-        Operation operation = submission.Operations.First(o => o.Target == read.Name);
-        SequenceNumber number = _host.Sequenced(submission.Tag).Number;
-        EndRead(read, operation.Manifest is { } manifest
-            ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest) { Number = number }
-            : new ReadOutcome.Absent(submission.Tag.Uid) { Number = number });
+        EndRead(read, OutcomeIn(submission, read.Name));
     }
 
     private void EndRead(QuorumRead read, ReadOutcome outcome)

@@ -251,9 +251,14 @@ public sealed partial class VectorExchange
         });
     }
 
-    private Submission CreateSubmission(Attempt attempt, Tag tag, Tag replaces, bool replacesStale, Moment now) => Submission.Create(
-        tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, replacesStale,
-        _host.HasFeed ? SettledBelow(tag.Uid.Stamp, now) : 0);
+    private Submission CreateSubmission(Attempt attempt, Tag tag, Tag replaces, bool replacesStale, Moment now)
+    {
+        // As the bucket is now: its own push is judged in the same step.
+        attempt.MustBeSequenced |= attempt.Operations.Any(o => !_host.NumberedBy(o.Target.Bucket).IsNone);
+        return Submission.Create(
+            tag, replaces, _disk, attempt.Key, attempt.Operations, attempt.Fence, replacesStale,
+            _host.HasFeed ? SettledBelow(tag.Uid.Stamp, now) : 0, _host.HasFeed && attempt.MustBeSequenced);
+    }
 
     private void RejectWithoutStamp(Attempt attempt)
     {

@@ -20,6 +20,9 @@ public abstract record PublishOutcome
     /// <summary>Its session was idle for longer than the group's lifetime: whether it was committed once can't be told.</summary>
     public sealed record Expired : PublishOutcome;
 
+    /// <summary>A later message of its sender has a number, in a group that keeps their order: it is not delivered, ever.</summary>
+    public sealed record Overtaken : PublishOutcome;
+
     /// <summary>Its sender said before that it knows the outcome: it is forgotten, and can't be told any more.</summary>
     public sealed record Settled : PublishOutcome;
 

@@ -125,6 +125,7 @@ internal sealed class PublishCall(
             PublishEnd.Committed => new PublishOutcome.Committed(number),
             PublishEnd.Refused => new PublishOutcome.Refused(why, queue.RetryAfter),
             PublishEnd.Expired => new PublishOutcome.Expired(),
+            PublishEnd.Overtaken => new PublishOutcome.Overtaken(),
             PublishEnd.Settled => new PublishOutcome.Settled(),
             PublishEnd.Conflict => new PublishOutcome.Conflict(number, why),
             _ => new PublishOutcome.Unknown(why),

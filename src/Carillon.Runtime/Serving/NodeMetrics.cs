@@ -23,6 +23,9 @@ internal static class NodeMetrics
         Count(meter, "carillon.reads", "Linearizable reads answered", () => node.Exchange.Figures.Reads);
         Count(meter, "carillon.reads.unavailable", "Linearizable reads that could not be decided", () =>
             node.Exchange.Figures.ReadsUnavailable);
+        Count(meter, "carillon.reads.by_number", "Linearizable reads answered from the catalog, at the sequencer's number", () =>
+            node.ReadsByNumber);
+        Count(meter, "carillon.reads.left_to_quorum", "Reads that the sequencer did not answer in time", () => node.ReadsLeftToQuorum);
         CountPrimacy(meter, node.Selection.Figures);
         Count(meter, "carillon.chunks.puts", "Chunks put from here", () => node.Replication.Figures.Puts);
         Count(meter, "carillon.chunks.fetches", "Chunks fetched from other servers", () => node.Replication.Figures.Fetches);

@@ -6,7 +6,8 @@ namespace Carillon.Simulator.Checkers;
 /// <summary>
 /// What all subscribers of a group have seen, of all servers and their lives: one message a number, the same everywhere and for ever (F1,
 /// F5); one number a message (F3); what was acknowledged is at its number (F4); and a message that was acknowledged before another was sent
-/// is before it (F9). That no number is left out (F2) is kept by how subscribers read: from one number to the next.
+/// is before it (F9); where each sender's order is kept, its messages stand in that, but for those that it was told are overtaken (FIFO).
+/// That no number is left out (F2) is kept by how subscribers read: from one number to the next.
 /// </summary>
 internal sealed class GroupChecker
 {
@@ -14,6 +15,11 @@ internal sealed class GroupChecker
     private readonly Dictionary<MessageId, ulong> _numberOf = [];
     private readonly SortedDictionary<MessageId, ulong> _acknowledged = [];
     private readonly Dictionary<MessageId, string> _sent = [];
+    private readonly Dictionary<SessionId, SortedDictionary<ulong, ulong>> _orders = [];
+    private readonly HashSet<MessageId> _overtaken = [];
+
+    /// <summary>True where each sender's order is kept.</summary>
+    public bool IsFifo { get; init; }
 
     /// <summary>Messages that were acknowledged.</summary>
     public int Acknowledged => _acknowledged.Count;
@@ -52,6 +58,11 @@ internal sealed class GroupChecker
             throw Violation.Of("F3", $"{id} stands at {_numberOf[id]} and, at {server}, at {number}");
         }
 
+        if (IsFifo)
+        {
+            CheckOrder(server, number, id);
+        }
+
         if (!_sent.TryGetValue(id, out string? sent) || sent != content)
         {
             throw Violation.Of("F4", $"at {number} {server} has {id} '{content}', and '{sent}' was sent");
@@ -86,6 +97,41 @@ internal sealed class GroupChecker
         }
 
         Last = Math.Max(Last, number);
+    }
+
+    /// <summary>A sender is told that a message is never delivered, since a later one of its was.</summary>
+    public void Overtaken(NodeId server, MessageId id)
+    {
+        // A later one was sent, at least; that it was delivered may not have been seen yet.
+        bool isLast = !_sent.Keys.Any(o => o.Session == id.Session && o.Counter > id.Counter);
+        if (!IsFifo || isLast || _numberOf.ContainsKey(id) || _acknowledged.ContainsKey(id))
+        {
+            throw Violation.Of("FIFO", $"{server} calls {id} overtaken, which it is not");
+        }
+
+        _overtaken.Add(id);
+    }
+
+    private void CheckOrder(NodeId server, ulong number, MessageId id)
+    {
+        if (_overtaken.Contains(id))
+        {
+            throw Violation.Of("FIFO", $"at {number} {server} has {id}, whose sender was told that it is overtaken");
+        }
+
+        if (!_orders.TryGetValue(id.Session, out SortedDictionary<ulong, ulong>? order))
+        {
+            _orders.Add(id.Session, order = []);
+        }
+
+        order.Add(number, id.Counter);
+        foreach ((ulong other, ulong counter) in order)
+        {
+            if (other != number && (other < number) != (counter < id.Counter))
+            {
+                throw Violation.Of("FIFO", $"{id} stands at {number}, and its sender's {counter} at {other}");
+            }
+        }
     }
 
     /// <summary>All is read up to a number: what was acknowledged up to there was seen, but for what was no longer kept.</summary>

@@ -36,7 +36,7 @@ internal sealed class GroupWorkload(SimulatedWorld world, RandomSource random, C
     private bool _stopped;
 
     /// <summary>What was seen.</summary>
-    public GroupChecker Checker { get; } = new();
+    public GroupChecker Checker { get; } = new() { IsFifo = settings.Fifo };
 
     /// <summary>True once all servers have the group.</summary>
     public bool IsReady => _isThere && world.Servers.TrueForAll(server => server.Node?.Groups.ContainsKey(Name) ?? false);
@@ -136,6 +136,14 @@ internal sealed class GroupWorkload(SimulatedWorld world, RandomSource random, C
                 if (told is { End: PublishEnd.Committed })
                 {
                     Checker.Told(server.Name, id, told.Number.Value, lastBefore);
+                    sender.Open.Remove(id.Counter);
+                    _open--;
+                    return;
+                }
+
+                if (told is { End: PublishEnd.Overtaken })
+                {
+                    Checker.Overtaken(server.Name, id);
                     sender.Open.Remove(id.Counter);
                     _open--;
                     return;

@@ -12,6 +12,8 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
 {
     private static readonly TimeSpan TimeoutOfReads = TimeSpan.FromSeconds(5);
 
+    private const double TurnShare = 0.05;
+
     /// <summary>True while something is under way.</summary>
     public bool Busy { get; private set; }
 
@@ -30,6 +32,12 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
         }
 
         Busy = true;
+        if (Options.Answers == AgreedAnswers.Turned && random.Chance(TurnShare))
+        {
+            TurnAnswers();
+            return;
+        }
+
         ActionMix mix = Options.Mix;
         int pick = random.Below(mix.Total);
         if ((pick -= mix.Put) < 0)
@@ -195,6 +203,18 @@ internal sealed class SimulatedClient(SimulatedWorld world, Workload workload, s
             answer(report);
         }),
         (_, _) => Rest());
+
+    /// <summary>Whether writes into the common bucket may be answered at their agreement is another thing from now on, or the
+    /// same.</summary>
+    private void TurnAnswers()
+    {
+        SimulatedServer server = world.Servers[random.Below(world.Servers.Count)];
+        BucketSettings settings = Workload.SettingsOf(allowsAgreed: random.Chance(0.4));
+        string key = workload.NewKey();
+        workload.Connection.Ask<SubmitOutcome>(
+            server, Options.RequestTimeout,
+            (node, now, answer) => node.CreateBucket(Workload.Bucket, settings, key, now, answer, replace: true), (_, _) => Rest());
+    }
 
     private void UseBucket()
     {

@@ -3,6 +3,7 @@ using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 using Carillon.Simulator.World;
+using Carillon.Storage.Catalogs;
 
 namespace Carillon.Simulator.Workloads;
 
@@ -70,6 +71,9 @@ internal sealed class Workload
 
     /// <summary>Names in use, in order.</summary>
     public IEnumerable<ObjectName> Names => Enumerable.Range(0, Options.Names).Select(NameOf);
+
+    /// <summary>The common bucket's settings.</summary>
+    public static BucketSettings SettingsOf(bool allowsAgreed) => new() { Versions = VersionsKept, AckAgreed = allowsAgreed };
 
     /// <summary>Lets all clients begin.</summary>
     public void Start()

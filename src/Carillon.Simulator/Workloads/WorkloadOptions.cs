@@ -44,6 +44,9 @@ internal sealed record WorkloadOptions
     /// <summary>Share of writes that are answered when they are agreed.</summary>
     public double AgreedShare { get; init; }
 
+    /// <summary>What the common bucket says about answers at agreement.</summary>
+    public AgreedAnswers Answers { get; init; }
+
     /// <summary>Share of writes that depend on what the name was last seen to be.</summary>
     public double ConditionalShare { get; init; }
 
@@ -80,7 +83,20 @@ internal sealed record WorkloadOptions
     /// <inheritdoc/>
     public override string ToString() => FormattableString.Invariant(
         $"{Clients} clients, {Names} names, ≤ {Operations} operations, think ≤ {ThinkMost.TotalMilliseconds:F0} ms, timeout {RequestTimeout.TotalSeconds:F1} s, ")
-        + FormattableString.Invariant($"{Attempts} attempts, {AgreedShare:P0} agreed, {ConditionalShare:P0} conditional, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B resting ≤ {UploadRestMost.TotalSeconds:F1} s, {Mix}");
+        + FormattableString.Invariant($"{Attempts} attempts, {AgreedShare:P0} agreed ({Answers}), {ConditionalShare:P0} conditional, lost {LostRequests:P1}, chunked {ChunkedShare:P0} of ≤ {ChunkBytes} B resting ≤ {UploadRestMost.TotalSeconds:F1} s, {Mix}");
+}
+
+/// <summary>Whether a bucket allows that its writes are answered at their agreement.</summary>
+internal enum AgreedAnswers
+{
+    /// <summary>It does.</summary>
+    Allowed = 0,
+
+    /// <summary>It does not, from its creation on: reads may ask the feed's sequencer.</summary>
+    Never = 1,
+
+    /// <summary>Clients turn it on and off.</summary>
+    Turned = 2,
 }
 
 /// <summary>Relative frequencies of what clients do.</summary>

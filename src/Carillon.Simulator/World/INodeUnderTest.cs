@@ -117,7 +117,11 @@ internal interface INodeUnderTest
 
     void Show(string key, Moment now, Action<SubmissionReport?> done);
 
-    void CreateBucket(string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done);
+    /// <summary>Linearizable reads that were answered at the sequencer's number, and those that a quorum answered instead.</summary>
+    (long ByNumber, long LeftToQuorum) Reads { get; }
+
+    void CreateBucket(
+        string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done, bool replace = false);
 
     void RemoveBucket(string bucket, string key, Moment now, Action<SubmitOutcome> done);
 

@@ -152,10 +152,17 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void Show(string key, Moment now, Action<SubmissionReport?> done) => node.Show(key, now, done);
 
-    public void CreateBucket(string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done)
+    public (long ByNumber, long LeftToQuorum) Reads => (node.ReadsByNumber, node.ReadsLeftToQuorum);
+
+    public void CreateBucket(
+        string bucket, BucketSettings settings, string key, Moment now, Action<SubmitOutcome> done, bool replace = false)
     {
         byte[] content = settings.Write();
-        var manifest = new ObjectManifest { Size = content.Length, Sha256 = Digest.Of(content), Inline = content };
+        var manifest = new ObjectManifest
+        {
+            Size = content.Length, Sha256 = Digest.Of(content), Inline = content,
+            Metadata = replace ? [new(BucketRecordKeys.Replace, "true")] : [],
+        };
         Submit([new Operation(OperationKind.Put, new ObjectName(ObjectName.SystemBucket, bucket), manifest)], key, default, now, done);
     }
 

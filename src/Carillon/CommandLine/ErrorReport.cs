@@ -125,6 +125,7 @@ internal sealed record ErrorReport
         "group-not-found" => "make it with: carillon group create NAME",
         "group-busy" => "nothing was sent; try again when more servers are up: carillon cluster status",
         "message-mismatch" => "use another message id: this one is another message's",
+        "message-overtaken" => "send it again under a new id: it comes behind what was delivered meanwhile",
         "message-settled" or "message-expired" => "read the group to find out whether it is there",
         "feed-too-old" when problem.Checkpoint is { } checkpoint => "list what is there, and go on with --from "
             + (checkpoint + 1).ToString(CultureInfo.InvariantCulture),

@@ -68,13 +68,14 @@ internal static class GroupCommand
         {
             Description = "Messages of others after which an idle sender is forgotten [1000000]", HelpName = "N",
         };
+        var fifo = new Option<bool>("--fifo") { Description = "Deliver each sender's messages in the order in which it sent them" };
         var key = new Option<string?>("--key") { Description = "Idempotency key; one is made where none is given", HelpName = "KEY" };
         var command = new DocumentedCommand("create", "Make a group; one that exists with the same settings is ok")
         {
             Examples = ["carillon group create prices", "carillon group create ticks --durability memory --retain-time 1h"],
         };
         command.Add(name);
-        foreach (Option option in new Option[] { durability, retainTime, retainBytes, lifetime, key })
+        foreach (Option option in new Option[] { durability, retainTime, retainBytes, lifetime, fifo, key })
         {
             command.Add(option);
         }
@@ -88,6 +89,7 @@ internal static class GroupCommand
                 RetainTime = context.Parse.GetValue(retainTime) is { } time ? Seconds(time) : null,
                 RetainBytes = context.Parse.GetValue(retainBytes) is { } size ? Bytes(size) : null,
                 Lifetime = context.Parse.GetValue(lifetime),
+                Fifo = context.Parse.GetValue(fifo) ? true : null,
             };
             using CarillonClient client = context.CreateClient();
             WriteResult<GroupChange> result = await client.Groups.CreateAsync(
@@ -178,12 +180,12 @@ internal static class GroupCommand
 
                 break;
             default:
-                var table = new TextTable("GROUP", "COMMITTED", "FIRST", "DURABILITY", "SEQUENCER", "EPOCH");
+                var table = new TextTable("GROUP", "COMMITTED", "FIRST", "DURABILITY", "ORDER", "SEQUENCER", "EPOCH");
                 foreach (GroupInfo group in list.Value.Groups)
                 {
                     table.Add(
-                        group.Name, Number(group.Committed), Number(group.First), group.Durability, group.Sequencer ?? "-",
-                        Number(group.Epoch));
+                        group.Name, Number(group.Committed), Number(group.First), group.Durability, group.Fifo ? "fifo" : "-",
+                        group.Sequencer ?? "-", Number(group.Epoch));
                 }
 
                 table.Write(context.Out);
@@ -232,6 +234,7 @@ internal static class GroupCommand
                 ? $"kept at most {Quantities.Size(bytes)} or {Number(group.MemoryMessages ?? 0)} messages, in memory"
                 : $"kept at most {Quantities.Size(group.RetainBytes)}",
             $"lifetime     {Number(group.Lifetime)} messages",
+            $"order        {(group.Fifo ? "each sender's (fifo)" : "of arrival")}",
             $"id           {group.Id}",
             .. group.Trouble is { } trouble ? [$"trouble      {trouble}"] : Array.Empty<string>(),
         ];

@@ -72,6 +72,7 @@ internal static class OptionKeys
         [(typeof(CatalogOptions), nameof(CatalogOptions.KeyCount))] = "idempotency.count",
         [(typeof(CatalogOptions), nameof(CatalogOptions.LeastKeys))] = "idempotency.least",
         [(typeof(NodeOptions), nameof(NodeOptions.FeedLead))] = "feed.lead",
+        [(typeof(NodeOptions), nameof(NodeOptions.ReadPatience))] = "feed.readPatience",
         [(typeof(NodeOptions), nameof(NodeOptions.Joins))] = "cluster.joins",
         [(typeof(NodeOptions), nameof(NodeOptions.CollectFresh))] = "gc.fresh",
         [(typeof(ChunkReplicationOptions), nameof(ChunkReplicationOptions.CollectGrace))] = "gc.grace",

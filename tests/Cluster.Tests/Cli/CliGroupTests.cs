@@ -44,6 +44,13 @@ public sealed class CliGroupTests : IAsyncLifetime
         Assert.Contains("memory", (await RunAsync("group show made")).Output, StringComparison.Ordinal);
         JsonElement shown = Json(await RunAsync("group show made -o json"));
         Assert.Equal(5000u, shown.GetProperty("lifetime").GetUInt64());
+        Assert.False(shown.GetProperty("fifo").GetBoolean());
+        Assert.Equal(ExitCode.Ok, (await RunAsync("group create ordered --fifo")).Code);
+        Assert.True(_groups["ordered"].Settings.Fifo);
+        Assert.Contains("each sender's (fifo)", (await RunAsync("group show ordered")).Output, StringComparison.Ordinal);
+        Assert.Contains("fifo", (await RunAsync("group ls")).Output, StringComparison.Ordinal);
+        Assert.True(Json(await RunAsync("group show ordered -o json")).GetProperty("fifo").GetBoolean());
+        Assert.Equal(ExitCode.Conflict, (await RunAsync("group create ordered")).Code);
         Assert.True(Json(await RunAsync("group rm made -o json")).GetProperty("existed").GetBoolean());
         Assert.Contains("there was no group", (await RunAsync("group rm made")).Error, StringComparison.Ordinal);
         CliRun gone = await RunAsync("group show made");

@@ -269,6 +269,19 @@ public sealed class AtomicGroupTests
     }
 
     [Fact]
+    public async Task Overtaken_message_of_an_ordered_group_is_a_definite_no_SAM_83()
+    {
+        var gate = new FakeGroupGate(_groups);
+        gate.OnPublish = (_, _) => Task.FromResult<PublishOutcome?>(gate.Published.Count == 1 ? new PublishOutcome.Overtaken() : null);
+        await using GatewayHouse house = await GatewayHouse.StartAsync(groups: gate);
+        using CarillonClient client = ClientOf(house);
+        await using AtomicGroup group = client.Groups.Open(Group);
+        CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => group.SendAsync(Bytes("x")));
+        Assert.Equal((Failure.Conflict, "message-overtaken"), (fault.Failure, fault.Problem!.Code));
+        Assert.Equal(1u, (await group.SendAsync(Bytes("y"))).Number.Value);
+    }
+
+    [Fact]
     public async Task Group_that_is_not_there_is_told_to_senders_and_listeners()
     {
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));

@@ -79,6 +79,7 @@ public sealed class PublishRouteTests : IAsyncLifetime
     [InlineData("refused", 503, "group-busy")]
     [InlineData("expired", 409, "message-expired")]
     [InlineData("settled", 409, "message-settled")]
+    [InlineData("overtaken", 409, "message-overtaken")]
     [InlineData("conflict", 409, "message-mismatch")]
     [InlineData("unknown", 504, "outcome-unknown")]
     [InlineData("thrown", 504, "outcome-unknown")]
@@ -89,6 +90,7 @@ public sealed class PublishRouteTests : IAsyncLifetime
             "refused" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Refused("the window is full", TimeSpan.FromSeconds(2.5))),
             "expired" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Expired()),
             "settled" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Settled()),
+            "overtaken" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Overtaken()),
             "conflict" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Conflict(new SequenceNumber(7), "another one is there")),
             "unknown" => Task.FromResult<PublishOutcome?>(new PublishOutcome.Unknown("no commit was seen")),
             _ => Task.FromException<PublishOutcome?>(new InvalidOperationException("broken")),
@@ -140,13 +142,14 @@ public sealed class PublishRouteTests : IAsyncLifetime
             4 => throw new InvalidOperationException("broken"),
             5 => new PublishOutcome.Settled(),
             6 => new PublishOutcome.Conflict(new SequenceNumber(3), "another one"),
+            7 => new PublishOutcome.Overtaken(),
             _ => null,
         });
-        List<GroupAnswer> answers = await AnswersAsync(Stream([.. Enumerable.Range(1, 7).Select(i => Frame((ulong)i, []))]));
+        List<GroupAnswer> answers = await AnswersAsync(Stream([.. Enumerable.Range(1, 8).Select(i => Frame((ulong)i, []))]));
         Assert.Equal(
             [
                 GroupAnswerKind.Refused, GroupAnswerKind.Expired, GroupAnswerKind.Unknown, GroupAnswerKind.Unknown, GroupAnswerKind.Settled,
-                GroupAnswerKind.Conflict, GroupAnswerKind.Committed,
+                GroupAnswerKind.Conflict, GroupAnswerKind.Overtaken, GroupAnswerKind.Committed,
             ],
             answers.Select(a => a.Kind));
         Assert.Equal(3u, answers[5].Value);

@@ -94,6 +94,9 @@ internal sealed class GroupLab
     /// <summary>True for a message that its sender may have settled: it may stand at a second number, where it does nothing.</summary>
     public Func<MessageId, bool>? IsSettled { get; set; }
 
+    /// <summary>True for a message that changes the configuration.</summary>
+    public Func<MessageId, bool>? IsChange { get; set; }
+
     public long Now { get; private set; }
 
     public Instant LocalNow => new(Now);
@@ -232,7 +235,8 @@ internal sealed class GroupLab
 
         if (message.IsNoOp)
         {
-            if (!message.Id.IsNone && !Roles.Servers.IsEmpty && IsSettled is { } isSettled && !isSettled(message.Id))
+            bool isOvertaken = Settings.Fifo && !_numberOf.ContainsKey(message.Id) && IsBehindLater(message);
+            if (!message.Id.IsNone && !Roles.Servers.IsEmpty && IsSettled is { } isSettled && !isSettled(message.Id) && !isOvertaken)
             {
                 Faults.Add($"{message.Id} stands at {message.Number} too (F3)");
             }
@@ -245,11 +249,19 @@ internal sealed class GroupLab
             Faults.Add($"{message.Id} is at {_numberOf[message.Id]} and {message.Number} (F3)");
         }
 
+        if (Settings.Fifo && (IsBehindLater(message) || Ended.GetValueOrDefault(message.Id) == SendVerdict.Overtaken))
+        {
+            Faults.Add($"{message.Id} stands at {message.Number}, behind a later one of its sender (FIFO)");
+        }
+
         if (!Published.TryGetValue(message.Id, out byte[]? published) || (hasPayload && !message.Payload.Span.SequenceEqual(published)))
         {
             Faults.Add($"{message.Number} has bytes that nobody published (F4)");
         }
     }
+
+    private bool IsBehindLater(DeliveredMessage message) => _numberOf.Any(
+        n => n.Value < message.Number.Value && n.Key.Session == message.Id.Session && n.Key.Counter > message.Id.Counter);
 
     /// <summary>All that was acknowledged is at its number.</summary>
     public void CheckAcknowledged()

@@ -45,6 +45,8 @@ public sealed class GroupMessageTests
         { "CheckpointReport", "010e 0167" + MarkHex },
         { "BlockQuery", "010f 0167 6400000000000000 01000000 02000000" },
         { "BlockAnswer", "0110 0167 6400000000000000 01000000 02000000 abcd" },
+        { "NumberQuery", "0111 0167 0600000000000000" },
+        { "NumberAnswer", "0112 0167 0600000000000000 01 0500000000000000 0c00000000000000" },
     };
 
     [Theory]
@@ -182,6 +184,8 @@ public sealed class GroupMessageTests
         GroupMessageType.SendAnswer => Encode(new SendAnswerMessage(new[] { new SendAnswer(Id, SendVerdict.Numbered, 12) })),
         GroupMessageType.CheckpointReport => Encode(new CheckpointReportMessage(Mark)),
         GroupMessageType.BlockQuery => Encode(new BlockQueryMessage(100, 1, 2)),
+        GroupMessageType.NumberQuery => Encode(new NumberQueryMessage(6)),
+        GroupMessageType.NumberAnswer => Encode(new NumberAnswerMessage(6, IsKnown: true, new Epoch(5), 12)),
         _ => Encode(new BlockAnswerMessage(100, 1, new byte[] { 0xab, 0xcd })),
     };
 
@@ -215,6 +219,8 @@ public sealed class GroupMessageTests
                 CheckpointReportMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.BlockQuery => BlockQueryMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             GroupMessageType.BlockAnswer => BlockAnswerMessage.TryRead(ref reader, frame, out var m) ? GroupCodec.Encode(group, m) : null,
+            GroupMessageType.NumberQuery => NumberQueryMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
+            GroupMessageType.NumberAnswer => NumberAnswerMessage.TryRead(ref reader, out var m) ? GroupCodec.Encode(group, m) : null,
             _ => null,
         };
     }

@@ -18,6 +18,19 @@ public sealed class GroupProperties
     }
 
     [Fact]
+    public void Fifo_groups_deliver_the_messages_of_each_sender_in_their_order_under_the_same_faults_SAM_83()
+    {
+        int overtaken = 0;
+        for (ulong seed = 1; seed <= 150; seed++)
+        {
+            overtaken += Play(seed, isFifo: true);
+        }
+
+        // Some are given up, and come later all the same.
+        Assert.InRange(overtaken, 10, 1500);
+    }
+
+    [Fact]
     public void Memory_only_groups_keep_all_while_one_server_at_a_time_forgets()
     {
         for (ulong seed = 1; seed <= 40; seed++)
@@ -55,10 +68,12 @@ public sealed class GroupProperties
         }
     }
 
-    private static void Play(ulong seed)
+    private static int Play(ulong seed, bool isFifo = false)
     {
         var random = new RandomSource(seed ^ 0xBADCAFE);
         GroupLab lab = Draw(random, seed);
+        lab.Settings = lab.Settings with { Fifo = isFifo };
+        lab.Options = lab.Options with { FifoPatience = TimeSpan.FromMilliseconds(300 + (seed % 5 * 400)) };
         lab.StartAll();
         lab.ElectSomebody();
         lab.Run(TimeSpan.FromMilliseconds(100));
@@ -88,6 +103,7 @@ public sealed class GroupProperties
         lab.CheckAcknowledged();
         Assert.True(lab.Faults.Count == 0, $"seed {seed}: {string.Join("; ", lab.Faults.Take(3))}");
         Assert.True(isQuiet, $"seed {seed}: {Describe(lab)}");
+        return lab.Ended.Values.Count(v => v == SendVerdict.Overtaken);
     }
 
     private static GroupLab Draw(RandomSource random, ulong seed)

@@ -162,6 +162,31 @@ public sealed class GroupTests
     }
 
     [Theory]
+    [InlineData("s1")]
+    [InlineData("s2")]
+    public void Member_asks_each_checkpoint_server_in_turn_and_has_the_blocks_of_the_one_that_answers(string silent)
+    {
+        var lab = new GroupLab(1, 3)
+        {
+            Options = new GroupOptions { CheckpointEvery = 10, RetainNumbers = 0 }, Settings = new GroupSettings { RetainBytes = 1 },
+        };
+        Lead(lab);
+        lab["s3"].Crash();
+        for (ulong counter = 1; counter <= 100; counter++)
+        {
+            lab.Publish(S1, Message(1, counter), counter - 1);
+            lab.Run(TimeSpan.FromMilliseconds(5));
+        }
+
+        lab.Run(TimeSpan.FromSeconds(20));
+        lab.Drop = (from, _, type) => from.Name == silent && type == GroupMessageType.BlockAnswer;
+        lab["s3"].Start();
+        lab.Run(TimeSpan.FromSeconds(3));
+        Assert.Equal(100u, lab["s3"].Core.Delivered.Value);
+        Assert.Contains(lab["s3"].Events, e => e is GroupEvent.Skipped);
+    }
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public void Group_of_few_messages_is_kept_to_its_size_long_before_the_usual_checkpoint(bool isBusy)

@@ -45,6 +45,16 @@ public sealed class GroupTranscripts
             case "start":
                 _lab[command[0]].Start();
                 break;
+            case "ask":
+                if (!_lab[command[0]].Ask((ulong)command.Number(1)))
+                {
+                    _effects.Add("nobody to ask");
+                }
+
+                break;
+            case "lease":
+                _lab[command[0]].EndLease(command.Duration(1));
+                break;
             case "run":
                 _lab.Run(command.Duration(0));
                 break;

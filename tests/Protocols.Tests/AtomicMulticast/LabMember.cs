@@ -246,6 +246,28 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
 
     public void Elect(Epoch epoch) => Input(now => Core.BecomeSequencer(epoch, Instant.Never, now));
 
+    /// <summary>The lease of its present epoch ends so much later.</summary>
+    public void EndLease(TimeSpan later) => Input(now => Core.ExtendLease(new Epoch(lab.LastEpoch), now + later));
+
+    /// <summary>Answers to questions how far the sequencer has committed.</summary>
+    public List<(ulong Question, SequenceNumber? Number)> Told { get; } = [];
+
+    public bool IsChange(MessageId id) => lab.IsChange?.Invoke(id) ?? false;
+
+    public void CommittedTold(ulong question, SequenceNumber? number)
+    {
+        Told.Add((question, number));
+        lab.Effects?.Add($"{name} is told: {(number is { } known ? $"committed up to {known}" : "not known")}");
+    }
+
+    /// <summary>Asks the sequencer how far it has committed. False: there is none to ask.</summary>
+    public bool Ask(ulong question)
+    {
+        bool isAsked = false;
+        Input(now => isAsked = Core.AskCommitted(question, now));
+        return isAsked;
+    }
+
     public void Input(Action<Instant> input)
     {
         if (IsUp)

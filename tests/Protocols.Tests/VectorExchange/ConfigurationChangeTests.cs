@@ -69,7 +69,7 @@ public sealed class ConfigurationChangeTests
         {
             server.Forget(tag);
             server.OutcomesSince = tag.Uid.Stamp.Next;
-            server.Numbered.Add(tag);
+            server.InFeed.Add(tag);
         }
 
         lab["s2"].Compact();

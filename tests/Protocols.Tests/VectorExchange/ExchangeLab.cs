@@ -491,7 +491,10 @@ internal sealed class LabServer : IExchangeHost
     public void Forget(Tag tag) => _applied.Remove(tag);
 
     /// <summary>Tags that the feed has numbers for, known though what became of them is forgotten.</summary>
-    public HashSet<Tag> Numbered { get; } = [];
+    public HashSet<Tag> InFeed { get; } = [];
+
+    /// <summary>The record, as applied here, by which no write is answered at its agreement; or none.</summary>
+    public Tag Numbered { get; set; }
 
     public string? Content(string name)
     {
@@ -551,7 +554,7 @@ internal sealed class LabServer : IExchangeHost
     /// <summary>If set, the disk that made them.</summary>
     public DiskId? NumberedOf { get; set; }
 
-    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => Numbered.Contains(tag) && (NumberedOf is null || NumberedOf == disk);
+    bool IExchangeHost.IsNumbered(Tag tag, DiskId disk) => InFeed.Contains(tag) && (NumberedOf is null || NumberedOf == disk);
 
     AppliedOutcome IExchangeHost.Outcome(Tag tag) =>
         _applied.ContainsKey(tag) || _state.Outcomes.ContainsKey(tag) ? new AppliedOutcome(TagState.Accepted, default)
@@ -575,7 +578,12 @@ internal sealed class LabServer : IExchangeHost
 
     bool IExchangeHost.HasConditionalAbove(ObjectName name, Uid uid) => _state.HasConditionalAbove(name, uid);
 
-    PushVerdict? IExchangeHost.RefusePush(Submission submission) => null;
+    PushVerdict? IExchangeHost.RefusePush(Submission submission) =>
+        Numbered.IsNone || submission.AwaitsNumber ? null : PushVerdict.Unnumbered;
+
+    Tag IExchangeHost.NumberedBy(string bucket) => Numbered;
+
+    Tag IExchangeHost.DurablyNumberedBy(string bucket) => Numbered;
 
     void IExchangeHost.Agreed(Submission submission)
     {

@@ -67,6 +67,12 @@ public sealed class ExchangeTranscripts
             case "feed":
                 Feed(_lab.Feed!, command[0]);
                 break;
+            case "numbered":
+                _lab[command[0]].Numbered = command[1] == "on" ? new Tag(new Uid(new Timestamp(1), NodeId.Parse("s9")), 1) : default;
+                break;
+            case "settled":
+                _effects.Add($"{command[0]}: {(_lab[command[0]].Core.SettledRecord("files").IsNone ? "not settled" : "settled")}");
+                break;
             case "full":
                 _lab[command[0]].IsFull = command[1] == "on";
                 break;
@@ -211,7 +217,8 @@ public sealed class ExchangeTranscripts
                 return $"{type} {Of(m.Tag)}";
             case MessageType.ReadAnswer when ReadAnswer.TryRead(ref reader, out ReadAnswer m):
                 string held = string.Concat(m.Held.Select(h => $", holds {Bits(h.Tag, 0, value: true, h.YesBits)}"));
-                return $"ReadAnswer agreed {(m.Agreed.IsNone ? "none" : Of(m.Agreed))}{held}";
+                string settled = m.Settled.IsNone ? "" : ", settled";
+                return $"ReadAnswer agreed {(m.Agreed.IsNone ? "none" : Of(m.Agreed))}{held}{settled}";
             case MessageType.KeyAnswer when KeyAnswer.TryRead(ref reader, out KeyAnswer m):
                 return $"KeyAnswer {m.State} {Of(m.Tag)}".TrimEnd();
             default:

@@ -152,7 +152,7 @@ public sealed class VectorExchangeForgettingTests
         lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
         if (isNumbered)
         {
-            lab["s3"].Numbered.Add(tag);
+            lab["s3"].InFeed.Add(tag);
         }
 
         bool isTooOld = false;
@@ -189,7 +189,7 @@ public sealed class VectorExchangeForgettingTests
         foreach (LabServer server in lab.Servers.Values)
         {
             server.OutcomesSince = tag.Uid.Stamp.Next;
-            server.Numbered.Add(tag);
+            server.InFeed.Add(tag);
             server.NumberedOf = new DiskId(1);
         }
 

@@ -90,6 +90,28 @@ public sealed class SubmissionTests
     }
 
     [Fact]
+    public void Submission_that_is_answered_only_with_its_number_says_so_behind_its_operation()
+    {
+        Submission plain = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [Operations[0]], settled: 6);
+        Submission numbered = Submission.Create(
+            Example.Tag, Example.Replaces, Example.AcceptingDisk, Example.Key, [Operations[0]], settled: 6, needsNumber: true);
+        string same = Convert.ToHexStringLower(plain.Encoded.Span);
+        Assert.Equal("09" + same[2..] + "0000" + "0000000000000000", Convert.ToHexStringLower(numbered.Encoded.Span));
+        Assert.True(Submission.TryRead(numbered.Encoded.Span, out Submission read));
+        Assert.True(read is { NeedsNumber: true, AwaitsNumber: true, IsDecidedByFeed: false } && read.Fingerprint == plain.Fingerprint);
+        Assert.Equal((plain.OperationsEnd, false), (read.OperationsEnd, plain.AwaitsNumber));
+        Assert.True(read.Restamp(Samples.Tag(11)).NeedsNumber);
+
+        // The feed decides about several, whatever they say.
+        Assert.False(Submission.Create(Example.Tag, default, Example.AcceptingDisk, "k", Operations, needsNumber: true).NeedsNumber);
+        for (int length = 0; length < numbered.Encoded.Length; length++)
+        {
+            Assert.False(Submission.TryRead(numbered.Encoded.Span[..length], out _));
+        }
+    }
+
+    [Fact]
     public void Submission_stamped_afresh_after_the_feed_found_it_stale_says_so()
     {
         Submission fresh = Example.Restamp(Samples.Tag(99), afterStale: true, settled: 6);
