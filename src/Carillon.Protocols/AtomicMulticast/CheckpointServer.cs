@@ -1,3 +1,5 @@
+using Carillon.Protocols.Cluster;
+
 namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>
@@ -181,9 +183,8 @@ internal sealed class CheckpointServer(GroupContext context)
             _fetchAt = now + context.Options.QueryTimeout;
             for (int i = 0; i < 2; i++)
             {
-                NodeId server = context.Pick(context.Roles.Checkpoint, _turn++);
                 BlockQueryMessage query = _fetch.Next(i * 16);
-                if (!server.IsNone && query.Count > 0 && (i == 0 || query.First > 0))
+                if (query.Count > 0 && (i == 0 || query.First > 0) && PickHolder() is { IsNone: false } server)
                 {
                     context.Send(server, query);
                 }
@@ -236,6 +237,15 @@ internal sealed class CheckpointServer(GroupContext context)
 
             _reportAt = now + context.Options.ReportInterval;
         }
+    }
+
+    // Every second time among all: whoever let go what it covers has it in the log, while one of those that reported it may have lost it in
+    // a crash, and the others may be gone for good.
+    private NodeId PickHolder()
+    {
+        GroupRoles roles = context.Roles;
+        VoterSet among = _turn % 2 == 0 ? roles.Checkpoint : roles.Checkpoint | roles.Commit | roles.Data;
+        return context.Pick(among, _turn++ / 2);
     }
 
     private void Compare(CheckpointMark advertised)

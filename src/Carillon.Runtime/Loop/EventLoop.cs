@@ -13,6 +13,9 @@ namespace Carillon.Runtime.Loop;
 public sealed class EventLoop<TWork>
     where TWork : struct
 {
+    // Longer than a turn that handles one small message, shorter than one that handles a dozen.
+    private static readonly TimeSpan WorthYielding = TimeSpan.FromMicroseconds(80);
+
     private readonly object _gate = new();
     private readonly IEventLoopHandler<TWork> _handler;
     private readonly SystemClock _clock;
@@ -34,6 +37,7 @@ public sealed class EventLoop<TWork>
     // Owned by the loop's thread: the batch in work is _draining[_next.._taken].
     private int _next;
     private int _taken;
+    private Instant _began;
 
     /// <summary>Makes a loop that does not run yet.</summary>
     /// <exception cref="ArgumentException">The options have faults.</exception>
@@ -196,8 +200,13 @@ public sealed class EventLoop<TWork>
         Array.Clear(_draining, 0, _taken);
 
         // Whoever is ready to run may run first: on a busy machine those are the ones that post, and more items then share this turn, its
-        // flush and its messages (measured: a sixth fewer flushes, 7 % less processor time a put). On an idle one it is a system call.
-        Thread.Yield();
+        // flush and its messages (measured: a sixth fewer flushes, 7 % less processor time a put). After a short turn there is no load, and
+        // one item would only wait for whoever else has work.
+        if (_clock.Now - _began >= WorthYielding)
+        {
+            Thread.Yield();
+        }
+
         lock (_gate)
         {
             // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
@@ -230,6 +239,7 @@ public sealed class EventLoop<TWork>
     private Instant HandleSlice()
     {
         Moment moment = _clock.Read();
+        _began = moment.Now;
         int end = Math.Min(_taken, _next + _options.BatchLimit);
         int count = end - _next;
         while (_next < end)

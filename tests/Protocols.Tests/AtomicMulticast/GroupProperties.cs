@@ -17,6 +17,11 @@ public sealed class GroupProperties
         }
     }
 
+    /// <summary>Of the two servers that had reported it one lost it in a crash, the other was dead for good; those that had let go what it
+    /// covers had it, and were not asked.</summary>
+    [Fact]
+    public void Checkpoint_that_its_servers_have_lost_comes_from_who_let_go_what_it_covers_seed_30() => Play(30);
+
     [Fact]
     public void Memory_only_groups_keep_all_while_one_server_at_a_time_forgets()
     {
