@@ -16,7 +16,10 @@ public sealed class EventLoop<TWork>
     // Longer than a turn that handles one small message, shorter than one that handles a dozen.
     private static readonly TimeSpan WorthYielding = TimeSpan.FromMicroseconds(80);
 
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
+
+    // Set outside the gate, or whoever wakes would find it closed.
+    private readonly AutoResetEvent _wake = new(initialState: false);
     private readonly IEventLoopHandler<TWork> _handler;
     private readonly SystemClock _clock;
     private readonly EventLoopOptions _options;
@@ -92,10 +95,15 @@ public sealed class EventLoop<TWork>
     /// <summary>Queues an item, or says no: the queue is full, or the loop is stopping or has ended. Any thread.</summary>
     public bool TryPost(in TWork work)
     {
+        bool isAdded;
+        bool wakes;
         lock (_gate)
         {
-            return TryAdd(in work);
+            isAdded = TryAdd(in work, out wakes);
         }
+
+        Wake(wakes);
+        return isAdded;
     }
 
     /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the
@@ -105,20 +113,22 @@ public sealed class EventLoop<TWork>
         Invariant.That(!IsCurrent, "the event loop never waits for room in its own queue");
         while (true)
         {
-            Task room;
+            Task? room = null;
+            bool isAdded;
+            bool wakes;
             lock (_gate)
             {
-                if (TryAdd(in work))
+                isAdded = TryAdd(in work, out wakes);
+                if (!isAdded && !_closed)
                 {
-                    return true;
+                    room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
                 }
+            }
 
-                if (_closed)
-                {
-                    return false;
-                }
-
-                room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            Wake(wakes);
+            if (room is null)
+            {
+                return isAdded;
             }
 
             LoopMetrics.Waits.Add(1, _tag);
@@ -133,10 +143,10 @@ public sealed class EventLoop<TWork>
         lock (_gate)
         {
             Close();
-            Monitor.Pulse(_gate);
             runs = _started;
         }
 
+        _wake.Set();
         if (!runs)
         {
             AbandonAll();
@@ -146,21 +156,26 @@ public sealed class EventLoop<TWork>
         return Completion;
     }
 
-    private bool TryAdd(in TWork work)
+    private bool TryAdd(in TWork work, out bool wakes)
     {
+        wakes = false;
         if (_closed || _filled == _filling.Length)
         {
             return false;
         }
 
         _filling[_filled++] = work;
-        if (_waiting)
-        {
-            _waiting = false;
-            Monitor.Pulse(_gate);
-        }
-
+        wakes = _waiting;
+        _waiting = false;
         return true;
+    }
+
+    private void Wake(bool wakes)
+    {
+        if (wakes)
+        {
+            _wake.Set();
+        }
     }
 
     private void Close()
@@ -207,16 +222,25 @@ public sealed class EventLoop<TWork>
             Thread.Yield();
         }
 
+        int wait = 0;
         lock (_gate)
         {
-            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
-            if (_filled == 0 && !_closed && MillisecondsUntil(deadline) is var wait and not 0)
+            if (_filled == 0 && !_closed)
             {
-                _waiting = true;
-                Monitor.Wait(_gate, wait);
-                _waiting = false;
+                wait = MillisecondsUntil(deadline);
+                _waiting = wait != 0;
             }
+        }
 
+        if (wait != 0)
+        {
+            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
+            _wake.WaitOne(wait);
+        }
+
+        lock (_gate)
+        {
+            _waiting = false;
             if (_filled == 0 && _closed)
             {
                 return false;
