@@ -191,8 +191,10 @@ public sealed partial class ServerNode
         }
 
         host.IsDirty = true;
-        byte[] own = GC.AllocateUninitializedArray<byte>(payload.Length);
-        payload.CopyTo(own);
+        // Payloads are slices of it; nothing else of a message is kept.
+        bool hasPayloads = payload[1] == (byte)GroupMessageType.Data;
+        Memory<byte> own = hasPayloads ? MessageMemory.Take(payload.Length) : GC.AllocateUninitializedArray<byte>(payload.Length);
+        payload.CopyTo(own.Span);
         return host.Member.Receive(from.Name, own, _now.Now);
     }
 
