@@ -6,8 +6,8 @@ namespace Carillon.Node;
 /// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as
 /// one tunnel message. The place where persist-before-send is kept.
 /// </summary>
-/// <remarks>Where only a few small messages of groups are to go to a server that datagrams reach, they go as datagrams: one goes through two
-/// or three threads less at either end than a message of a tunnel's stream. What is lost the cores send again.</remarks>
+/// <remarks>Where only a few small messages of groups are to go to a server that datagrams reach, they go as datagrams: one goes through
+/// two or three threads less at either end than a message of a tunnel's stream. What is lost the cores send again.</remarks>
 internal sealed class Postbox(IWorld world, DatagramPaths paths)
 {
     // Up to this many bytes share a tunnel message; one that is larger goes alone.

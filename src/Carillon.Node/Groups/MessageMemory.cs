@@ -1,9 +1,9 @@
 namespace Carillon.Node.Groups;
 
 /// <summary>
-/// Memory of messages' payloads, cut from blocks that the collector does not move. What a group keeps in memory lives for seconds: as arrays
-/// of their own its payloads would be copied twice by the collector on their way to the old generation, and half of a server's collections
-/// were that. They are let go in about the order in which they came, so a block does not outlive its payloads by much.
+/// Memory of messages' payloads, cut from blocks that the collector does not move. What a group keeps in memory lives for seconds: as
+/// arrays of their own its payloads would be copied twice by the collector on their way to the old generation. They are let go in about
+/// the order in which they came, so a block does not outlive its payloads by much.
 /// </summary>
 public static class MessageMemory
 {

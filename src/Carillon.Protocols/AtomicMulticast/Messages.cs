@@ -55,7 +55,7 @@ public enum GroupMessageType : byte
     BlockAnswer = 16,
 }
 
-/// <summary><c>u32 count │ (id │ u64 settled │ u64 timestamp │ blob payload)… │ digest…</c>: the payloads' digests stand behind all of them;
+/// <summary><c>u32 count │ (id │ u64 settled │ u64 timestamp │ blob payload)… │ digest…</c>: the payloads' digests stand behind them;
 /// where an older writer left them out, the reader computes them.</summary>
 /// <remarks>A digest is computed once, by the server that a message came to, and not again by each that it goes to: the tunnel and sealed
 /// datagrams keep every bit as it was sent, as the log's and the archive's checksums do. It is there to tell two contents of one id

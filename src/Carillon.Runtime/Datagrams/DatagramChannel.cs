@@ -15,8 +15,8 @@ namespace Carillon.Runtime.Datagrams;
 /// safe for any thread and never waits: a datagram that the system does not take is lost, as on the wire.
 /// </summary>
 /// <remarks>
-/// Datagrams are few or urgent, so there is a system call for each, and each socket has a thread of its own that waits for them: through the
-/// framework's poller and its pool one is two changes of threads later where it goes. Segmentation offload belongs to the data plane.
+/// Datagrams are few or urgent, so there is a system call for each, and each socket has a thread of its own that waits for them: through
+/// the framework's poller and its pool one is two changes of threads later where it goes. Segmentation offload belongs to the data plane.
 /// </remarks>
 public sealed class DatagramChannel : IAsyncDisposable
 {

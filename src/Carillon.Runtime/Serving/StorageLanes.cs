@@ -32,8 +32,8 @@ internal sealed class StorageLanes : IDisposable
 
     private sealed class Lane : IDisposable
     {
-        // An event and not a BlockingCollection: that one spins before it sleeps, and takes the processor from those it waits for. It is set
-        // outside the lock, or the lane would wake only to wait for that.
+        // An event and not a BlockingCollection: that one spins before it sleeps, and takes the processor from those it waits for. It is
+        // set outside the lock, or the lane would wake only to wait for that.
         private readonly AutoResetEvent _wake = new(initialState: false);
         private readonly Queue<StorageWork> _queue = [];
         private bool _closed;
