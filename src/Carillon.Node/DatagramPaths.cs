@@ -5,8 +5,8 @@ namespace Carillon.Node;
 
 /// <summary>
 /// Which servers are reached by datagrams of their own: asked while there is something to send, and true after a few answers in a row
-/// until one is missing. So small messages of groups may go without the tunnel's streams, and a packet filter, or a network that loses much, costs
-/// nothing but the questions.
+/// until one is missing. So small messages of groups may go without the tunnel's streams, and a packet filter, or a network that loses
+/// much, costs nothing but the questions.
 /// </summary>
 /// <remarks>Heartbeats do not tell: where the multicast group works they go nowhere else.</remarks>
 internal sealed class DatagramPaths
