@@ -31,6 +31,9 @@ public enum Protocol : byte
 
     /// <summary>Blocks of the catalog's checkpoints.</summary>
     Checkpoints = 9,
+
+    /// <summary>Whether datagrams arrive; in datagrams only.</summary>
+    Paths = 10,
 }
 
 /// <summary>

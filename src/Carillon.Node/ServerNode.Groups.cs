@@ -15,9 +15,6 @@ namespace Carillon.Node;
 /// <content>Groups: which there are, their messages, and who sequences each.</content>
 public sealed partial class ServerNode
 {
-    // A datagram's payload that crosses any network in one piece, sealed and with its headers.
-    private const int GroupDatagramBytes = 1200;
-
     /// <summary>Fewer others than this are sent a message each: that costs no more, and is not lost.</summary>
     private const int WorthMulticast = 3;
 
@@ -91,9 +88,9 @@ public sealed partial class ServerNode
 
     internal void MulticastGroup(GroupChannel channel, ReadOnlyMemory<byte> message)
     {
-        if (Members.Transport.Multicast && message.Length <= GroupDatagramBytes && Configuration.Servers.Length > WorthMulticast)
+        if (Members.Transport.Multicast && message.Length <= NodeDatagram.MaxPayload && Configuration.Servers.Length > WorthMulticast)
         {
-            _world.SendDatagramToAll(OtherDatagramOf(Protocol.Groups, message.Span), multicast: true);
+            _world.SendDatagramToAll(NodeDatagram.Of(Protocol.Groups, message.Span), multicast: true);
             return;
         }
 
@@ -194,8 +191,10 @@ public sealed partial class ServerNode
         }
 
         host.IsDirty = true;
-        byte[] own = GC.AllocateUninitializedArray<byte>(payload.Length);
-        payload.CopyTo(own);
+        // Payloads are slices of it; nothing else of a message is kept.
+        bool hasPayloads = payload[1] == (byte)GroupMessageType.Data;
+        Memory<byte> own = hasPayloads ? MessageMemory.Take(payload.Length) : GC.AllocateUninitializedArray<byte>(payload.Length);
+        payload.CopyTo(own.Span);
         return host.Member.Receive(from.Name, own, _now.Now);
     }
 

@@ -11,11 +11,6 @@ namespace Carillon.Node;
 /// <content>Primacy: who is primary of each service, what the providers here are told, and the replica manager's table.</content>
 public sealed partial class ServerNode
 {
-    /// <summary>In front of a datagram that is not membership's, whose first field is its length and never zero.</summary>
-    private const ushort OtherDatagram = 0;
-
-    private const int OtherDatagramHeader = 3;
-
     private static readonly TimeSpan ReportTime = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ReportSoon = TimeSpan.FromMilliseconds(20);
 
@@ -89,17 +84,7 @@ public sealed partial class ServerNode
 
     internal void SendPrimacyDatagram(NodeId peer, ReadOnlySpan<byte> message)
     {
-        _world.SendDatagram(peer, OtherDatagramOf(Protocol.Primacy, message));
-    }
-
-    private static byte[] OtherDatagramOf(Protocol protocol, ReadOnlySpan<byte> message)
-    {
-        byte[] datagram = new byte[OtherDatagramHeader + message.Length];
-        var writer = new WireWriter(datagram);
-        writer.U16(OtherDatagram);
-        writer.U8((byte)protocol);
-        writer.Bytes(message);
-        return datagram;
+        _world.SendDatagram(peer, NodeDatagram.Of(Protocol.Primacy, message));
     }
 
     internal void ReadTable(Action<ServiceTable?, Moment> then) => Exchange.Read(ObjectName.ServiceTable, _now, outcome =>
@@ -194,18 +179,29 @@ public sealed partial class ServerNode
 
     private bool TakeDatagram(ServerIdentity from, ReadOnlySpan<byte> message)
     {
-        var reader = new WireReader(message);
-        if (reader.U16() != OtherDatagram || reader.Failed)
+        if (!NodeDatagram.TryRead(message, out Protocol protocol, out ReadOnlySpan<byte> payload))
         {
             return false;
         }
 
-        var protocol = (Protocol)reader.U8();
-        if (protocol is Protocol.Primacy or Protocol.Groups && !reader.Failed)
+        switch (protocol)
         {
-            Members.HeardFrom(from, _now);
-            ReadOnlySpan<byte> payload = message[OtherDatagramHeader..];
-            _ = protocol == Protocol.Primacy ? ReceivePrimacy(from, payload, isDatagram: true) : ReceiveGroup(from, payload);
+            case Protocol.Primacy:
+                Members.HeardFrom(from, _now);
+                _ = ReceivePrimacy(from, payload, isDatagram: true);
+                break;
+            case Protocol.Groups:
+                Members.HeardFrom(from, _now);
+                _ = ReceiveGroup(from, payload);
+                break;
+            case Protocol.Paths when Members.Accepts(from):
+                Span<byte> answer = stackalloc byte[DatagramPaths.MessageBytes];
+                if (_paths.Receive(from.Name, payload, _now.Now, answer))
+                {
+                    _world.SendDatagram(from.Name, NodeDatagram.Of(Protocol.Paths, answer));
+                }
+
+                break;
         }
 
         return true;

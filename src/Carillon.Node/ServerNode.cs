@@ -35,6 +35,7 @@ public sealed partial class ServerNode : IDisposable
     private readonly NodeOptions _options;
     private readonly IWorld _world;
     private readonly Postbox _postbox;
+    private readonly DatagramPaths _paths = new();
     private readonly RandomSource _random;
     private readonly Catalog _catalog;
     private readonly DiskIdentity _identity;
@@ -57,7 +58,7 @@ public sealed partial class ServerNode : IDisposable
         _random = random;
         _now = now;
         _catalog = stores.Catalog;
-        _postbox = new Postbox(world);
+        _postbox = new Postbox(world, _paths);
         _groups = new GroupSet(this, stores.Device, options.Groups, world.Run, () => _now, random.Fork);
         _configurations = ConfigurationStore.Open(stores.Device);
         ConfigurationEntry? kept = _configurations.Entry;
@@ -206,6 +207,7 @@ public sealed partial class ServerNode : IDisposable
     {
         _now = now;
         Members.TunnelUp(peer, now);
+        _paths.Forget(peer.Name);
         DrainMembership();
         PeerUp(peer);
     }
@@ -266,7 +268,7 @@ public sealed partial class ServerNode : IDisposable
         PumpLog();
         _groups.Pump();
         PumpChunks();
-        _postbox.Flush();
+        _postbox.Flush(now.Now);
     }
 
     /// <summary>From now on nothing new is begun here; what is on its way goes on. The first step of an orderly stop.</summary>

@@ -69,7 +69,15 @@ internal sealed class MessageSender : IAsyncDisposable
         await _window.WaitAsync(cancellation);
         Pending pending = Add(payload);
         _work.Writer.TryWrite(true);
-        return cancellation.CanBeCanceled ? await pending.Task.WaitAsync(cancellation) : await pending.Task;
+        if (!cancellation.CanBeCanceled)
+        {
+            return await pending.Task;
+        }
+
+        // Nobody waits for it any more then; it goes on.
+        await using CancellationTokenRegistration registration = cancellation.UnsafeRegister(
+            static (state, token) => ((Pending)state!).TrySetCanceled(token), pending);
+        return await pending.Task;
     }
 
     /// <summary>Ends it; what has no answer ends unknown.</summary>
@@ -341,7 +349,7 @@ internal sealed class MessageSender : IAsyncDisposable
                 if (!pending.Done)
                 {
                     Finish(pending);
-                    pending.SetResult(new SentMessage(new SequenceNumber(answer.Value), pending.Id));
+                    pending.TrySetResult(new SentMessage(new SequenceNumber(answer.Value), pending.Id));
                 }
 
                 break;
@@ -460,7 +468,7 @@ internal sealed class MessageSender : IAsyncDisposable
         Finish(pending);
         bool unknown = pending.OpenAttempts > 0;
         string detail = unknown ? $"outcome unknown, message {pending.Id}: {problem.Message}" : problem.Message;
-        pending.SetException(new CarillonException(problem with
+        pending.TrySetException(new CarillonException(problem with
         {
             Code = unknown && problem.Failure != Failure.OutcomeUnknown ? "outcome-unknown" : problem.Code,
             Detail = detail, MessageId = pending.Id.ToString(), Timestamp = pending.Timestamp,

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Threading.Channels;
+using Carillon.Node.Groups;
 using Carillon.Protocols.AtomicMulticast;
 using Carillon.Runtime.Groups;
 
@@ -128,7 +129,8 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
                     break;
                 }
 
-                byte[] payload = left.Slice(GroupStreamHeader.Size, header.Length).ToArray();
+                Memory<byte> payload = MessageMemory.Take(header.Length);
+                left.Slice(GroupStreamHeader.Size, header.Length).CopyTo(payload.Span);
                 left = left.Slice(GroupStreamHeader.Size + header.Length);
                 await SendAsync(header, payload, ended);
             }
@@ -161,7 +163,7 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
             : !header.IsHeartbeat && header.Number >= header.Id.Counter ? "a message's settled counter is not less than its own" : null;
     }
 
-    private async ValueTask SendAsync(GroupStreamHeader header, byte[] payload, CancellationToken ended)
+    private async ValueTask SendAsync(GroupStreamHeader header, ReadOnlyMemory<byte> payload, CancellationToken ended)
     {
         Interlocked.Add(ref _bytesInFlight, payload.Length);
 

@@ -1,3 +1,5 @@
+using Carillon.Protocols.Cluster;
+
 namespace Carillon.Protocols.AtomicMulticast;
 
 /// <summary>
@@ -182,15 +184,9 @@ internal sealed class CheckpointServer(GroupContext context)
             for (int i = 0; i < 2; i++)
             {
                 BlockQueryMessage query = _fetch.Next(i * 16);
-                if (query.Count == 0 || (i > 0 && query.First == 0))
-                {
-                    break;
-                }
-
                 // A turn is taken by a question only: of two servers the same one would be asked each time, whether it has the blocks or
                 // not.
-                NodeId server = context.Pick(context.Roles.Checkpoint, _turn++);
-                if (!server.IsNone)
+                if (query.Count > 0 && (i == 0 || query.First > 0) && PickHolder() is { IsNone: false } server)
                 {
                     context.Send(server, query);
                 }
@@ -243,6 +239,15 @@ internal sealed class CheckpointServer(GroupContext context)
 
             _reportAt = now + context.Options.ReportInterval;
         }
+    }
+
+    // Every second time among all: whoever let go what it covers has it in the log, while one of those that reported it may have lost it in
+    // a crash, and the others may be gone for good.
+    private NodeId PickHolder()
+    {
+        GroupRoles roles = context.Roles;
+        VoterSet among = _turn % 2 == 0 ? roles.Checkpoint : roles.Checkpoint | roles.Commit | roles.Data;
+        return context.Pick(among, _turn++ / 2);
     }
 
     private void Compare(CheckpointMark advertised)

@@ -125,6 +125,13 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 
     public void Flush()
     {
+        // Under load the oldest are gone long before they are due: without them no deadline comes each turn.
+        while (_unnumbered.TryPeek(out (MessageId Id, Instant Due, ulong Over) next)
+            && context.Store.Find(next.Id, out _) is not (StoreAnswer.Found or StoreAnswer.Reading))
+        {
+            _unnumbered.Dequeue();
+        }
+
         if (_requests.Count == 0)
         {
             return;

@@ -231,6 +231,11 @@ internal sealed class GroupSender(GroupContext context)
         }
 
         sending.HasEnded = true;
+        while (_first.TryPeek(out (Sending Sending, Instant Due) first) && first.Sending.HasEnded)
+        {
+            _first.Dequeue();
+        }
+
         _bytes -= sending.Data.Payload.Length;
         int left = _perSession[id.Session] - 1;
         if (left == 0)

@@ -61,7 +61,11 @@ public enum GroupMessageType : byte
     NumberAnswer = 18,
 }
 
-/// <summary><c>u32 count │ (id │ u64 settled │ u64 timestamp │ blob payload)…</c>; the receiver computes the hash.</summary>
+/// <summary><c>u32 count │ (id │ u64 settled │ u64 timestamp │ blob payload)… │ digest…</c>: the payloads' digests stand behind them;
+/// where an older writer left them out, the reader computes them.</summary>
+/// <remarks>A digest is computed once, by the server that a message came to, and not again by each that it goes to: the tunnel and sealed
+/// datagrams keep every bit as it was sent, as the log's and the archive's checksums do. It is there to tell two contents of one id
+/// apart.</remarks>
 public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGroupMessage
 {
     private const int ItemSize = MessageId.Size + 8 + 8 + 4;
@@ -75,7 +79,7 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
             int size = 4;
             foreach (ref readonly GroupData data in Run.Span)
             {
-                size += ItemSize + data.Payload.Length;
+                size += ItemSize + data.Payload.Length + Digest.Size;
             }
 
             return size;
@@ -91,6 +95,11 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
             writer.U64(data.Settled);
             writer.U64(data.Timestamp);
             writer.Blob(data.Payload.Span);
+        }
+
+        foreach (ref readonly GroupData data in Run.Span)
+        {
+            writer.Digest(data.Hash);
         }
     }
 
@@ -110,8 +119,14 @@ public readonly record struct DataMessage(ReadOnlyMemory<GroupData> Run) : IGrou
             if (!reader.Failed)
             {
                 ReadOnlyMemory<byte> payload = frame.Slice(frame.Length - reader.Remaining - length, length);
-                run[i] = new GroupData(id, Digest.Of(payload.Span), settled, timestamp, payload);
+                run[i] = new GroupData(id, default, settled, timestamp, payload);
             }
+        }
+
+        bool isTold = !reader.Failed && reader.Remaining > 0;
+        for (int i = 0; i < run.Length && !reader.Failed; i++)
+        {
+            run[i] = run[i] with { Hash = isTold ? reader.Digest() : Digest.Of(run[i].Payload.Span) };
         }
 
         message = new DataMessage(run);

@@ -14,12 +14,18 @@ namespace Carillon.Runtime.Datagrams;
 /// one that hears the multicast group. Whatever is not authentic and new is dropped and counted; nothing answers it. Sending is
 /// safe for any thread and never waits: a datagram that the system does not take is lost, as on the wire.
 /// </summary>
-/// <remarks>Heartbeats are few, so there is one system call a datagram; segmentation offload belongs to the data plane.</remarks>
+/// <remarks>
+/// Datagrams are few or urgent, so there is a system call for each, and each socket has a thread of its own that waits for them: through
+/// the framework's poller and its pool one is two changes of threads later where it goes. Segmentation offload belongs to the data plane.
+/// </remarks>
 public sealed class DatagramChannel : IAsyncDisposable
 {
     private const int LargestDatagram = 65_535;
     private const int IpLevel = 0; // SOL_IP
     private const int MulticastAll = 49; // IP_MULTICAST_ALL
+
+    // Where a system does not wake who waits for a socket that is shut down, its thread looks after so long whether it is to end.
+    private static readonly TimeSpan StopLook = TimeSpan.FromMilliseconds(500);
 
     private readonly DatagramOptions _options;
     private readonly IDatagramHandler _handler;
@@ -94,10 +100,10 @@ public sealed class DatagramChannel : IAsyncDisposable
             _groupSocket = TryJoin(group);
         }
 
-        List<Task> loops = [Task.Run(() => ReceiveAsync(_socket)), Task.Run(() => _hosts.ResolveAsync(_stop.Token))];
+        List<Task> loops = [ReceiveOnThread(_socket, "datagrams"), Task.Run(() => _hosts.ResolveAsync(_stop.Token))];
         if (_groupSocket is { } groupSocket)
         {
-            loops.Add(Task.Run(() => ReceiveAsync(groupSocket)));
+            loops.Add(ReceiveOnThread(groupSocket, "group datagrams"));
         }
 
         _completion = Task.WhenAll(loops);
@@ -144,6 +150,14 @@ public sealed class DatagramChannel : IAsyncDisposable
     public async Task StopAsync()
     {
         await _stop.CancelAsync().ConfigureAwait(false);
+        foreach (Socket? socket in (ReadOnlySpan<Socket?>)[_socket, _groupSocket])
+        {
+            if (socket is not null)
+            {
+                Interrupt(socket);
+            }
+        }
+
         await ((Task)_completion).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _socket?.Dispose();
         _groupSocket?.Dispose();
@@ -227,27 +241,56 @@ public sealed class DatagramChannel : IAsyncDisposable
         }
     }
 
-    private async Task ReceiveAsync(Socket socket)
+    private Task ReceiveOnThread(Socket socket, string name)
+    {
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                Receive(socket);
+                ended.SetResult();
+            }
+            catch (Exception defect)
+            {
+                ended.SetException(defect);
+            }
+        }) { IsBackground = true, Name = name };
+        thread.Start();
+        return ended.Task;
+    }
+
+    private void Receive(Socket socket)
     {
         byte[] datagram = new byte[LargestDatagram];
         while (!_stop.IsCancellationRequested)
         {
-            int length;
-            try
+            int length = socket.Receive(datagram, SocketFlags.None, out SocketError error);
+            if (error == SocketError.WouldBlock)
             {
-                length = await socket.ReceiveAsync(datagram.AsMemory(), _stop.Token).ConfigureAwait(false);
+                socket.Poll(StopLook, SelectMode.SelectRead);
             }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
-            catch (SocketException)
+            else if (error != SocketError.Success)
             {
                 DatagramMetrics.Errors.Add(1); // of an earlier send, told late: an unreachable port, a broken route
-                continue;
             }
+            else if (!_stop.IsCancellationRequested)
+            {
+                Accept(datagram.AsSpan(0, length));
+            }
+        }
+    }
 
-            Accept(datagram.AsSpan(0, length));
+    // Wakes the thread that waits for this socket. The system wakes it although it says that there is no connection to shut down.
+    private static void Interrupt(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (SocketException unconnected) when (unconnected.SocketErrorCode == SocketError.NotConnected)
+        {
+            return;
         }
     }
 

@@ -13,7 +13,13 @@ namespace Carillon.Runtime.Loop;
 public sealed class EventLoop<TWork>
     where TWork : struct
 {
-    private readonly object _gate = new();
+    // Longer than a turn that handles one small message, shorter than one that handles a dozen.
+    private static readonly TimeSpan WorthYielding = TimeSpan.FromMicroseconds(80);
+
+    private readonly Lock _gate = new();
+
+    // Set outside the gate, or whoever wakes would find it closed.
+    private readonly AutoResetEvent _wake = new(initialState: false);
     private readonly IEventLoopHandler<TWork> _handler;
     private readonly SystemClock _clock;
     private readonly EventLoopOptions _options;
@@ -34,6 +40,7 @@ public sealed class EventLoop<TWork>
     // Owned by the loop's thread: the batch in work is _draining[_next.._taken].
     private int _next;
     private int _taken;
+    private Instant _began;
 
     /// <summary>Makes a loop that does not run yet.</summary>
     /// <exception cref="ArgumentException">The options have faults.</exception>
@@ -88,10 +95,15 @@ public sealed class EventLoop<TWork>
     /// <summary>Queues an item, or says no: the queue is full, or the loop is stopping or has ended. Any thread.</summary>
     public bool TryPost(in TWork work)
     {
+        bool isAdded;
+        bool wakes;
         lock (_gate)
         {
-            return TryAdd(in work);
+            isAdded = TryAdd(in work, out wakes);
         }
+
+        Wake(wakes);
+        return isAdded;
     }
 
     /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the
@@ -101,20 +113,22 @@ public sealed class EventLoop<TWork>
         Invariant.That(!IsCurrent, "the event loop never waits for room in its own queue");
         while (true)
         {
-            Task room;
+            Task? room = null;
+            bool isAdded;
+            bool wakes;
             lock (_gate)
             {
-                if (TryAdd(in work))
+                isAdded = TryAdd(in work, out wakes);
+                if (!isAdded && !_closed)
                 {
-                    return true;
+                    room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
                 }
+            }
 
-                if (_closed)
-                {
-                    return false;
-                }
-
-                room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            Wake(wakes);
+            if (room is null)
+            {
+                return isAdded;
             }
 
             LoopMetrics.Waits.Add(1, _tag);
@@ -129,10 +143,10 @@ public sealed class EventLoop<TWork>
         lock (_gate)
         {
             Close();
-            Monitor.Pulse(_gate);
             runs = _started;
         }
 
+        _wake.Set();
         if (!runs)
         {
             AbandonAll();
@@ -142,21 +156,26 @@ public sealed class EventLoop<TWork>
         return Completion;
     }
 
-    private bool TryAdd(in TWork work)
+    private bool TryAdd(in TWork work, out bool wakes)
     {
+        wakes = false;
         if (_closed || _filled == _filling.Length)
         {
             return false;
         }
 
         _filling[_filled++] = work;
-        if (_waiting)
-        {
-            _waiting = false;
-            Monitor.Pulse(_gate);
-        }
-
+        wakes = _waiting;
+        _waiting = false;
         return true;
+    }
+
+    private void Wake(bool wakes)
+    {
+        if (wakes)
+        {
+            _wake.Set();
+        }
     }
 
     private void Close()
@@ -196,18 +215,32 @@ public sealed class EventLoop<TWork>
         Array.Clear(_draining, 0, _taken);
 
         // Whoever is ready to run may run first: on a busy machine those are the ones that post, and more items then share this turn, its
-        // flush and its messages (measured: a sixth fewer flushes, 7 % less processor time a put). On an idle one it is a system call.
-        Thread.Yield();
+        // flush and its messages (measured: a sixth fewer flushes, 7 % less processor time a put). After a short turn there is no load, and
+        // one item would only wait for whoever else has work.
+        if (_clock.Now - _began >= WorthYielding)
+        {
+            Thread.Yield();
+        }
+
+        int wait = 0;
         lock (_gate)
         {
-            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
-            if (_filled == 0 && !_closed && MillisecondsUntil(deadline) is var wait and not 0)
+            if (_filled == 0 && !_closed)
             {
-                _waiting = true;
-                Monitor.Wait(_gate, wait);
-                _waiting = false;
+                wait = MillisecondsUntil(deadline);
+                _waiting = wait != 0;
             }
+        }
 
+        if (wait != 0)
+        {
+            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
+            _wake.WaitOne(wait);
+        }
+
+        lock (_gate)
+        {
+            _waiting = false;
             if (_filled == 0 && _closed)
             {
                 return false;
@@ -230,6 +263,7 @@ public sealed class EventLoop<TWork>
     private Instant HandleSlice()
     {
         Moment moment = _clock.Read();
+        _began = moment.Now;
         int end = Math.Min(_taken, _next + _options.BatchLimit);
         int count = end - _next;
         while (_next < end)

@@ -32,7 +32,9 @@ internal sealed class StorageLanes : IDisposable
 
     private sealed class Lane : IDisposable
     {
-        // A monitor and not a BlockingCollection: that one spins before it sleeps, and takes the processor from those it waits for.
+        // An event and not a BlockingCollection: that one spins before it sleeps, and takes the processor from those it waits for. It is
+        // set outside the lock, or the lane would wake only to wait for that.
+        private readonly AutoResetEvent _wake = new(initialState: false);
         private readonly Queue<StorageWork> _queue = [];
         private bool _closed;
         private readonly Action<StorageWork, StorageException?> _done;
@@ -53,8 +55,9 @@ internal sealed class StorageLanes : IDisposable
             {
                 Invariant.That(!_closed);
                 _queue.Enqueue(work);
-                Monitor.Pulse(_queue);
             }
+
+            _wake.Set();
         }
 
         public void Dispose()
@@ -62,10 +65,11 @@ internal sealed class StorageLanes : IDisposable
             lock (_queue)
             {
                 _closed = true;
-                Monitor.Pulse(_queue);
             }
 
+            _wake.Set();
             _thread.Join();
+            _wake.Dispose();
         }
 
         private void Loop()
@@ -86,14 +90,17 @@ internal sealed class StorageLanes : IDisposable
         /// <summary>The next work, waiting for it; null once the lane is closed and empty.</summary>
         private StorageWork? Take()
         {
-            lock (_queue)
+            while (true)
             {
-                while (_queue.Count == 0 && !_closed)
+                lock (_queue)
                 {
-                    Monitor.Wait(_queue);
+                    if (_queue.TryDequeue(out StorageWork? work) || _closed)
+                    {
+                        return work;
+                    }
                 }
 
-                return _queue.TryDequeue(out StorageWork? work) ? work : null;
+                _wake.WaitOne();
             }
         }
 

@@ -23,7 +23,7 @@ public sealed class GroupMessageTests
 
     public static TheoryData<string, string> Golden => new()
     {
-        { "Data", "0101 0167 01000000" + IdHex + "0200000000000000 0900000000000000 02000000 abcd" },
+        { "Data", "0101 0167 01000000" + IdHex + "0200000000000000 0900000000000000 02000000 abcd" + HashHex },
         { "Request", "0102 0167 0700000000000000 01000000" + IdHex + HashHex + "0200000000000000 0900000000000000" },
         {
             "Assign", "0103 0167 0700000000000000 0500000000000000 0a00000000000000 0b00000000000000 0c00000000000000 02000000"
@@ -61,11 +61,25 @@ public sealed class GroupMessageTests
         Assert.NotNull(ReadAndWrite((byte[])[.. bytes, 1, 2, 3]));
         for (int length = 0; length < bytes.Length; length++)
         {
-            Assert.Null(ReadAndWrite(bytes.AsMemory(0, length)));
+            if (type != "Data" || length != bytes.Length - Digest.Size)
+            {
+                Assert.Null(ReadAndWrite(bytes.AsMemory(0, length)));
+            }
         }
 
         bytes[0] = 2;
         Assert.Null(ReadAndWrite(bytes));
+    }
+
+    [Fact]
+    public void Data_of_an_older_writer_have_no_digests_and_they_are_computed()
+    {
+        byte[] bytes = Sample(GroupMessageType.Data);
+        byte[] older = bytes[..^Digest.Size];
+        byte[] digest = new byte[Digest.Size];
+        Digest.Of([0xab, 0xcd]).Write(digest);
+
+        Assert.Equal((byte[])[.. older, .. digest], ReadAndWrite(older));
     }
 
     [Fact]
@@ -86,7 +100,8 @@ public sealed class GroupMessageTests
             if (ReadAndWrite(cut) is { } written)
             {
                 taken++;
-                Assert.True(written.Length <= cut.Length);
+                // Digests that are not told are computed.
+                Assert.True(written.Length <= cut.Length + Digest.Size);
             }
         }
 
@@ -168,7 +183,7 @@ public sealed class GroupMessageTests
 
     private static byte[] Sample(GroupMessageType type) => type switch
     {
-        GroupMessageType.Data => Encode(new DataMessage(new[] { new GroupData(Id, default, 2, 9, new byte[] { 0xab, 0xcd }) })),
+        GroupMessageType.Data => Encode(new DataMessage(new[] { new GroupData(Id, Hash, 2, 9, new byte[] { 0xab, 0xcd }) })),
         GroupMessageType.Request => Encode(new NumberRequestMessage(7, new[] { new GroupData(Id, Hash, 2, 9, default) })),
         GroupMessageType.Assign => Encode(new AssignMessage(7, new Epoch(5), 10, 11, 12, new[] { One, default })),
         GroupMessageType.Ack => Encode(new AckMessage(7, new Epoch(5), 12, 11, new[] { new NumberRange(14, 2) })),

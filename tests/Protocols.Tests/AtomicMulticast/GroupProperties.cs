@@ -17,6 +17,11 @@ public sealed class GroupProperties
         }
     }
 
+    /// <summary>Of the two servers that had reported it one lost it in a crash, the other was dead for good; those that had let go what it
+    /// covers had it, and were not asked.</summary>
+    [Fact]
+    public void Checkpoint_that_its_servers_have_lost_comes_from_who_let_go_what_it_covers_seed_30() => Play(30);
+
     [Fact]
     public void Fifo_groups_deliver_the_messages_of_each_sender_in_their_order_under_the_same_faults_SAM_83()
     {
