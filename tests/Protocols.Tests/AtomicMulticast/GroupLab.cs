@@ -94,9 +94,6 @@ internal sealed class GroupLab
     /// <summary>True for a message that its sender may have settled: it may stand at a second number, where it does nothing.</summary>
     public Func<MessageId, bool>? IsSettled { get; set; }
 
-    /// <summary>True for a message that changes the configuration.</summary>
-    public Func<MessageId, bool>? IsChange { get; set; }
-
     public long Now { get; private set; }
 
     public Instant LocalNow => new(Now);

@@ -252,8 +252,6 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
     /// <summary>Answers to questions how far the sequencer has committed.</summary>
     public List<(ulong Question, SequenceNumber? Number)> Told { get; } = [];
 
-    public bool IsChange(MessageId id) => lab.IsChange?.Invoke(id) ?? false;
-
     public void CommittedTold(ulong question, SequenceNumber? number)
     {
         Told.Add((question, number));

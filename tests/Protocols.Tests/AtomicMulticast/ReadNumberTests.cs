@@ -75,7 +75,7 @@ public sealed class ReadNumberTests
     public void Sequencer_with_a_change_of_the_configuration_under_way_tells_nothing_SAM_86()
     {
         GroupLab lab = Led();
-        lab.IsChange = id => id == Message(2);
+        lab.Changes.Add(Message(2));
         lab.Publish(S1, Message(1), 0);
         Assert.True(lab.RunUntil(() => lab.Acknowledged.Count == 1, TimeSpan.FromSeconds(1)));
 
