@@ -96,14 +96,7 @@ internal sealed class SeedRun : IDisposable
 
         // What a server has applied is seen before it is collected (seed 630), and before a power cut takes it back.
         _world.CatalogWritten = _feed.Look;
-        _world.Reported = (server, told) =>
-        {
-            if (told.Kind == NodeEventKind.StorageTrouble
-                && (told.Detail.Contains("Differ", StringComparison.Ordinal) || told.Detail.Contains("Diverged", StringComparison.Ordinal)))
-            {
-                throw Violation.Of("F8", $"{server.Name}: {told.Detail}");
-            }
-        };
+        _world.Reported = JudgeReport;
         _injector.CutOff = _workload.ReadElsewhere;
         var ballots = new BallotTrafficChecker(BitOf, _workload.Evidence.Submissions);
         var pushes = new StalePushChecker(BitOf);
@@ -262,6 +255,15 @@ internal sealed class SeedRun : IDisposable
                 StartBound,
                 "start",
                 () => "a healthy cluster does not take its services");
+        }
+    }
+
+    private static void JudgeReport(SimulatedServer server, NodeEvent told)
+    {
+        if (told.Kind == NodeEventKind.StorageTrouble
+            && (told.Detail.Contains("Differ", StringComparison.Ordinal) || told.Detail.Contains("Diverged", StringComparison.Ordinal)))
+        {
+            throw Violation.Of("F8", $"{server.Name}: {told.Detail}");
         }
     }
 

@@ -197,7 +197,7 @@ public sealed class ServerHostTests
         public static async Task<Trio> StartAsync(NodeOptions? node = null)
         {
             var trio = new Trio();
-            int[] ports = FreePorts(3);
+            int[] ports = FreePorts.Take(3);
             using ClusterAuthority authority = ClusterAuthority.Create("trio", DateTimeOffset.UtcNow);
             ClusterKeys keys = ClusterKeys.Create();
             ImmutableArray<ServerRecord> records =
@@ -282,23 +282,6 @@ public sealed class ServerHostTests
         {
             await Task.WhenAll(_hosts.Select(h => h.StopAsync()));
             Directory.Delete(_folder, recursive: true);
-        }
-
-        private static int[] FreePorts(int count)
-        {
-            TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
-            foreach (TcpListener listener in listeners)
-            {
-                listener.Start();
-            }
-
-            int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-            foreach (TcpListener listener in listeners)
-            {
-                listener.Stop();
-            }
-
-            return ports;
         }
     }
 }

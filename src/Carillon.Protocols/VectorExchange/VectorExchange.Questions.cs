@@ -531,8 +531,8 @@ public sealed partial class VectorExchange
                 }
                 else
                 {
-                    // An abort that named a successor may have been forgotten here, and where the *no* was decided ◆: what was asked for may
-                    // have been accepted under another tag.
+                    // An abort that named a successor may have been forgotten here, and where the *no* was decided ◆: what was asked for
+                    // may have been accepted under another tag.
                     bool mayHaveSuccessor = state == TagState.Rejected && successor.IsNone && tag.Uid.Stamp < _host.OutcomesSince
                         && !SeededBug.Is("successor-forgotten");
                     EndInquiry(inquiry, mayHaveSuccessor ? TagState.TooOld : state);

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Carillon.CommandLine;
+using Carillon.Runtime.Tests;
 using Xunit;
 
 namespace Cluster.Tests.Cli;
@@ -64,7 +65,7 @@ public sealed class CliWriteTests
     private static async Task<CliRun> RemoveAsync(string[] names, Func<string, bool> exists)
     {
         using var server = new HttpListener();
-        int port = FreePort();
+        int port = FreePorts.Take(1)[0];
         server.Prefixes.Add($"http://127.0.0.1:{port}/");
         server.Start();
         Task answering = AnswerAsync(server, exists);
@@ -101,11 +102,4 @@ public sealed class CliWriteTests
 
     private static Dictionary<string, string> ServerAt(TcpListener listener) =>
         new() { ["CARILLON_SERVER"] = $"127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}" };
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

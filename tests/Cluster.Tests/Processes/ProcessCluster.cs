@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using Carillon.CommandLine;
+using Carillon.Runtime.Tests;
 using Cluster.Tests.Cli;
 using Xunit;
 
@@ -28,7 +27,7 @@ internal sealed class ProcessCluster : IDisposable
     public static async Task<ProcessCluster> MakeAsync(int servers, params string[] command)
     {
         var cluster = new ProcessCluster(servers);
-        int[] ports = FreePorts(3 * servers);
+        int[] ports = FreePorts.Take(3 * servers);
         List<string> arguments = [.. command, "--out", Path.Combine(cluster.Folder, "made")];
         for (int i = 0; i < servers; i++)
         {
@@ -158,22 +157,5 @@ internal sealed class ProcessCluster : IDisposable
         }
 
         Directory.Delete(Folder, recursive: true);
-    }
-
-    private static int[] FreePorts(int count)
-    {
-        Socket[] held = [.. Enumerable.Range(0, count).Select(_ =>
-        {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            return socket;
-        })];
-        int[] ports = [.. held.Select(s => ((IPEndPoint)s.LocalEndPoint!).Port)];
-        foreach (Socket socket in held)
-        {
-            socket.Dispose();
-        }
-
-        return ports;
     }
 }

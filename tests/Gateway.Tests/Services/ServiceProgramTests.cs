@@ -5,6 +5,7 @@ using Carillon.Client.Services;
 using Carillon.Gateway.Tests.Serving;
 using Carillon.Protocols;
 using Carillon.Protocols.Primacy;
+using Carillon.Runtime;
 using Xunit;
 
 namespace Carillon.Gateway.Tests.Services;
@@ -16,11 +17,13 @@ public sealed class ServiceProgramTests : IAsyncLifetime
 
     private readonly FakeServices _services = new();
     private readonly CancellationTokenSource _stop = new();
-    private readonly RecordedService _service = new();
+    private readonly RecordedService _service;
     private readonly BlockingCollection<string> _overruns = [];
     private GatewayHouse _house = null!;
     private CarillonClient _client = null!;
     private Task _program = Task.CompletedTask;
+
+    public ServiceProgramTests() => _service = new RecordedService(_services.Clock);
 
     public async ValueTask InitializeAsync()
     {
@@ -85,7 +88,7 @@ public sealed class ServiceProgramTests : IAsyncLifetime
         _services.Supervisor.Carry(new ServiceOrder.BecomePrimary(Counter, new Epoch(1), end, default));
         Assert.Equal("primary 1", await _service.CallAsync());
         Assert.Equal("spare", await _service.CallAsync());
-        Assert.True(_services.Clock.Now < end);
+        Assert.True(_service.SpareAt < end);
         Assert.Empty(_overruns);
     }
 
@@ -134,7 +137,7 @@ public sealed class ServiceProgramTests : IAsyncLifetime
         _services.Supervisor.Carry(new ServiceOrder.BecomePrimary(Counter, new Epoch(epoch), Later(lease), default));
 
     /// <summary>A service that notes what is asked of it.</summary>
-    private sealed class RecordedService : IHighlyAvailableService
+    private sealed class RecordedService(SystemClock clock) : IHighlyAvailableService
     {
         private readonly BlockingCollection<string> _calls = [];
         private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -144,6 +147,9 @@ public sealed class ServiceProgramTests : IAsyncLifetime
         public string? AtStop { get; set; }
 
         public bool HangsAtStop { get; set; }
+
+        /// <summary>When it became a spare, by the clock of leases.</summary>
+        public Instant SpareAt { get; private set; }
 
         public bool FailsAtStart { get; set; }
 
@@ -171,6 +177,7 @@ public sealed class ServiceProgramTests : IAsyncLifetime
                 await _released.Task;
             }
 
+            SpareAt = clock.Now;
             State = AtStop ?? State;
             _calls.Add("spare");
         }

@@ -1,12 +1,12 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using Carillon.Node;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
 using Carillon.Runtime.Loop;
 using Carillon.Runtime.Security;
 using Carillon.Runtime.Serving;
+using Carillon.Runtime.Tests;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
@@ -36,7 +36,7 @@ internal sealed class RealTrio : IAsyncDisposable
         var trio = new RealTrio();
         using ClusterAuthority authority = ClusterAuthority.Create("trio", DateTimeOffset.UtcNow);
         ClusterKeys keys = ClusterKeys.Create();
-        int[] ports = FreePorts(3);
+        int[] ports = FreePorts.Take(3);
         ImmutableArray<ServerRecord> records = [.. Enumerable.Range(0, 3).Select(i => Record(i, hosts[i], ports[i]))];
         foreach (ServerRecord record in records)
         {
@@ -86,21 +86,4 @@ internal sealed class RealTrio : IAsyncDisposable
         Name = NodeId.Parse($"s{index + 1}"), Disk = new DiskId((UInt128)(index + 1)), Host = host, HttpPort = 0, TunnelPort = port,
         DatagramPort = port,
     };
-
-    private static int[] FreePorts(int count)
-    {
-        TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
-        foreach (TcpListener listener in listeners)
-        {
-            listener.Start();
-        }
-
-        int[] ports = [.. listeners.Select(listener => ((IPEndPoint)listener.LocalEndpoint).Port)];
-        foreach (TcpListener listener in listeners)
-        {
-            listener.Stop();
-        }
-
-        return ports;
-    }
 }
