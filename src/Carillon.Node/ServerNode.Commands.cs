@@ -37,7 +37,7 @@ public sealed partial class ServerNode
                 Exchange.Submit(
                     request.Operations, request.Key, request.Upload, _now, answer, request.Fence,
                     untilSequenced: request.Ack == AckWanted.Sequenced,
-                    mustBeSequenced: !request.Operations.All(o => Applied.MayAckAgreed(o.Target.Bucket)));
+                    mustBeSequenced: !request.Operations.All(o => MayAckAgreed(o.Target.Bucket)));
             }
             else
             {
@@ -46,6 +46,10 @@ public sealed partial class ServerNode
             }
         });
     }
+
+    /// <summary>False also where the bucket's settings are not applied here: a power cut may have taken the catalog back behind them.</summary>
+    private bool MayAckAgreed(string bucket) =>
+        bucket == ObjectName.SystemBucket || (Applied.HasBucket(bucket) && Applied.MayAckAgreed(bucket));
 
     /// <summary>Reserves the tag that an upload's chunks are stored under.</summary>
     public void BeginUpload(Moment now, Action<Tag?, RejectionReason> answer)

@@ -32,6 +32,7 @@ public sealed class PastSeedsTests
     [InlineData(408, "found before the rules of uploads were complete")]
     [InlineData(411, "found before the rules of uploads were complete")]
     [InlineData(461, "a fresh tag lost its chunks when its predecessor was decided no")]
+    [InlineData(472, "a write was called accepted without a number while its bucket's settings were not applied again")]
     [InlineData(478, "a tag that was decided no while it was being replaced got a successor all the same")]
     [InlineData(507, "a damaged disk and a server that stays down are more than the copies can bear")]
     [InlineData(535, "a vector of a later round met a tag that was still being pushed")]

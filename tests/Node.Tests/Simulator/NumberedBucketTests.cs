@@ -72,6 +72,24 @@ public sealed class NumberedBucketTests : IDisposable
     }
 
     [Fact]
+    public void Write_into_a_bucket_that_a_power_cut_took_out_of_the_catalog_waits_for_its_number_SAM_86()
+    {
+        // Seed 472: the bucket was known to be there, and its settings were not applied yet.
+        SetBucket(allowsAgreed: false);
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            server.Stop(CrashStyle.LoseAll);
+        }
+
+        foreach (SimulatedServer server in _world.Servers)
+        {
+            Assert.True(server.Start());
+        }
+
+        Assert.False(Put("1", AckWanted.Agreed).Sequenced.Number.IsNone);
+    }
+
+    [Fact]
     public void Bucket_that_is_turned_is_settled_anew_before_it_is_read_by_number_SAM_86()
     {
         SetBucket(allowsAgreed: false);
