@@ -47,7 +47,8 @@ public sealed partial class ServerNode
         });
     }
 
-    /// <summary>False also where the bucket's settings are not applied here: a power cut may have taken the catalog back behind them.</summary>
+    /// <summary>False also where the bucket's settings are not applied here: a power cut may have taken the catalog back behind
+    /// them.</summary>
     private bool MayAckAgreed(string bucket) =>
         bucket == ObjectName.SystemBucket || (Applied.HasBucket(bucket) && Applied.MayAckAgreed(bucket));
 
