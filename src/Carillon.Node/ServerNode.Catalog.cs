@@ -88,6 +88,15 @@ public sealed partial class ServerNode
         }
 
         Volatile.Write(ref _deliveredNumber, last.Value);
+
+        // Behind that, so that who is answered now and reads here waits for the catalog.
+        foreach (SequencedEntry entry in entries)
+        {
+            if (entry.Submission is { } submission)
+            {
+                Exchange.Numbered(submission.Tag, entry.Number);
+            }
+        }
     }
 
     /// <summary>The bucket's record by which none of its writes is answered before it is sequenced, once that is durable in the catalog: it

@@ -11,6 +11,7 @@ internal static class SeededBugs
     [
         "abort-without-successor",
         "ack-before-flush",
+        "answered-before-the-verdict",
         "answers-from-mere-assignment",
         "answers-without-carried-records",
         "assignment-before-message",

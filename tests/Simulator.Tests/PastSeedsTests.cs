@@ -60,6 +60,7 @@ public sealed class PastSeedsTests
     [InlineData(11, "a crash came between an entry of the configuration and its taking effect, and it never took")]
     [InlineData(483, "servers were killed while a healthy cluster was being set up")]
     [InlineData(1385, "a server that had missed an accepted tag called it too old, and those who had its bits dropped it")]
+    [InlineData(1582, "a bid waited out its time for a voter that was dead")]
     [InlineData(1506, "a power cut took a server's feed back behind the version that it had in force")]
     public void Seed_with_services_that_failed_once_is_clean(int seed, string reason)
     {

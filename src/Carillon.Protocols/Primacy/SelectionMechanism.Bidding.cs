@@ -249,7 +249,10 @@ public sealed partial class SelectionMechanism
         bool mayGoOn = CanStand(service) && (IsCompanion(service)
             ? ActsFor(service.Entry!.Definition.With, now.Now)
             : service.Selection.Phase == SelectionPhase.Standing);
-        if (!mayGoOn || Exists(service, now.Now) || now.Now >= tenure.Begun + _options.BidTimeout)
+
+        // Who is counted on may be found dead meanwhile: a bid that can't have its quorum any more only delays the next one.
+        if (!mayGoOn || Exists(service, now.Now) || now.Now >= tenure.Begun + _options.BidTimeout
+            || PossibleBits(service, tenure, now) < Quorum.Size)
         {
             GiveUpBid(service, now);
             TickSelection(service, now);

@@ -1,3 +1,4 @@
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
@@ -103,6 +104,9 @@ internal sealed class Ballot(Tag tag, Instant created)
     public TagState State { get; set; } = TagState.Open;
 
     public Tag Successor { get; set; }
+
+    /// <summary>Its number in the feed, from when that is known until the catalog has come to it.</summary>
+    public SequenceNumber Number { get; set; }
 
     /// <summary>The client's attempt that this tag serves, at its accepting server.</summary>
     public Attempt? Attempt { get; set; }

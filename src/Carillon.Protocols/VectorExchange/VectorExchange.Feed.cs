@@ -1,3 +1,4 @@
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 
@@ -18,6 +19,26 @@ public sealed partial class VectorExchange
 
     /// <summary>Clients that wait for a number in the feed.</summary>
     public int AwaitingSequence { get; private set; }
+
+    /// <summary>
+    /// A submission has its number, and the catalog has not come to it here. Of a plain one that is all its client waits for: accepted it
+    /// is since it was agreed, whatever stands for its names by then. Who reads here waits for the catalog.
+    /// </summary>
+    public void Numbered(Tag tag, SequenceNumber number)
+    {
+        if (_book.Find(tag) is not { Submission: { } submission } ballot)
+        {
+            return;
+        }
+
+        ballot.Number = number;
+        bool isDecided = !submission.AwaitsNumber || SeededBug.Is("answered-before-the-verdict");
+        if (isDecided && !IsSetting(submission) && ballot.Attempt is { HasAnswered: false, Phase: AttemptPhase.Sequencing } attempt)
+        {
+            AwaitingSequence--;
+            Finish(attempt, new SubmitOutcome.Accepted(tag, Replayed: false) { Sequenced = new FeedOutcome(number, FeedVerdict.None) });
+        }
+    }
 
     /// <summary>
     /// A submission stands in the feed, and the catalog has made this of it here. Called for every number that holds one, in their order,
@@ -149,6 +170,11 @@ public sealed partial class VectorExchange
     /// <summary>True if agreement is not the answer: the feed decides it, or the client wants its number, or it changes a bucket.</summary>
     private bool WaitsForFeed(Attempt attempt, Submission submission) => _host.HasFeed
         && (attempt.UntilSequenced || attempt.MustBeSequenced || submission.AwaitsNumber || IsSetting(submission));
+
+    /// <summary>A tag's place in the feed, as far as it is known here: what the catalog made of it, or its number alone.</summary>
+    private FeedOutcome SequencedHere(Tag tag) => _book.Find(tag) is { Number: { IsNone: false } number }
+        ? new FeedOutcome(number, FeedVerdict.None)
+        : _host.Sequenced(tag);
 
     /// <summary>True for the record of a bucket or a group: it counts once it is applied. The replica manager's table counts once it is
     /// agreed: it must not wait for a sequencer.</summary>

@@ -43,7 +43,7 @@ public sealed partial class VectorExchange
     private ReadOutcome OutcomeIn(Submission submission, ObjectName name)
     {
         Operation operation = submission.Operations.First(o => o.Target == name);
-        SequenceNumber number = _host.Sequenced(submission.Tag).Number;
+        SequenceNumber number = SequencedHere(submission.Tag).Number;
         return operation.Manifest is { } manifest
             ? new ReadOutcome.Found(submission.Tag.Uid, submission.Tag, manifest) { Number = number }
             : new ReadOutcome.Absent(submission.Tag.Uid) { Number = number };

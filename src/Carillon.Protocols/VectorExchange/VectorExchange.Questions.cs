@@ -580,7 +580,7 @@ public sealed partial class VectorExchange
         VoterSet bits = BitsOf(tag);
         return new SubmissionReport(tag, state, [.. _configuration.Voters.Select((v, i) => (v, bits.Contains(i)))])
         {
-            Sequenced = _host.Sequenced(tag),
+            Sequenced = SequencedHere(tag),
         };
     }
 

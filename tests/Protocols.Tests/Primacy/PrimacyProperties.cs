@@ -38,6 +38,37 @@ public sealed class PrimacyProperties
     }
 
     [Fact]
+    public void Bid_that_waits_for_a_voter_that_is_found_dead_is_given_up_at_once_E5()
+    {
+        for (ulong seed = 1; seed <= 20; seed++)
+        {
+            var lab = new PrimacyLab(3, seed);
+            lab.SetTable(lab.Entry("job"));
+            lab.Run(TimeSpan.FromSeconds(5));
+            NodeId first = Assert.Single(lab.Primaries("job"));
+
+            // One of the others has its renewals up to the end; the lease that the second one gave is over before.
+            NodeId second = lab.Configuration.Voters.Where(v => v != first).ElementAt((int)(seed % 2));
+            lab.Cut.Add((first, second));
+            lab.Run(TimeSpan.FromMilliseconds(250));
+            lab.Servers[first].Pause();
+            long paused = lab.Now;
+            lab.Cut.Clear();
+            lab.Run(TimeSpan.FromMilliseconds(1900));
+
+            // Only now it is known that it is gone.
+            lab.Servers[first].Crash();
+            lab.Reconnect();
+            lab.Run(TimeSpan.FromSeconds(3));
+            PrimacyLab.Acting next = lab.Actings.Last(a => a.Service.Name == "job");
+            Assert.NotEqual(first, next.Node);
+            // The lease, the selection, and the bid's way and flushes.
+            Assert.InRange(TimeSpan.FromTicks(next.BeganAt - paused), TimeSpan.Zero, TimeSpan.FromMilliseconds(2000 + 200 + 10));
+            Assert.Empty(lab.Faults);
+        }
+    }
+
+    [Fact]
     public void Secondary_is_chosen_before_spares_though_the_primary_called_before_it_became_one()
     {
         for (ulong seed = 1; seed <= 20; seed++)
