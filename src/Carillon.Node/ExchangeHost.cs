@@ -33,7 +33,7 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
     public bool Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after)
     {
         TrafficKind kind = message.Length >= LargeMessage ? TrafficKind.Push : TrafficKind.Agreement;
-        node.Post(peer, kind, Protocol.VectorExchange, message, after);
+        node.Post(peer, kind, Protocol.VectorExchange, message, after, mayBeLost: MessageCodec.IsSentAgain(message.Span));
         return true;
     }
 

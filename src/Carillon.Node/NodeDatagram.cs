@@ -4,7 +4,7 @@ namespace Carillon.Node;
 
 /// <summary>Datagrams that are no heartbeats: <c>u16 0 │ u8 protocol │ payload</c>. A heartbeat begins with its length, which is never 0;
 /// an unknown protocol is passed over.</summary>
-internal static class NodeDatagram
+public static class NodeDatagram
 {
     /// <summary>Bytes in front of the payload.</summary>
     public const int HeaderBytes = 3;

@@ -6,8 +6,8 @@ namespace Carillon.Node;
 /// Messages on their way out. One that rests on a record waits until the log has it durably; then everything for a peer and kind leaves as
 /// one tunnel message. The place where persist-before-send is kept.
 /// </summary>
-/// <remarks>Where only a few small messages of groups are to go to a server that datagrams reach, they go as datagrams: one goes through
-/// two or three threads less at either end than a message of a tunnel's stream. What is lost the cores send again.</remarks>
+/// <remarks>Where only a few small messages are to go to a server that datagrams reach, and their core sends again what is lost, they go
+/// as datagrams: one goes through two or three threads less at either end than a message of a tunnel's stream.</remarks>
 internal sealed class Postbox(IWorld world, DatagramPaths paths)
 {
     // Up to this many bytes share a tunnel message; one that is larger goes alone.
@@ -16,21 +16,21 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
     // More at once than this are a load, which the tunnel carries in one write.
     private const int MostDatagrams = 3;
 
-    private readonly SortedDictionary<(NodeId Peer, TrafficKind Kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>> _ready = [];
+    private readonly SortedDictionary<(NodeId Peer, TrafficKind Kind), List<Entry>> _ready = [];
     private readonly byte[] _frame = new byte[FrameBytes];
     private readonly Gate _log = new();
     private readonly Gate _groups = new();
 
     /// <summary>Takes a message; it leaves once the log that its kind rests on is durable up to <paramref name="after"/>.</summary>
-    public void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after, ulong durable)
+    public void Post(NodeId peer, TrafficKind kind, Entry entry, ulong after, ulong durable)
     {
         if (after > durable)
         {
-            GateOf(kind).Enqueue((after, peer, kind, protocol, payload));
+            GateOf(kind).Enqueue((after, peer, kind, entry));
         }
         else
         {
-            Ready(peer, kind, protocol, payload);
+            Ready(peer, kind, entry);
         }
     }
 
@@ -43,9 +43,9 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
     /// <summary>Hands everything that may leave to the world.</summary>
     public void Flush(Instant now)
     {
-        foreach (((NodeId peer, TrafficKind kind), List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries) in _ready)
+        foreach (((NodeId peer, TrafficKind kind), List<Entry> entries) in _ready)
         {
-            if (kind == TrafficKind.Groups && entries.Count > 0 && TrySendDatagrams(peer, entries, now))
+            if (entries.Count > 0 && entries[0].MayBeLost && TrySendDatagrams(peer, entries, now))
             {
                 entries.Clear();
                 continue;
@@ -69,7 +69,7 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
         }
     }
 
-    private bool TrySendDatagrams(NodeId peer, List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries, Instant now)
+    private bool TrySendDatagrams(NodeId peer, List<Entry> entries, Instant now)
     {
         bool isGood = paths.IsGood(peer, now);
         if (paths.TryAsk(peer, now, _frame.AsSpan(NodeDatagram.HeaderBytes)))
@@ -82,26 +82,25 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
             return false;
         }
 
-        foreach ((_, ReadOnlyMemory<byte> payload) in entries)
+        foreach (Entry entry in entries)
         {
-            if (payload.Length > NodeDatagram.MaxPayload)
+            if (!entry.MayBeLost || entry.Payload.Length > NodeDatagram.MaxPayload)
             {
                 return false;
             }
         }
 
-        foreach ((Protocol protocol, ReadOnlyMemory<byte> payload) in entries)
+        foreach (Entry entry in entries)
         {
-            payload.Span.CopyTo(_frame.AsSpan(NodeDatagram.HeaderBytes));
-            world.SendDatagram(peer, NodeDatagram.Lay(_frame, protocol, payload.Length));
+            entry.Payload.Span.CopyTo(_frame.AsSpan(NodeDatagram.HeaderBytes));
+            world.SendDatagram(peer, NodeDatagram.Lay(_frame, entry.Protocol, entry.Payload.Length));
         }
 
         return true;
     }
 
     // The world copies it: all frames are laid out in one place, but for those that are larger than most.
-    private ReadOnlyMemory<byte> Frame(
-        List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)> entries, int start, int end, int size)
+    private ReadOnlyMemory<byte> Frame(List<Entry> entries, int start, int end, int size)
     {
         byte[] frame = size <= FrameBytes ? _frame : GC.AllocateUninitializedArray<byte>(size);
         int at = 0;
@@ -119,25 +118,30 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
     private void Release(Gate gate, ulong durable)
     {
         // Gates are handed out in the log's order but for a few re-sent promises, which at worst wait a little longer than they need.
-        while (gate.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload) next)
-            && next.After <= durable)
+        while (gate.TryPeek(out (ulong After, NodeId Peer, TrafficKind Kind, Entry Entry) next) && next.After <= durable)
         {
             gate.Dequeue();
-            Ready(next.Peer, next.Kind, next.Protocol, next.Payload);
+            Ready(next.Peer, next.Kind, next.Entry);
         }
     }
 
-    private void Ready(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload)
+    private void Ready(NodeId peer, TrafficKind kind, Entry entry)
     {
-        if (!_ready.TryGetValue((peer, kind), out List<(Protocol Protocol, ReadOnlyMemory<byte> Payload)>? entries))
+        if (!_ready.TryGetValue((peer, kind), out List<Entry>? entries))
         {
             _ready.Add((peer, kind), entries = []);
         }
 
-        entries.Add((protocol, payload));
+        entries.Add(entry);
     }
 
+    /// <summary>A message on its way out.</summary>
+    /// <param name="Protocol">The core that it is for.</param>
+    /// <param name="Payload">Its bytes.</param>
+    /// <param name="MayBeLost">True if its core sends again what was lost, whatever becomes of the tunnel; its order counts for nothing.
+    /// </param>
+    internal readonly record struct Entry(Protocol Protocol, ReadOnlyMemory<byte> Payload, bool MayBeLost);
+
     /// <summary>Messages that wait for a log, in the order of their positions.</summary>
-    private sealed class Gate
-        : Queue<(ulong After, NodeId Peer, TrafficKind Kind, Protocol Protocol, ReadOnlyMemory<byte> Payload)>;
+    private sealed class Gate : Queue<(ulong After, NodeId Peer, TrafficKind Kind, Entry Entry)>;
 }

@@ -99,7 +99,7 @@ public sealed partial class ServerNode
             bool isMeant = channel == GroupChannel.Global || Configuration.BitOf(server.Name) >= 0;
             if (isMeant && server.Name != Self.Name && Members.IsConnected(server.Name))
             {
-                Post(server.Name, TrafficKind.Groups, Protocol.Groups, message, 0);
+                Post(server.Name, TrafficKind.Groups, Protocol.Groups, message, 0, mayBeLost: true);
             }
         }
     }

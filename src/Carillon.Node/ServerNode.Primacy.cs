@@ -194,6 +194,14 @@ public sealed partial class ServerNode
                 Members.HeardFrom(from, _now);
                 _ = ReceiveGroup(from, payload);
                 break;
+            case Protocol.Feed:
+                Members.HeardFrom(from, _now);
+                _ = ReceiveFeed(from, payload);
+                break;
+            case Protocol.VectorExchange when Members.Accepts(from) && MessageCodec.IsSentAgain(payload):
+                Members.HeardFrom(from, _now);
+                _ = Exchange.Receive(from.Name, payload, _now);
+                break;
             case Protocol.Paths when Members.Accepts(from):
                 Span<byte> answer = stackalloc byte[DatagramPaths.MessageBytes];
                 if (_paths.Receive(from.Name, payload, _now.Now, answer))

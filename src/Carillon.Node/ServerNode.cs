@@ -289,9 +289,11 @@ public sealed partial class ServerNode : IDisposable
         _groups.Dispose();
     }
 
-    internal void Post(NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after) =>
+    internal void Post(
+        NodeId peer, TrafficKind kind, Protocol protocol, ReadOnlyMemory<byte> payload, ulong after, bool mayBeLost = false) =>
         _postbox.Post(
-            peer, kind, protocol, payload, after, kind == TrafficKind.Groups ? _groups.Durable : (ulong)Log.Durable.Value);
+            peer, kind, new Postbox.Entry(protocol, payload, mayBeLost), after,
+            kind == TrafficKind.Groups ? _groups.Durable : (ulong)Log.Durable.Value);
 
     internal void Tell(NodeEventKind kind, NodeId peer, string detail) => _world.Report(new NodeEvent(kind, peer, detail));
 

@@ -114,6 +114,7 @@ internal sealed class SeedRun : IDisposable
         };
         _changes = tap.Changes;
         _world.Network.Tap = tap.Look;
+        _world.Network.DatagramTap = tap.LookAtDatagram;
     }
 
     /// <summary>Runs a seed.</summary>

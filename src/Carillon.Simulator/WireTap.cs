@@ -79,6 +79,24 @@ internal sealed class WireTap(
         }
     }
 
+    /// <summary>The same of what goes as a datagram.</summary>
+    public void LookAtDatagram(NodeId from, NodeId to, ReadOnlyMemory<byte> bytes)
+    {
+        if (!NodeDatagram.TryRead(bytes.Span, out Node.Protocol protocol, out ReadOnlySpan<byte> payload))
+        {
+            return;
+        }
+
+        if (protocol == Node.Protocol.VectorExchange)
+        {
+            Look(from, to, payload);
+        }
+        else if (protocol == Node.Protocol.Feed)
+        {
+            Changes.OnMessage(payload);
+        }
+    }
+
     private void Look(NodeId from, NodeId to, ReadOnlySpan<byte> payload)
     {
         var reader = new WireReader(payload);

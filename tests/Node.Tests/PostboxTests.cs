@@ -20,7 +20,7 @@ public sealed class PostboxTests : IWorld
     public PostboxTests() => _postbox = new Postbox(this, _paths);
 
     [Fact]
-    public void Small_messages_of_groups_go_as_datagrams_once_these_arrive()
+    public void Small_messages_that_are_sent_again_go_as_datagrams_once_these_arrive()
     {
         Assert.Equal("Paths datagram 5, Groups tunnel 105", Send(100));
         Assert.Equal("Paths datagram 5, Groups tunnel 105", Send(100));
@@ -30,7 +30,7 @@ public sealed class PostboxTests : IWorld
     }
 
     [Fact]
-    public void Large_messages_of_groups_and_many_at_once_go_through_the_tunnel_in_one_write()
+    public void Large_messages_and_many_at_once_go_through_the_tunnel_in_one_write()
     {
         Send(100);
         Send(100);
@@ -45,8 +45,24 @@ public sealed class PostboxTests : IWorld
         Send(100);
         Send(100);
         Send(100);
-        _postbox.Post(Peer, TrafficKind.Agreement, Protocol.VectorExchange, new byte[10], 0, 0);
+        Post(TrafficKind.Agreement, 10, mayBeLost: false);
         Assert.Equal("Agreement tunnel 15", Flush());
+        Post(TrafficKind.Agreement, 10, mayBeLost: true);
+        Assert.Equal("Paths datagram 5, VectorExchange datagram 10", Flush());
+    }
+
+    [Fact]
+    public void Messages_that_may_be_lost_go_in_the_tunnel_with_one_that_may_not()
+    {
+        Send(100);
+        Send(100);
+        Send(100);
+        Post(TrafficKind.Agreement, 10, mayBeLost: true);
+        Post(TrafficKind.Agreement, 20, mayBeLost: false);
+        Assert.Equal("Paths datagram 5, Agreement tunnel 40", Flush());
+        Post(TrafficKind.Agreement, 20, mayBeLost: false);
+        Post(TrafficKind.Agreement, 10, mayBeLost: true);
+        Assert.Equal("Agreement tunnel 40", Flush());
     }
 
     [Fact]
@@ -55,7 +71,7 @@ public sealed class PostboxTests : IWorld
         Send(100);
         Send(100);
         Send(100);
-        _postbox.Post(Peer, TrafficKind.Groups, Protocol.Groups, new byte[10], after: 7, durable: 6);
+        Post(TrafficKind.Groups, 10, mayBeLost: true, after: 7);
         Assert.Equal("", Flush());
         _postbox.ReleaseGroups(6);
         Assert.Equal("", Flush());
@@ -104,10 +120,16 @@ public sealed class PostboxTests : IWorld
     {
         foreach (int size in sizes)
         {
-            _postbox.Post(Peer, TrafficKind.Groups, Protocol.Groups, new byte[size], 0, 0);
+            Post(TrafficKind.Groups, size, mayBeLost: true);
         }
 
         return Flush();
+    }
+
+    private void Post(TrafficKind kind, int size, bool mayBeLost, ulong after = 0)
+    {
+        Protocol protocol = kind == TrafficKind.Groups ? Protocol.Groups : Protocol.VectorExchange;
+        _postbox.Post(Peer, kind, new Postbox.Entry(protocol, new byte[size], mayBeLost), after, durable: Math.Min(after, 6));
     }
 
     private string Flush()

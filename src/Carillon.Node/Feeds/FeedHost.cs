@@ -91,7 +91,8 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
     public ulong Append(ReadOnlySpan<byte> record) => _node.AppendToLog(record);
 
     public void Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after) => _node.Post(
-        peer, message.Length >= LargeMessage ? TrafficKind.Push : TrafficKind.Agreement, Protocol.Feed, message, after);
+        peer, message.Length >= LargeMessage ? TrafficKind.Push : TrafficKind.Agreement, Protocol.Feed, message, after,
+        mayBeLost: true);
 
     public void Multicast(GroupChannel channel, ReadOnlyMemory<byte> message)
     {

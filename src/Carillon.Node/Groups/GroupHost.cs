@@ -103,7 +103,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     public ulong Append(ReadOnlySpan<byte> record) => _set.Append(this, record);
 
     public void Send(NodeId peer, ReadOnlyMemory<byte> message, ulong after) =>
-        _node.Post(peer, TrafficKind.Groups, Protocol.Groups, message, after);
+        _node.Post(peer, TrafficKind.Groups, Protocol.Groups, message, after, mayBeLost: true);
 
     public void Multicast(GroupChannel channel, ReadOnlyMemory<byte> message) => _node.MulticastGroup(channel, message);
 

@@ -170,6 +170,14 @@ public static class MessageCodec
         return !reader.Failed && version == Version && type is >= MessageType.Push and <= MessageType.Inquire;
     }
 
+    /// <summary>True for a message that is told again until it has done its work, and may come late, twice or before others: a vector.
+    /// </summary>
+    public static bool IsSentAgain(ReadOnlySpan<byte> message)
+    {
+        var reader = new WireReader(message);
+        return TryReadHead(ref reader, out MessageType type) && type == MessageType.Vector;
+    }
+
     internal static void Head(ref WireWriter writer, MessageType type)
     {
         writer.U8(Version);

@@ -47,6 +47,9 @@ internal sealed class Network
     /// <summary>Sees every message that a server sends on a tunnel, lost or not: (from, to, kind, bytes).</summary>
     public Action<NodeId, NodeId, TrafficKind, ReadOnlyMemory<byte>>? Tap { get; set; }
 
+    /// <summary>Sees every datagram to one server before it is sealed.</summary>
+    public Action<NodeId, NodeId, ReadOnlyMemory<byte>>? DatagramTap { get; set; }
+
     /// <summary>Places 0 to n-1 are given in the order of these calls.</summary>
     public void Add(INetworkEnd end)
     {

@@ -296,8 +296,11 @@ internal sealed class SimulatedServer : INetworkEnd, IWorld, IDisposable
         _world.Network.Send(Name, peer, kind, IsNewerBuild ? NewerBuild.Extend(message.Span) : message.ToArray());
 
     /// <inheritdoc/>
-    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message) =>
+    void IWorld.SendDatagram(NodeId peer, ReadOnlyMemory<byte> message)
+    {
+        _world.Network.DatagramTap?.Invoke(Name, peer, message);
         _world.Network.SendDatagram(Name, peer, Sealed(message));
+    }
 
     /// <inheritdoc/>
     void IWorld.SendDatagramToAll(ReadOnlyMemory<byte> message, bool multicast) =>
