@@ -26,17 +26,10 @@ public sealed partial class VectorExchange
     /// </summary>
     public void Numbered(Tag tag, SequenceNumber number)
     {
-        if (_book.Find(tag) is not { Submission: { } submission } ballot)
+        if (_book.Find(tag) is { } ballot)
         {
-            return;
-        }
-
-        ballot.Number = number;
-        bool isDecided = !submission.AwaitsNumber || SeededBug.Is("answered-before-the-verdict");
-        if (isDecided && !IsSetting(submission) && ballot.Attempt is { HasAnswered: false, Phase: AttemptPhase.Sequencing } attempt)
-        {
-            AwaitingSequence--;
-            Finish(attempt, new SubmitOutcome.Accepted(tag, Replayed: false) { Sequenced = new FeedOutcome(number, FeedVerdict.None) });
+            ballot.Number = number;
+            AnswerByNumber(ballot);
         }
     }
 
@@ -98,6 +91,24 @@ public sealed partial class VectorExchange
         }
 
         EndVoidEntries(now);
+    }
+
+    private void AnswerByNumber(Ballot ballot)
+    {
+        if (ballot.Number.IsNone || ballot.Submission is not { } submission || IsSetting(submission)
+            || (submission.AwaitsNumber && !SeededBug.Is("answered-before-the-verdict")))
+        {
+            return;
+        }
+
+        if (ballot.Attempt is { HasAnswered: false, Phase: AttemptPhase.Sequencing } attempt)
+        {
+            AwaitingSequence--;
+            Finish(attempt, new SubmitOutcome.Accepted(ballot.Tag, Replayed: false)
+            {
+                Sequenced = new FeedOutcome(ballot.Number, FeedVerdict.None),
+            });
+        }
     }
 
     private void EndBySequence(Attempt attempt, Tag tag, FeedOutcome outcome, Moment now)
@@ -188,6 +199,7 @@ public sealed partial class VectorExchange
         AwaitingSequence++;
         attempt.Deadline = now.Now + _options.ExchangeTimeout;
         Schedule(attempt.Id, attempt.Deadline);
+        AnswerByNumber(attempt.Ballot!);
     }
 
     /// <summary>No number in time. A plain one is accepted all the same; what became of another one nobody knows yet.</summary>

@@ -86,7 +86,7 @@ public sealed class ConditionalHistoryTests
             _lab = new ExchangeLab(servers, seed, new VectorExchangeOptions { TemporaryTtl = TimeSpan.FromSeconds(20) }, hasFeed: true)
             {
                 Loss = seed % 3 * 0.1, Duplicates = seed % 2 * 0.2,
-                LongestApply = TimeSpan.FromMilliseconds(seed % 5 * 3),
+                LongestApply = TimeSpan.FromMilliseconds(seed % 5 * 3), TellsNumbers = seed % 8 < 5,
             };
             _lab.Feed!.OrderTime = TimeSpan.FromMilliseconds(1 + (seed % 6 * 4));
             foreach (LabServer server in _lab.Servers.Values)

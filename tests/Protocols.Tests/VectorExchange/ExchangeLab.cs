@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -69,6 +70,9 @@ internal sealed class ExchangeLab
 
     /// <summary>Longest time that a server takes for each number of the feed; drawn anew for each.</summary>
     public TimeSpan LongestApply { get; set; }
+
+    /// <summary>True if servers are told a number before they apply it, as nodes are.</summary>
+    public bool TellsNumbers { get; init; }
 
     public TimeSpan ApplyTime() => TimeSpan.FromMilliseconds(0.1) + (LongestApply > TimeSpan.Zero ? _random.Below(LongestApply) : default);
 
@@ -257,6 +261,7 @@ internal sealed class LabServer : IExchangeHost
     private readonly Dictionary<Tag, Submission> _applied = [];
     private readonly Dictionary<Tag, Tag> _rejected = [];
     private readonly LabFeedState _state = new();
+    private int _told;
     private bool _applying;
     private bool _flushing;
     private long _moved;
@@ -348,6 +353,7 @@ internal sealed class LabServer : IExchangeHost
         _toApply.Clear();
         _applying = false;
         _flushing = false;
+        _told = 0;
         Life++;
     }
 
@@ -455,9 +461,11 @@ internal sealed class LabServer : IExchangeHost
         }
     }
 
-    /// <summary>The feed has numbers that are not applied here: one after the other, each after a while.</summary>
+    /// <summary>The feed has numbers that are not applied here: they are told, if this lab tells them, and applied one after the other,
+    /// each after a while.</summary>
     public void FeedGrew()
     {
+        TellNumbers();
         if (!IsUp || _applying || Lags || _lab.Feed is not { } feed || _state.Applied == feed.Sequence.Count)
         {
             return;
@@ -479,6 +487,23 @@ internal sealed class LabServer : IExchangeHost
                 FeedGrew();
             }
         });
+    }
+
+    private void TellNumbers()
+    {
+        if (!IsUp || Lags || _lab.Feed is not { } feed || !_lab.TellsNumbers)
+        {
+            return;
+        }
+
+        _told = Math.Max(_told, _state.Applied);
+        while (_told < feed.Sequence.Count)
+        {
+            Tag tag = feed.Sequence[_told++].Tag;
+            Core.Numbered(tag, new SequenceNumber((ulong)_told));
+        }
+
+        Settle();
     }
 
     /// <summary>Hears of each number that is applied here.</summary>

@@ -147,6 +147,8 @@ public sealed class ExchangeTranscripts
         {
             Delay = command.Duration("delay", TimeSpan.FromMilliseconds(1)),
             FlushTime = command.Duration("flush", TimeSpan.FromMilliseconds(1)),
+            TellsNumbers = command["numbers"] == "told",
+            LongestApply = command.Duration("apply", TimeSpan.Zero),
         };
         _lab.OnAppend = (server, record) => Note(server, $"writes {Text(record)}");
         if (_lab.Feed is { } feed)
