@@ -110,7 +110,8 @@ internal sealed record ErrorReport
     private static string Join(string subject, string message)
     {
         string trimmed = message.TrimEnd('.', ' ');
-        return subject.Length == 0 ? trimmed : $"{subject}: {trimmed}";
+        bool isNamed = subject.Length == 0 || trimmed.StartsWith($"'{subject}' ", StringComparison.Ordinal);
+        return isNamed ? trimmed : $"{subject}: {trimmed}";
     }
 
     private static string Hint(Problem problem, Failure failure) => problem.Code switch

@@ -18,6 +18,12 @@ internal sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLin
             shadowed.Hidden = true;
         }
 
+        // The list of commands shows arguments as if all had to be given.
+        foreach (Argument argument in asked.Subcommands.SelectMany(c => c.Arguments).Where(a => a.Arity.MinimumNumberOfValues == 0))
+        {
+            argument.Hidden = true;
+        }
+
         int result = inner.Invoke(parseResult);
         TextWriter output = parseResult.InvocationConfiguration.Output;
         if (asked is DocumentedCommand { Examples.Length: > 0 } command)

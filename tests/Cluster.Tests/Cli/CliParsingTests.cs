@@ -176,6 +176,16 @@ public sealed class CliParsingTests
     }
 
     [Theory]
+    [InlineData("'files/a' does not meet the condition: it is not there.", "'files/a' does not meet the condition: it is not there")]
+    [InlineData("No quorum is connected.", "files/a: No quorum is connected")]
+    [InlineData("'files/ab' is a folder.", "files/a: 'files/ab' is a folder")]
+    public void Refused_write_is_named_once(string detail, string told)
+    {
+        var result = new WriteResult<PutAnswer> { Verdict = Verdict.Rejected, Key = "k1", Problem = Problem.Own("refused", detail) };
+        Assert.Equal(told, ErrorReport.Of(result, "files/a").Message);
+    }
+
+    [Theory]
     [InlineData("500ms", 0.5)]
     [InlineData("30s", 30)]
     [InlineData("2m", 120)]
