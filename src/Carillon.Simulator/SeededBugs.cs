@@ -53,6 +53,7 @@ internal static class SeededBugs
         "feed-ignores-preconditions",
         "fence-ignored",
         "fence-raised-by-bid",
+        "forgotten-by-its-name",
         "given-up-key-fenced",
         "grant-of-another-epoch-counts",
         "grant-without-lease",

@@ -37,6 +37,8 @@ public sealed class PastSeedsTests
     [InlineData(507, "a damaged disk and a server that stays down are more than the copies can bear")]
     [InlineData(535, "a vector of a later round met a tag that was still being pushed")]
     [InlineData(568, "a snapshot fell behind a reservation of stamps that was on its way")]
+    [InlineData(53, "a late question met a server that had forgotten a tag that the feed had refused, and had no effect on its name")]
+    [InlineData(592, "the same")]
     [InlineData(594, "a given-up upload was taken")]
     [InlineData(630, "the checker looked at what was applied so seldom that some of it was collected before")]
     [InlineData(657, "a vector that answers a question was counted against the exchange")]

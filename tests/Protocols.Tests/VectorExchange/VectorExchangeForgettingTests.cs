@@ -167,6 +167,28 @@ public sealed class VectorExchangeForgettingTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void Late_question_about_a_tag_that_the_feed_refused_and_that_is_forgotten_gets_no_promise(bool isNumbered)
+    {
+        // Seed 592: its name has not gone on, since the tag had no effect on it.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        var tag = new Tag(new Uid(Timestamp.At(lab.Moment().Wall), NodeId.Parse("s2")), 1);
+        lab["s3"].OutcomesSince = tag.Uid.Stamp.Next;
+        if (isNumbered)
+        {
+            lab["s3"].InFeed.Add(tag);
+        }
+
+        bool hasPromised = false;
+        lab.OnSend = (from, _, message) =>
+            hasPromised |= from == NodeId.Parse("s3") && message.Span[1] == (byte)MessageType.Promise;
+        lab["s3"].Receive(NodeId.Parse("s1"), MessageCodec.Encode(new Ask(tag, 1, 65, new ObjectName("files", "a"))));
+        lab.Run(Second);
+        Assert.Equal(!isNumbered, hasPromised);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void Accepted_tag_of_a_disk_that_was_replaced_is_not_decided_anew_where_its_outcome_is_forgotten(bool hasRecord)
     {
         // Seed 89 with changes: the feed had had it, in the session of s1's former disk; in that of the new one it was not found.
