@@ -13,6 +13,10 @@ internal sealed class MessageSender : IAsyncDisposable
     /// <summary>Bytes that are written at once: a large write, and no long wait for the first message in it.</summary>
     private const int WriteBytes = 128 << 10;
 
+    /// <summary>Messages that one server is handed and has not answered: as many as it takes of a session (its <c>sessionWindow</c>).
+    /// More would be refused, and come again behind others.</summary>
+    private const int MostUnanswered = 1024;
+
     private const int LongestPauseMilliseconds = 1_000;
 
     /// <summary>A refused message is not sent again with less time than this left: its answer could come too late to be sure of.</summary>
@@ -270,7 +274,8 @@ internal sealed class MessageSender : IAsyncDisposable
         _frames.ResetWrittenCount();
         lock (_gate)
         {
-            while (_frames.WrittenCount < WriteBytes && _waiting.TryDequeue(out Pending? pending))
+            while (_frames.WrittenCount < WriteBytes && connection.Unanswered.Count < MostUnanswered
+                && _waiting.TryDequeue(out Pending? pending))
             {
                 if (pending.Done)
                 {
@@ -341,6 +346,11 @@ internal sealed class MessageSender : IAsyncDisposable
         }
 
         connection.WaitingSince = Environment.TickCount64;
+        if (_waiting.Count > 0)
+        {
+            _work.Writer.TryWrite(true);
+        }
+
         switch (answer.Kind)
         {
             case GroupAnswerKind.Committed:
@@ -398,14 +408,18 @@ internal sealed class MessageSender : IAsyncDisposable
         lock (_gate)
         {
             _connection = null;
-            Pending[] later = [.. _waiting];
-            Pending[] again = [.. connection?.Unanswered ?? [], .. _refused];
-            _waiting.Clear();
+            PutInFront([.. connection?.Unanswered ?? [], .. _refused]);
             _refused.Clear();
-            foreach (Pending pending in again.OrderBy(p => p.Id.Counter).Concat(later).Where(p => !p.Done))
-            {
-                _waiting.Enqueue(pending);
-            }
+        }
+    }
+
+    private void PutInFront(Pending[] again)
+    {
+        Pending[] later = [.. _waiting];
+        _waiting.Clear();
+        foreach (Pending pending in again.OrderBy(p => p.Id.Counter).Concat(later).Where(p => !p.Done))
+        {
+            _waiting.Enqueue(pending);
         }
     }
 
@@ -437,11 +451,7 @@ internal sealed class MessageSender : IAsyncDisposable
 
         if (_refused.Count > 0)
         {
-            foreach (Pending pending in _refused.Where(p => p.NotBefore <= now))
-            {
-                _waiting.Enqueue(pending);
-            }
-
+            PutInFront([.. _refused.Where(p => p.NotBefore <= now)]);
             _refused.RemoveAll(p => p.NotBefore <= now);
             _work.Writer.TryWrite(true);
         }

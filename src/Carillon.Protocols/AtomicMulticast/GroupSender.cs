@@ -27,7 +27,13 @@ public enum PublishAnswer : byte
 internal sealed class GroupSender(GroupContext context)
 {
     private readonly Dictionary<MessageId, Sending> _sendings = [];
+    private const int MostRefused = 4096;
+
     private readonly Dictionary<SessionId, int> _perSession = [];
+
+    // Where senders' order is kept: the first message that a session was refused, until it comes again or is given up. What is behind it
+    // would fill the window that it needs, and wait for it at the sequencer until it is passed over.
+    private readonly Dictionary<SessionId, (ulong Counter, Instant Until)> _refused = [];
 
     // All wait equally long for their first repetition, so that the oldest is due first.
     private readonly Queue<(Sending Sending, Instant Due)> _first = new();
@@ -71,16 +77,15 @@ internal sealed class GroupSender(GroupContext context)
             case SessionVerdict.Overtaken:
                 return PublishAnswer.Overtaken;
             case SessionVerdict.Full:
-                context.Figures.Refused++;
-                return PublishAnswer.Refused;
+                return Refuse(id, now);
         }
 
         int ofSession = _perSession.GetValueOrDefault(id.Session);
-        if (now < _busyUntil || payload.Length > GroupSettings.MaxPayloadBytes || ofSession >= context.Options.SessionWindow
+        if (IsBehindRefused(id, settled, now) || now < _busyUntil || payload.Length > GroupSettings.MaxPayloadBytes
+            || ofSession >= context.Options.SessionWindow
             || _sendings.Count >= context.Options.SenderWindow || _bytes + payload.Length > context.Options.SenderBytes)
         {
-            context.Figures.Refused++;
-            return PublishAnswer.Refused;
+            return Refuse(id, now);
         }
 
         sending = new Sending(new GroupData(id, hash, settled, timestamp, payload));
@@ -176,6 +181,38 @@ internal sealed class GroupSender(GroupContext context)
         }
 
         context.Multicast(channel, new DataMessage(run.AsMemory(first)));
+    }
+
+    private PublishAnswer Refuse(MessageId id, Instant now)
+    {
+        context.Figures.Refused++;
+        if (context.Settings.Fifo)
+        {
+            if (_refused.Count >= MostRefused)
+            {
+                _refused.Clear();
+            }
+
+            _refused.TryAdd(id.Session, (id.Counter, now + context.Options.FifoPatience));
+        }
+
+        return PublishAnswer.Refused;
+    }
+
+    private bool IsBehindRefused(MessageId id, ulong settled, Instant now)
+    {
+        if (!_refused.TryGetValue(id.Session, out (ulong Counter, Instant Until) first))
+        {
+            return false;
+        }
+
+        if (id.Counter > first.Counter && settled < first.Counter && now < first.Until)
+        {
+            return true;
+        }
+
+        _refused.Remove(id.Session);
+        return false;
     }
 
     private void Repeat(Sending sending, Instant now)

@@ -86,6 +86,32 @@ public sealed class FeedClusterTests
         Assert.Equal(JsonDocument.Parse(swapped!.Output).RootElement.GetProperty("uid").GetString(), told.GetProperty("uid").GetString());
     }
 
+    [Fact]
+    public async Task Reads_where_writes_wait_for_their_numbers_ask_the_sequencer_and_miss_nothing_SAM_86()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync("bucket", "set", "files", "--ack-agreed", "off")).Code);
+        using var http = new HttpClient();
+        int round = 0;
+        await cluster.UntilAsync("each server has answered reads by number", async () =>
+        {
+            int writer = (round++ % 3) + 1;
+            string uid = await PutAsync(cluster, string.Create(CultureInfo.InvariantCulture, $"files/{round}"), writer);
+            bool hasEach = true;
+            for (int reader = 1; reader <= 3; reader++)
+            {
+                CliRun stat = await cluster.CliAsync(
+                    reader, "stat", string.Create(CultureInfo.InvariantCulture, $"files/{round}"), "-o", "json");
+                Assert.Equal(uid, JsonDocument.Parse(stat.Output).RootElement.GetProperty("uid").GetString());
+                string metrics = await http.GetStringAsync(cluster.Url(reader) + "/metrics", TestContext.Current.CancellationToken);
+                hasEach &= metrics.Split('\n').Any(
+                    l => l.StartsWith("carillon_reads_by_number_total", StringComparison.Ordinal) && !l.EndsWith(" 0", StringComparison.Ordinal));
+            }
+
+            return hasEach;
+        });
+    }
+
     private static CarillonClient ClientOf(ProcessCluster cluster) => new(new CarillonClientOptions
     {
         Servers = [.. Enumerable.Range(1, cluster.Count).Select(server => new Uri(cluster.Url(server)))],
@@ -100,13 +126,14 @@ public sealed class FeedClusterTests
     }
 
     /// <summary>Puts until it is accepted, under one key; its UID.</summary>
-    private static async Task<string> PutAsync(ProcessCluster cluster, string name)
+    private static async Task<string> PutAsync(ProcessCluster cluster, string name, int server = 0)
     {
         string file = cluster.MakeFile("content", 100, seed: 7);
         string uid = "";
         await cluster.UntilAsync($"{name} is put", async () =>
         {
-            CliRun run = await cluster.CliAsync("put", file, name, "--key", $"key of {name}");
+            string[] command = ["put", file, name, "--key", $"key of {name}"];
+            CliRun run = server == 0 ? await cluster.CliAsync(command) : await cluster.CliAsync(server, command);
             uid = run.Output.Trim();
             return run.Code == ExitCode.Ok;
         });

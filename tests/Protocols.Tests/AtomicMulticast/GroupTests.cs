@@ -279,6 +279,32 @@ public sealed class GroupTests
     }
 
     [Fact]
+    public void Refused_message_is_not_overtaken_by_those_behind_it_where_senders_order_is_kept_SAM_83()
+    {
+        // A sender with more under way than the session's window had a third of its messages overtaken: when there was room again those
+        // far behind took it, and waited for the refused ones until these were passed over.
+        var lab = new GroupLab(1, 3)
+        {
+            Options = new GroupOptions { SessionWindow = 2, SenderWindow = 6 }, Settings = new GroupSettings { Fifo = true },
+        };
+        lab.StartAll();
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 1), 0));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 2), 0));
+        Assert.Equal(PublishAnswer.Refused, lab.Publish(S1, Message(1, 3), 0));
+        lab.Elect("s2");
+        Assert.True(lab.RunUntil(() => lab["s1"].Core.Sending == 0, TimeSpan.FromSeconds(3)));
+        Assert.Equal(PublishAnswer.Refused, lab.Publish(S1, Message(1, 4), 2));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(2, 1), 0));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 3), 2));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 4), 2));
+        Assert.Equal(PublishAnswer.Refused, lab.Publish(S1, Message(1, 5), 2));
+
+        // Given up by its sender, or never heard of again: nothing waits for it.
+        Assert.True(lab.RunUntil(() => lab["s1"].Core.Sending == 0, TimeSpan.FromSeconds(3)));
+        Assert.Equal(PublishAnswer.Taken, lab.Publish(S1, Message(1, 6), 5));
+    }
+
+    [Fact]
     public void Id_of_a_committed_message_is_refused_to_another_content()
     {
         var lab = new GroupLab(1, 3);
