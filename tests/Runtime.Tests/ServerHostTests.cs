@@ -21,7 +21,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Carillon.Runtime.Tests;
 
-/// <summary>Three real servers in one process: sockets, disks, certificates. Alone in it, since one measures the process's memory.</summary>
+/// <summary>Three real servers in one process: sockets, disks, certificates. Alone, since a test measures the process's memory.</summary>
 [CollectionDefinition(nameof(ServerHostTests), DisableParallelization = true)]
 [Collection(nameof(ServerHostTests))]
 public sealed class ServerHostTests

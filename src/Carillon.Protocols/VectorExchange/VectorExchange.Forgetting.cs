@@ -39,10 +39,11 @@ public sealed partial class VectorExchange
         }
 
         // Past the horizon nothing is excluded. Behind it a part of one's own in a decision is on record as given up, so that only what was
-        // accepted can be forgotten. That the feed tells; where there is none, the name. With one the name does not: what was refused had no
-        // effect on it ◆ (seed 592).
+        // accepted can be forgotten. That the feed tells; where there is none, the name. With a feed the name does not tell: what was
+        // refused had no effect on it ◆ (seed 592).
         ObjectName name = ballot?.Submission?.Operations[0].Target ?? first;
-        return (_host.HasFeed && !SeededBug.Is("forgotten-by-its-name")) || tag.Uid.Stamp < _host.OutcomeHorizon || name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
+        return (_host.HasFeed && !SeededBug.Is("forgotten-by-its-name"))
+            || tag.Uid.Stamp < _host.OutcomeHorizon || name.Name.Length == 0 || _host.GreatestApplied(name).Uid >= tag.Uid;
     }
 
     /// <summary>
