@@ -38,6 +38,36 @@ public sealed class ServerHostTests
     }
 
     [Fact]
+    public async Task Put_that_is_answered_before_the_catalog_has_it_is_seen_by_whoever_asks_its_server()
+    {
+        await using Trio trio = await Trio.StartAsync(new NodeOptions { ApplyDelay = TimeSpan.FromSeconds(60) });
+        await trio.CreateBucketAsync("files");
+        IEntryServer server = trio.Servers[0];
+        var name = new ObjectName("files", "a");
+        Tag tag = (await AcceptedAsync()).Tag;
+        Assert.Equal(tag.Uid, Assert.IsType<ReadOutcome.Found>(await server.ReadAsync(name, null, Consistency.Local)).Uid);
+        tag = (await AcceptedAsync()).Tag;
+        Assert.Equal(tag.Uid, Assert.IsType<ReadOutcome.Found>(await server.ReadAsync(name, tag.Uid, Consistency.Local)).Uid);
+        tag = (await AcceptedAsync()).Tag;
+        ListPage page = await server.ListAsync(new ListQuery("files"));
+        Assert.Equal(tag.Uid, Assert.Single(page.Objects).Uid);
+        SubmitOutcome.Accepted accepted = await AcceptedAsync();
+        var read = Assert.IsType<ReadOutcome.Found>(await server.ReadAsync(name, null, Consistency.Linearizable));
+        Assert.Equal((accepted.Tag.Uid, accepted.Sequenced.Number), (read.Uid, read.Number));
+        accepted = await AcceptedAsync();
+        FeedOutcome shown = (await server.ShowAsync(accepted.Tag)).Sequenced;
+        Assert.Equal((accepted.Sequenced.Number, FeedVerdict.Applied), (shown.Number, shown.Verdict));
+
+        async Task<SubmitOutcome.Accepted> AcceptedAsync()
+        {
+            var outcome = Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(0, "files", "a", new byte[] { 1, 2, 3 }));
+            Assert.Equal(FeedVerdict.None, outcome.Sequenced.Verdict);
+            Assert.False(outcome.Sequenced.Number.IsNone);
+            return outcome;
+        }
+    }
+
+    [Fact]
     public async Task Large_content_is_read_back_from_a_server_that_did_not_take_it()
     {
         await using Trio trio = await Trio.StartAsync();

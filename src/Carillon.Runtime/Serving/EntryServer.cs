@@ -162,12 +162,23 @@ internal sealed class EntryServer : IEntryServer, IDisposable
 
     public Task<SubmitOutcome> DeleteBucketAsync(string bucket, string key) => SubmitAsync(BucketRecords.Delete(bucket, key));
 
-    public Task<SubmissionReport> ShowAsync(Tag tag) => Ask<SubmissionReport>((node, now, answer) => node.Show(tag, now, answer));
+    public async Task<SubmissionReport> ShowAsync(Tag tag)
+    {
+        await CatchUpAsync();
+        return await Ask<SubmissionReport>((node, now, answer) => node.Show(tag, now, answer));
+    }
 
-    public Task<SubmissionReport?> ShowAsync(string key) => Ask<SubmissionReport?>((node, now, answer) => node.Show(key, now, answer));
+    public async Task<SubmissionReport?> ShowAsync(string key)
+    {
+        await CatchUpAsync();
+        return await Ask<SubmissionReport?>((node, now, answer) => node.Show(key, now, answer));
+    }
 
-    public Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name) =>
-        Ask<ImmutableArray<ExplainedVersion>>((node, now, answer) => node.Explain(name, now, answer));
+    public async Task<ImmutableArray<ExplainedVersion>> ExplainAsync(ObjectName name)
+    {
+        await CatchUpAsync();
+        return await Ask<ImmutableArray<ExplainedVersion>>((node, now, answer) => node.Explain(name, now, answer));
+    }
 
     public async Task WriteCheckpointAsync(IReadOnlySet<ChunkId> known, PipeWriter output, CancellationToken cancellation)
     {
