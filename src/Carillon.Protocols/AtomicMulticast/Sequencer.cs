@@ -22,9 +22,6 @@ public enum SequencerState : byte
 /// </summary>
 internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 {
-    // Numbers ahead at which a checkpoint is asked for: more than are given while the word of it is on its way.
-    private const ulong DueAhead = 2048;
-
     private readonly Dictionary<MessageId, ulong> _openIds = [];
     private readonly Queue<GroupData> _queue = new();
 
@@ -33,14 +30,13 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
     private readonly Dictionary<MessageId, Reports> _reports = [];
     private readonly ulong[] _upTo = new ulong[ClusterConfiguration.MaxServers];
     private readonly Instant[] _progressAt = new Instant[ClusterConfiguration.MaxServers];
-    private readonly SortedDictionary<ulong, CheckpointReports> _checkpoints = [];
+    private readonly CheckpointReports _checkpoints = new(context);
     private readonly SenderOrder _order = new(context);
     private SequencerRecovery? _recovery;
     private OpenNumber[] _open = new OpenNumber[1024];
     private Instant _leaseEnd;
     private Instant _gossipAt = Instant.Never;
     private Instant _resendAt = Instant.Never;
-    private Instant _dueAt;
     private Epoch _lastEpoch;
     private ulong _base;
     private ulong _committed;
@@ -256,32 +252,9 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
-        if (!_checkpoints.TryGetValue(mark.Number.Value, out CheckpointReports? reports))
+        if (_checkpoints.Count(bit, mark))
         {
-            _checkpoints.Add(mark.Number.Value, reports = new CheckpointReports { First = mark });
-            while (_checkpoints.Count > 8)
-            {
-                _checkpoints.Remove(_checkpoints.Keys.First());
-            }
-        }
-
-        if (mark != reports.First && !SeededBug.Is("checkpoint-digests-not-compared"))
-        {
-            if (!reports.Differ)
-            {
-                context.Host.Note(new GroupEvent.CheckpointsDiffer(mark.Number));
-            }
-
-            reports.Differ = true;
-            return;
-        }
-
-        reports.Servers = reports.Servers.With(bit);
-        if (!reports.Differ && reports.Servers.Count >= context.Roles.CheckpointQuorum && mark.Number > context.Advertised.Number)
-        {
-            context.Advertised = mark;
             _gossipAt = default;
-            context.Host.Note(new GroupEvent.CheckpointAdvertised(mark));
         }
     }
 
@@ -308,7 +281,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
 
             if (now >= _gossipAt)
             {
-                WantCheckpoint(now);
+                _checkpoints.Want(_committed, _next, now);
                 _gossipAt = now + context.Options.GossipInterval;
                 if (_committed < _recovered)
                 {
@@ -358,32 +331,6 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
             != (context.Roles.Data | context.Roles.Checkpoint);
 
     private GossipMessage Gossip() => new(Epoch, _committed, context.Advertised, context.CheckpointDue);
-
-    // What the group's age and size let go must be covered by a checkpoint: where that is far off, as in a group of few and large messages,
-    // one is asked for. Where all is committed, at the number where all are; else a little ahead of where anybody can be. A server that
-    // hears of it too late has no part in that one.
-    private void WantCheckpoint(Instant now)
-    {
-        if (context.HasApplication || now < _dueAt)
-        {
-            return;
-        }
-
-        _dueAt = now + context.Options.ReportInterval;
-        ulong wanted = Math.Max(context.Store.Expendable.Value, context.Store.Trimmed.Value);
-        if (wanted <= context.Advertised.Number.Value)
-        {
-            context.CheckpointDue = 0;
-        }
-        else if (OpenCount == 0)
-        {
-            context.CheckpointDue = _committed;
-        }
-        else if (context.CheckpointDue <= _committed)
-        {
-            context.CheckpointDue = _next + DueAhead;
-        }
-    }
 
     private bool Recover(CommitServer here, Instant now)
     {
@@ -684,14 +631,5 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         public required GroupData Data { get; init; }
 
         public VoterSet Servers { get; set; }
-    }
-
-    private sealed class CheckpointReports
-    {
-        public required CheckpointMark First { get; init; }
-
-        public VoterSet Servers { get; set; }
-
-        public bool Differ { get; set; }
     }
 }
