@@ -116,9 +116,9 @@ internal static class ReadCall
             }
             catch (Exception fault) when (Transport.IsTransportFault(fault) && !cancellation.IsCancellationRequested)
             {
-                // An answer, even a bad one, says more than a silence.
+                // An answer, even a bad one, says more than a silence, and a silence more than that nobody is there.
                 Problem problem = transport.ProblemOf(fault, server, guard);
-                worst = worst is null || worst.Status == 0 ? problem : worst;
+                worst = worst is null or { Status: 0, Code: "unreachable" } ? problem : worst;
             }
         }
 

@@ -204,7 +204,7 @@ public sealed partial class ServerNode
         if (now.Now >= change.Deadline)
         {
             string why = change.Proposal.Unsettled is { Length: > 0 } unsettled
-                ? $"{unsettled} has not got all yet that it should hold: wait until 'cluster status' says so no more"
+                ? $"server {unsettled} has not got all yet that it should hold: wait until 'cluster status' says so no more"
                 : "no quorum closed the present version in time";
             EndChange(new ClusterChangeOutcome(0, IsUnknown: false, why));
             return;

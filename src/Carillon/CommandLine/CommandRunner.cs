@@ -41,24 +41,33 @@ internal sealed class CommandRunner(GlobalOptions global, Func<int?>? interrupti
         }
     }
 
-    /// <summary>True where an error is to be an object; a bad -o counts as text.</summary>
+    /// <summary>True where an error is to be an object; a bad -o, or one without its value, counts as text.</summary>
     public bool WantsJson(ParseResult parse)
     {
         try
         {
             return Global.Format(parse) is OutputFormat.Json or OutputFormat.JsonLines;
         }
-        catch (UsageException)
+        catch (Exception fault) when (fault is UsageException or InvalidOperationException)
         {
             return false;
         }
     }
 
+    private static string WordOf(int exitCode) => exitCode switch
+    {
+        ExitCode.Usage => "usage",
+        ExitCode.NotFound => "not-found",
+        ExitCode.NoQuorum => "no-quorum",
+        ExitCode.TimedOut => "timeout",
+        _ => "failed",
+    };
+
     private static ErrorReport ReportOf(Exception fault) => fault switch
     {
         CarillonException carillon => ErrorReport.Of(carillon),
         UsageException => new ErrorReport { ExitCode = ExitCode.Usage, Message = fault.Message, Code = "usage" },
-        ExitException exit => new ErrorReport { ExitCode = exit.Code, Message = fault.Message, Code = "failed" },
+        ExitException exit => new ErrorReport { ExitCode = exit.Code, Message = fault.Message, Code = WordOf(exit.Code) },
         IOException or UnauthorizedAccessException => new ErrorReport { ExitCode = ExitCode.Failed, Message = fault.Message, Code = "io" },
         // A fault of the program itself; --debug shows where.
         _ => new ErrorReport { ExitCode = ExitCode.Failed, Message = $"{fault.GetType().Name}: {fault.Message}", Code = "internal",

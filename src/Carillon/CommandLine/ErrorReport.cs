@@ -42,7 +42,9 @@ internal sealed record ErrorReport
     public static ErrorReport Of(CarillonException fault, string subject = "") => fault.Problem is { } problem
         ? Of(problem, fault.Failure, subject, null) with
         {
-            Advice = fault.Failure == Failure.NoQuorum && problem.Code != "group-busy" ? ReadHint : Hint(problem, fault.Failure),
+            Advice = fault.Failure != Failure.NoQuorum || problem.Code == "group-busy" ? Hint(problem, fault.Failure)
+                : problem.Code == "read-unavailable" ? ReadHint
+                : problem.Code == "no-quorum" ? "try again when more servers are up: carillon cluster status" : "",
         }
         : new ErrorReport
         {
@@ -116,7 +118,7 @@ internal sealed record ErrorReport
 
     private static string Hint(Problem problem, Failure failure) => problem.Code switch
     {
-        "bucket-not-found" => "make it with: carillon bucket create NAME",
+        "bucket-not-found" => "",
         "key-mismatch" => "use another --key",
         "key-rejected" => "put again under a new key",
         "unreachable" => "is a server running there? --server URL[,URL…] names others",

@@ -38,7 +38,15 @@ internal static class FolderReport
                 + (result.Failed.Length > 0 ? $", {result.Failed.Length} failed" : ""));
         }
 
-        return result.Failed.Length > 0 ? ExitCode.Partly : ExitCode.Ok;
+        return result.Failed.Length == 0 ? ExitCode.Ok : CodeOfAll(result) ?? ExitCode.Partly;
+    }
+
+    // Where nothing was done at all, and all for one reason, that is the end of the whole.
+    private static int? CodeOfAll(FolderResult result)
+    {
+        bool isNothingDone = result.Files + result.Links + result.Directories == 0;
+        Client.Failure?[] failures = [.. result.Failed.Select(note => note.Failure).Distinct()];
+        return isNothingDone && failures is [{ } failure] ? ExitCode.Of(failure) : null;
     }
 
     private static void Write(Utf8JsonWriter writer, FolderResult result)

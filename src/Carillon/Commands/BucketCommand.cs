@@ -119,7 +119,7 @@ internal static class BucketCommand
             }
             else
             {
-                context.Say($"bucket {name} is removed");
+                context.Say(answer.Existed ? $"bucket {name} is removed" : $"there was no bucket {name}");
             }
 
             return ExitCode.Ok;

@@ -170,7 +170,7 @@ internal static class ChangesetCommand
     private static async Task<byte[]> ReadInputAsync(CancellationToken cancellation)
     {
         var memory = new MemoryStream();
-        await using Stream input = Console.OpenStandardInput();
+        await using var input = new StandardInput();
         await input.CopyToAsync(memory, cancellation);
         return memory.ToArray();
     }

@@ -71,7 +71,21 @@ internal static class CheckCommand
             (int code, string words) = await LookAsync(context, client, judge);
             if (code == ExitCode.Ok)
             {
-                context.Say(words);
+                if (context.IsJson)
+                {
+                    context.WriteJson(writer =>
+                    {
+                        writer.WriteStartObject();
+                        writer.WriteBoolean("ok", true);
+                        writer.WriteString("detail", words);
+                        writer.WriteEndObject();
+                    });
+                }
+                else
+                {
+                    context.Say(words);
+                }
+
                 return code;
             }
 
@@ -111,8 +125,10 @@ internal static class CheckCommand
     {
         long? committed = NumberOf(status.Feed, "committed");
         long applied = NumberOf(status.Feed, "applied") ?? 0;
-        bool hasSequencer = status.Feed.ValueKind == JsonValueKind.Object
-            && status.Feed.TryGetProperty("sequencer", out JsonElement name) && name.ValueKind == JsonValueKind.String;
+        // The sequencer is the one that was heard last: without a quorum, or while that one is away, nobody gives numbers.
+        bool hasSequencer = status.Quorum.Ok && status.Feed.ValueKind == JsonValueKind.Object
+            && status.Feed.TryGetProperty("sequencer", out JsonElement name) && name.ValueKind == JsonValueKind.String
+            && status.Servers.Any(s => s.Name == name.GetString() && s.State is "connected" or "self");
         string words = string.Create(CultureInfo.InvariantCulture, $"{applied} of {committed ?? 0} numbers are applied at {status.Self}");
         return !hasSequencer ? (ExitCode.NoQuorum, "no server gives the feed its numbers; " + words)
             : applied < (committed ?? 0) ? (ExitCode.NoQuorum, words) : (ExitCode.Ok, words);

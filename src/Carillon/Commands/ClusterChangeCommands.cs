@@ -110,6 +110,11 @@ internal static class ClusterChangeCommands
         command.Add(weight);
         runner.Run(command, async context =>
         {
+            if (context.Parse.GetValue(domain) is null && context.Parse.GetValue(weight) is null)
+            {
+                throw new UsageException("give at least one of --domain and --weight");
+            }
+
             ServerRecord old = await FindAsync(context, name);
             int share = context.Parse.GetValue(weight) ?? old.Weight;
             if (share < 1)

@@ -32,8 +32,13 @@ internal static class ConfigCommand
             string? path = context.Parse.GetValue(file);
             Configuration configuration = ConfigurationLoader.Load(
                 path, ConfigurationLoader.ProcessEnvironment(), context.Parse.GetValue(set) ?? []);
+            if (!configuration.IsRead)
+            {
+                return Task.FromResult(ServerCommand.Refuse(context, path ?? "", configuration));
+            }
+
+            // Without a file there is no server to be wrong about.
             Write(context, configuration, context.Parse.GetValue(origin));
-            // Without a file there is no server to be wrong about; what was given is checked all the same.
             return Task.FromResult(path is null || configuration.Faults.IsEmpty
                 ? ExitCode.Ok
                 : ServerCommand.Refuse(context, path, configuration));

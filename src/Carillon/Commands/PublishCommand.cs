@@ -223,7 +223,11 @@ internal static class PublishCommand
 
         public Stream Open() =>
             Text is not null ? new MemoryStream(Encoding.UTF8.GetBytes(Text))
-            : File is null or "-" ? Console.OpenStandardInput() : System.IO.File.OpenRead(File);
+            : File is null or "-" ? new StandardInput() : Existing(File);
+
+        private static FileStream Existing(string file) => System.IO.File.Exists(file)
+            ? System.IO.File.OpenRead(file)
+            : throw new ExitException(ExitCode.Failed, $"{file}: there is no such file");
 
         public async Task<byte[]> ReadAsync(CancellationToken cancellation)
         {

@@ -89,7 +89,7 @@ internal static class PutCommand
         using CarillonClient client = context.CreateClient();
         WriteResult<PutAnswer> result = await ProgressDisplay.ShowAsync(context, target.ToString(), async meter =>
         {
-            await using Stream? input = path == "-" ? Console.OpenStandardInput() : null;
+            await using StandardInput? input = path == "-" ? new StandardInput() : null;
             PutSource source = input is null ? OfFile(path) : PutSource.FromStream(input);
             return await client.PutAsync(target, source, options with { Observer = meter }, context.Cancellation);
         });

@@ -9,7 +9,11 @@ namespace Carillon.Options;
 internal sealed record ConfigurationValue(string Key, string Text, string Origin);
 
 /// <summary>A configuration as it was read: usable only if there are no faults.</summary>
-internal sealed record Configuration(ServerOptions Options, ImmutableArray<ConfigurationValue> Values, ImmutableArray<string> Faults);
+internal sealed record Configuration(ServerOptions Options, ImmutableArray<ConfigurationValue> Values, ImmutableArray<string> Faults)
+{
+    /// <summary>False if something that was given could not be read, or nobody knows it: then the values are not what was meant.</summary>
+    public required bool IsRead { get; init; }
+}
 
 /// <summary>
 /// Reads a server's configuration: the file, over it the environment, over that the command line. Everything wrong is told at
@@ -219,7 +223,7 @@ internal sealed class ConfigurationLoader
         ];
         // What could not be read has its default now; checks that go by it would only confuse.
         ImmutableArray<string> faults = _faults.Count > 0 ? [.. _faults] : [.. options.Validate()];
-        return new Configuration(options, values, faults);
+        return new Configuration(options, values, faults) { IsRead = _faults.Count == 0 };
     }
 
     private static string Text(object? value) => value is ImmutableArray<ServerRecord> servers

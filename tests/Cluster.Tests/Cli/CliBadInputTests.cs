@@ -24,6 +24,42 @@ public sealed class CliBadInputTests : IDisposable
         Assert.Equal(1, run.Error.Count(c => c == '\n'));
     }
 
+    [Theory]
+    [InlineData("ls", "-o")]
+    [InlineData("-o")]
+    [InlineData("bogus", "-o")]
+    [InlineData("put", "--output")]
+    public async Task Format_without_its_value_is_one_line_and_no_crash(params string[] arguments)
+    {
+        CliRun run = await CliRun.OfAsync(arguments);
+        Assert.Equal(ExitCode.Usage, run.Code);
+        Assert.StartsWith("carillon: ", run.Error, StringComparison.Ordinal);
+        Assert.Equal(1, run.Error.Count(c => c == '\n'));
+    }
+
+    [Theory]
+    [InlineData("--set", "push.tiemout=9s", "unknown key 'push.tiemout', did you mean 'push.timeout'?")]
+    [InlineData("--set", "push.timeout=foo", "push.timeout: 'foo' is not")]
+    [InlineData("--config", "/nowhere/server.json", "/nowhere/server.json: ")]
+    public async Task Configuration_that_can_not_be_read_is_not_shown(string option, string value, string told)
+    {
+        CliRun run = await CliRun.OfAsync(["config", "show", option, value]);
+        Assert.Equal((ExitCode.Usage, ""), (run.Code, run.Output));
+        Assert.Contains(told, run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Input_that_never_comes_holds_up_nobody_who_is_to_stop()
+    {
+        using var blocked = new BlockedStream();
+        await using var input = new StandardInput(blocked);
+        using var stop = new CancellationTokenSource();
+        byte[] buffer = new byte[10];
+        Task<int> waiting = input.ReadAsync(buffer, stop.Token).AsTask();
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+    }
+
     [Fact]
     public async Task Name_that_is_too_long_is_shown_in_part()
     {
@@ -76,5 +112,23 @@ public sealed class CliBadInputTests : IDisposable
         CliRun run = await CliRun.OfAsync(["stat", "files/a", "--server", $"127.0.0.1:{server.Port}"]);
         Assert.Equal(ExitCode.NotFound, run.Code);
         Assert.StartsWith($"carillon: files/a: {told}", run.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>A terminal at which nobody types.</summary>
+    private sealed class BlockedStream : MemoryStream
+    {
+        private readonly ManualResetEventSlim _end = new();
+
+        public override int Read(Span<byte> buffer)
+        {
+            _end.Wait();
+            return 0;
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            _end.Set();
+            base.Dispose(disposing);
+        }
     }
 }
