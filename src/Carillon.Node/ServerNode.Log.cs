@@ -25,11 +25,13 @@ public sealed partial class ServerNode
     private readonly LogPump _logPump;
     private bool _snapshotWanted;
     private bool _recordsUnread;
+    private bool _hasRecords;
     private (LogPosition Start, ulong End)? _snapshot;
 
     private SegmentLog OpenLog(IStorageDevice device, SegmentLogOptions options) =>
         SegmentLog.Open(device, "log", Self.Disk, options, (position, record) =>
         {
+            _hasRecords = true;
             if (!(VectorExchange.Owns(record) ? Exchange.Restore(record, (ulong)position.Value, _now)
                 : SelectionMechanism.Owns(record) ? Selection.Restore(record)
                 : GroupMember.Owns(record) ? _feed.Member.Restore(record)

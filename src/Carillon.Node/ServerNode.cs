@@ -351,6 +351,12 @@ public sealed partial class ServerNode : IDisposable
             Sometimes.Reached("damaged-log-does-not-vote");
             _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): give it an empty data directory under a new disk id (docs/operations/lost-server.md)";
         }
+        else if (!_hasRecords && !_identity.IsNew && !_identity.IsRebuilding && !Reader.AppliedNumber.IsNone)
+        {
+            // Its log is cut behind a copy of all that is open, so one that has served is never without a record.
+            Sometimes.Reached("lost-log-does-not-vote");
+            _notVotingBecause = "the log is gone, and with it what this disk promised: give it an empty data directory under a new disk id (docs/operations/lost-server.md)";
+        }
         else if (_identity.IsRebuilding)
         {
             _notVotingBecause = "what this disk, or the one that it replaces, held is being rebuilt from a quorum of the other servers";

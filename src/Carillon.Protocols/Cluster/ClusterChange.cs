@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Carillon.Protocols.Cluster;
 
 /// <summary>What is to become of one server.</summary>
@@ -75,11 +77,29 @@ public sealed record ClusterChange(ClusterChangeKind Kind, ServerRecord? Server)
                 : old.Entry != Server.Entry ? "a server that votes stays one that votes" : "",
             _ => old.Disk != Server.Disk || old.Entry != Server.Entry ? "its disk and its vote stay" : "",
         };
+        fault = fault.Length > 0 || Kind == ClusterChangeKind.Remove ? fault : FaultOfAddress(present);
         if (fault.Length > 0 || Kind is ClusterChangeKind.Remove or ClusterChangeKind.Set)
         {
             return fault;
         }
 
         return present.Servers.Any(s => s.Disk == Server.Disk) ? "a disk that is in the configuration can't come into it" : "";
+    }
+
+    private string FaultOfAddress(ClusterConfiguration present)
+    {
+        foreach (ServerRecord other in present.Servers.Where(s => s.Name != Server!.Name && s.Host == Server.Host))
+        {
+            int[] theirs = [other.HttpPort, other.TunnelPort];
+            int[] ours = [Server!.HttpPort, Server.TunnelPort];
+            int shared = theirs.Intersect(ours).FirstOrDefault(port => port > 0);
+            shared = shared == 0 && other.DatagramPort == Server.DatagramPort ? other.DatagramPort : shared;
+            if (shared > 0)
+            {
+                return string.Create(CultureInfo.InvariantCulture, $"port {shared} of {Server.Host} belongs to server '{other.Name}' already");
+            }
+        }
+
+        return "";
     }
 }

@@ -5,6 +5,9 @@ namespace Carillon.Protocols.Cluster;
 /// <summary>One server of a cluster.</summary>
 public sealed record ServerRecord
 {
+    /// <summary>The greatest weight.</summary>
+    public const int MaxWeight = 1_000_000;
+
     /// <summary>Its name.</summary>
     public required NodeId Name { get; init; }
 
@@ -32,7 +35,7 @@ public sealed record ServerRecord
     /// <summary>Servers of one domain fail together (a rack, a site); copies go to different ones. Empty: its own domain.</summary>
     public string FailureDomain { get; init; } = "";
 
-    /// <summary>Share of the chunks relative to other servers; at least 1.</summary>
+    /// <summary>Share of the chunks relative to other servers: 1 to <see cref="MaxWeight"/>.</summary>
     public int Weight { get; init; } = 100;
 }
 

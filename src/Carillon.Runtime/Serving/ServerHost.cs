@@ -218,7 +218,8 @@ public sealed class ServerHost : IAsyncDisposable
     private NodeStores OpenStores(ServerHostOptions options)
     {
         string path = Path.Combine(options.DataFolder, "catalog.db");
-        bool isThere = File.Exists(path);
+        // One without a byte was cut off or emptied: SQLite would make a new catalog of it without a word.
+        bool isThere = new FileInfo(path) is { Exists: true, Length: > 0 };
         try
         {
             if (!isThere)

@@ -117,9 +117,9 @@ internal static class ClusterChangeCommands
 
             ServerRecord old = await FindAsync(context, name);
             int share = context.Parse.GetValue(weight) ?? old.Weight;
-            if (share < 1)
+            if (share is < 1 or > ServerRecord.MaxWeight)
             {
-                throw new UsageException($"--weight {share}: at least 1");
+                throw new UsageException($"--weight {share}: use 1 to {ServerRecord.MaxWeight}");
             }
 
             ServerRecord record = old with { FailureDomain = context.Parse.GetValue(domain) ?? old.FailureDomain, Weight = share };

@@ -61,7 +61,7 @@ internal static class ServerRecordJson
             Entry = Flag(element, "entry", where, faults),
             Storage = Flag(element, "storage", where, faults),
             FailureDomain = Text(element, "failureDomain", where, faults) ?? "",
-            Weight = Number(element, "weight", 100, 1, 1_000_000, where, faults),
+            Weight = Number(element, "weight", 100, 1, ServerRecord.MaxWeight, where, faults),
         };
         return faults.Count == before ? record : null;
     }
