@@ -17,8 +17,8 @@ internal static class ServiceAddCommand
         Argument<string> name = ServiceCommand.NameArgument();
         var program = new Argument<string[]>("COMMAND")
         {
-            Description = "What the primary's server runs, after --. A program without / in its name is looked for in that server's PATH; any other "
-                + "is best given by its absolute path, the same on all of --nodes: a relative one starts from the service's own folder, "
+            Description = "What the primary's server runs, after --. A program without / in its name is looked for in that server's PATH; "
+                + "any other is best given by its absolute path, the same on all of --nodes: a relative one starts from the service's own folder, "
                 + "services/NAME/work in the server's data directory. Left out where a program of one's own holds the role by a session",
             Arity = ArgumentArity.ZeroOrMore,
         };
