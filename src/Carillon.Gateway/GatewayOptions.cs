@@ -9,11 +9,12 @@ namespace Carillon.Gateway;
 public sealed record GatewayOptions
 {
     /// <summary>
-    /// The address to listen on. Any other than loopback needs <see cref="Tokens"/>, and a certificate or <see cref="Insecure"/>.
+    /// The address to listen on. Any other than loopback needs tokens (the file <c>tokens</c> in <c>files.secrets</c>), and a
+    /// certificate (<c>files.httpCertificate</c>) or <c>http.insecure</c>.
     /// </summary>
     public IPAddress Address { get; init; } = IPAddress.Loopback;
 
-    /// <summary>The port to listen on; 0 lets the system choose one (see <see cref="HttpGateway.Port"/>).</summary>
+    /// <summary>The port to listen on; 0 lets the system choose one, for tests.</summary>
     public int Port { get; init; } = 7410;
 
     /// <summary>Bearer tokens that may do everything; asked for when the address is not loopback.</summary>

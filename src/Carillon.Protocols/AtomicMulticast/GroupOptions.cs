@@ -7,7 +7,7 @@ public sealed record GroupOptions
     /// is missed for that long.</summary>
     public TimeSpan GossipInterval { get; init; } = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Longest random wait before something missing is asked for, so that a repair that others asked for is overheard (SAM-82).
+    /// <summary>Longest random wait before something missing is asked for, so that a repair that others asked for is overheard.
     /// Too low: many ask; too high: a loss costs that long.</summary>
     public TimeSpan QueryDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
@@ -33,7 +33,7 @@ public sealed record GroupOptions
     /// while a majority remains. Too low: slow disks end recoveries; too high: a dead holder costs that long.</summary>
     public TimeSpan RecoveryPatience { get; init; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Messages of one session that may be under way at once: its credit (SAM-81).</summary>
+    /// <summary>Messages of one session that may be under way at once; more of its messages are refused until some are committed.</summary>
     public int SessionWindow { get; init; } = 1024;
 
     /// <summary>Messages of all sessions of this server that may be under way at once.</summary>
@@ -65,16 +65,16 @@ public sealed record GroupOptions
     /// without saying so waits for as long.</summary>
     public TimeSpan FifoPatience { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>A checkpoint is made every so many numbers (SAM-48), at the same numbers on all servers.</summary>
+    /// <summary>A checkpoint is made every so many numbers, at the same numbers on all servers.</summary>
     public ulong CheckpointEvery { get; init; } = 50_000;
 
     /// <summary>A checkpoint server repeats its report while it is not advertised.</summary>
     public TimeSpan ReportInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Messages that a checkpoint covers are kept for this many numbers more, for those that lag a little (SAM-63).</summary>
+    /// <summary>Messages that a checkpoint covers are kept for this many numbers more, for those that lag a little.</summary>
     public ulong RetainNumbers { get; init; } = 10_000;
 
-    /// <summary>One query asks a commit server for numbers and for their messages as well (SAM-45). On: one exchange for a loss; messages
+    /// <summary>One query asks a commit server for numbers and for their messages as well. On: one exchange for a loss; messages
     /// that are here already come twice.</summary>
     public bool CombinedQuery { get; init; }
 

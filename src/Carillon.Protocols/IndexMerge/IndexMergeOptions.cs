@@ -11,7 +11,7 @@ public sealed record IndexMergeOptions
     public TimeSpan ConnectDelay { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>
-    /// After this long without an answer, doubled each time up to <see cref="Interval"/>, a question is asked again. Too low: a slow peer
+    /// After this long without an answer, doubled each time up to <c>merge.interval</c>, a question is asked again. Too low: a slow peer
     /// is asked for the same again; too high: a lost message costs that long.
     /// </summary>
     public TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(3);

@@ -19,7 +19,7 @@ public enum TransportChoice
 public sealed record MembershipOptions
 {
     /// <summary>
-    /// Time between heartbeats (<c>heartbeat.interval</c>), raised to the measured round trip where that is longer (seed 003, §5.2).
+    /// Time between heartbeats (<c>heartbeat.interval</c>), raised to the measured round trip where that is longer.
     /// Too low: load, and false alarms when a network is congested. Too high: deaths are noticed late.
     /// </summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromMilliseconds(100);
@@ -37,7 +37,7 @@ public sealed record MembershipOptions
     public TimeSpan ProbeTimeout { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// Members asked to probe a suspected peer (<c>heartbeat.probeHelpers</c>), as in SWIM (Das, Gupta, Motivala, 2002). Too
+    /// Members asked to probe a suspected peer (<c>heartbeat.probeHelpers</c>). Too
     /// low: several bad links look like a death. Too high: more messages at each death.
     /// </summary>
     public int ProbeHelpers { get; init; } = 3;
@@ -49,12 +49,13 @@ public sealed record MembershipOptions
     public TimeSpan ClockMaxSkew { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Cuts a server with a wrong clock off entirely (<c>clock.strict</c>), as seed 000 says. Off by default: one bad clock step
-    /// can then cost a quorum (VE-70).
+    /// Cuts a server with a wrong clock off entirely (<c>clock.strict</c>): nobody is connected to it. Off by default: one bad
+    /// clock step can then cost a quorum.
     /// </summary>
     public bool ClockStrict { get; init; }
 
-    /// <summary>How heartbeats travel (<c>transport.mode</c>).</summary>
+    /// <summary>How heartbeats travel: <c>auto</c>, by multicast while every server that is heard also hears the group, else by unicast;
+    /// <c>multicast</c>, by the group only; <c>unicast</c>, never by it.</summary>
     public TransportChoice Transport { get; init; } = TransportChoice.Auto;
 
     /// <summary>

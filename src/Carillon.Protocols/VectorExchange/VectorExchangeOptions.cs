@@ -3,7 +3,7 @@ namespace Carillon.Protocols.VectorExchange;
 /// <summary>How vector exchange behaves; the defaults are the design's.</summary>
 public sealed record VectorExchangeOptions
 {
-    /// <summary>True: each server is asked whether it is there before a submission goes on (step 202, "active"); false: membership's word
+    /// <summary>True: each server is asked whether it is there before a submission goes on; false: membership's word
     /// is taken.</summary>
     public bool ActiveConnectivity { get; init; }
 
@@ -14,7 +14,7 @@ public sealed record VectorExchangeOptions
     /// <summary>Bytes per second that a push may be slow as; adds size / rate to the timeout.</summary>
     public long PushMinimumRate { get; init; } = 1_000_000;
 
-    /// <summary>After this without consensus the client is told "outcome unknown" (step 216); the exchange goes on.</summary>
+    /// <summary>After this without consensus the client is told "outcome unknown"; the exchange goes on.</summary>
     public TimeSpan ExchangeTimeout { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>First wait before an unfinished vector is passed on again. Too low: traffic; too high: a lost message costs that

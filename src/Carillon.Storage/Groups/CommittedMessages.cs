@@ -42,10 +42,10 @@ public sealed record CommittedMessagesOptions
     public IReadOnlyList<string> Validate()
     {
         var faults = new List<string>();
-        Check(MaxRecentMessages is >= 64 and <= 1 << 24, "groups.maxRecentMessages must be from 64 to 16777216.");
-        Check(MaxRecentBytes is >= 1 << 16 and <= 1L << 36, "groups.maxRecentBytes must be from 64 KiB to 64 GiB.");
-        Check(MaxLoadedBatches is >= 1 and <= 1024, "groups.maxLoadedBatches must be from 1 to 1024.");
-        Check(MaxWaitingReads is >= 1 and <= 65_536, "groups.maxWaitingReads must be from 1 to 65536.");
+        Check(MaxRecentMessages is >= 64 and <= 1 << 24, "recent.maxRecentMessages must be from 64 to 16777216.");
+        Check(MaxRecentBytes is >= 1 << 16 and <= 1L << 36, "recent.maxRecentBytes must be from 64 KiB to 64 GiB.");
+        Check(MaxLoadedBatches is >= 1 and <= 1024, "recent.maxLoadedBatches must be from 1 to 1024.");
+        Check(MaxWaitingReads is >= 1 and <= 65_536, "recent.maxWaitingReads must be from 1 to 65536.");
         return faults;
 
         void Check(bool holds, string fault)

@@ -4,7 +4,7 @@ namespace Carillon.Storage.Log;
 public sealed record SegmentLogOptions
 {
     /// <summary>
-    /// Bytes of a segment file, a multiple of 4 KiB, at least 4 × <see cref="MaxBatchBytes"/>. Too low: many files, and a preparation
+    /// Bytes of a segment file, a multiple of 4 KiB, at least four times <c>log.maxBatchBytes</c>. Too low: many files, and a preparation
     /// often; too high: the log holds on to more disk, since whole segments are cut, and scanning the last one takes longer at a start.
     /// </summary>
     public int SegmentBytes { get; init; } = 16 << 20;
@@ -17,7 +17,7 @@ public sealed record SegmentLogOptions
 
     /// <summary>
     /// Bytes that may wait to be flushed; urgent ones twice as many. Too low: bursts are refused, and the greatest record
-    /// (<see cref="SegmentLog.MaxRecordBytes"/>) may not fit; too high: memory, and time to flush it all.
+    /// (24 MiB) may not fit; too high: memory, and time to flush it all.
     /// </summary>
     public int MaxWaitingBytes { get; init; } = 48 << 20;
 

@@ -29,7 +29,7 @@ internal static class BenchPublishCommand
         {
             Examples =
             [
-                "carillon bench publish bench --server URL,URL,URL --senders 3 --in-flight 64",
+                "carillon bench publish bench --server http://127.0.0.1:7410,http://127.0.0.1:7420,http://127.0.0.1:7430 --senders 3 --in-flight 64",
                 "carillon bench publish fast --durability memory --size 100 --messages 1000000 -o json",
             ],
         };

@@ -81,7 +81,7 @@ internal static class ClusterChangeCommands
     private static DocumentedCommand Remove(CommandRunner runner)
     {
         Argument<string> name = Name();
-        var command = new DocumentedCommand("remove", "Take a server out of the running cluster for good; if it runs, stop it then: it takes part in nothing any more")
+        var command = new DocumentedCommand("remove", "Take a server out of the running cluster for good; it takes part in nothing any more, and stops by itself")
         {
             Examples = ["carillon cluster remove s4"],
         };

@@ -21,6 +21,7 @@ internal static class ClusterInitCommand
             [
                 "carillon cluster init --out ./cluster --server s1=10.0.0.1 --server s2=10.0.0.2 --server s3=10.0.0.3",
                 "scp -r ./cluster/s1 10.0.0.1:/etc/carillon && ssh 10.0.0.1 carillon server --config /etc/carillon/server.json",
+                "carillon cluster status --server https://10.0.0.1:7410 --ca-file ./cluster/authority.pem --token-file ./cluster/admin.token",
             ],
         };
         command.Add(folder);

@@ -12,7 +12,7 @@ internal static class ExplainCommand
     {
         var target = new Argument<string>("BUCKET/NAME") { Description = "What to explain" };
         var command = new DocumentedCommand(
-            "explain", "Show everything known about a name: versions, vectors, rounds, who holds its chunks")
+            "explain", "Show everything known about a name: versions, vectors and rounds of those still open, who holds its chunks")
         {
             Examples = ["carillon explain files/a.txt", "carillon explain files/a.txt -o json"],
         };

@@ -29,7 +29,7 @@ internal static class PutCommand
                 "tar cz /etc | carillon put - files/etc.tar.gz",
                 "carillon put -r ./public files/www --links skip",
                 "carillon put a.txt files/a.txt --key order-4711 -o json",
-                "carillon put leader.txt files/leader --if-none-match '*'",
+                "carillon put leader.txt files/leader --if-none-match",
                 "carillon put a.txt files/a.txt --if-match 1767225600000-0@s1 --ack sequenced",
                 "carillon put result.csv files/result.csv --fence service=$CARILLON_SERVICE,epoch=$CARILLON_EPOCH",
             ],

@@ -17,7 +17,9 @@ internal static class ServiceAddCommand
         Argument<string> name = ServiceCommand.NameArgument();
         var program = new Argument<string[]>("COMMAND")
         {
-            Description = "What the primary's server runs, after --; left out where a program of one's own holds the role by a session",
+            Description = "What the primary's server runs, after --. A program without / in its name is looked for in that server's PATH; "
+                + "any other is best given by its absolute path, the same on all of --nodes: a relative one starts from the service's own folder, "
+                + "services/NAME/work in the server's data directory. Left out where a program of one's own holds the role by a session",
             Arity = ArgumentArity.ZeroOrMore,
         };
         var nodes = new Option<string>("--nodes") { Description = "The servers that may provide it", HelpName = "A,B,C", Required = true };
@@ -41,9 +43,9 @@ internal static class ServiceAddCommand
         {
             Examples =
             [
-                "carillon service add nightly --nodes s1,s2,s3 -- ./nightly.sh --verbose",
-                "carillon service add counter --nodes s1,s2,s3 --secondaries 1 --checkpoint-file state -- ./counter",
-                "carillon service add web --nodes s1,s2,s3 --with counter -- sh -c 'exec ./web --epoch $CARILLON_EPOCH'",
+                "carillon service add nightly --nodes s1,s2,s3 -- /usr/local/bin/nightly.sh --verbose",
+                "carillon service add counter --nodes s1,s2,s3 --secondaries 1 --checkpoint-file state -- /usr/local/bin/counter",
+                "carillon service add web --nodes s1,s2,s3 --with counter -- sh -c 'exec /usr/local/bin/web --epoch $CARILLON_EPOCH'",
                 "carillon service add ledger --nodes s1,s2,s3 --secondaries 1",
             ],
         };

@@ -22,7 +22,7 @@ internal static class ServiceCommand
         {
             Examples =
             [
-                "carillon service add nightly --nodes s1,s2,s3 -- ./nightly.sh",
+                "carillon service add nightly --nodes s1,s2,s3 -- /usr/local/bin/nightly.sh",
                 "carillon service ls",
                 "carillon service move nightly --to s2",
             ],

@@ -19,8 +19,9 @@ internal static class SubmissionCommand
     private static DocumentedCommand Show(CommandRunner runner)
     {
         var id = new Argument<string?>("ID") { Description = "The submission's id", Arity = ArgumentArity.ZeroOrOne };
-        var key = new Option<string?>("--key") { Description = "The idempotency key instead", HelpName = "KEY" };
-        var command = new DocumentedCommand("show", "Show a submission's outcome: pending, accepted or rejected; any server can tell")
+        var key = new Option<string?>("--key") { Description = "The idempotency key instead; ask only when the write is over: one that has not come yet is refused then", HelpName = "KEY" };
+        var command = new DocumentedCommand("show", "Show a submission's outcome: pending, accepted or rejected; any server can tell. "
+            + "With --key: a key that nothing is known of is given up, and a write under it that comes later is refused")
         {
             Examples = ["carillon submission show 1767225600000-0@s1.00c0ffee00c0ffee",
                 "carillon submission show --key order-4711 -o json"],

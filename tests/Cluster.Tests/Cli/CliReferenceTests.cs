@@ -37,10 +37,15 @@ public sealed class CliReferenceTests
             `host`, `httpPort`, `tunnelPort`, `datagramPort`, `entry`, `storage`, `failureDomain` and `weight`. `carillon cluster init`
             writes all of it.
 
+            `protocol.*` is how groups order their messages, `recent.*` what of these is kept in memory, `groups.*` the rest about groups; `feed.*` has the
+            settings of `protocol.*` for the feed. What is given of `log.*` (but `log.snapshotBytes`) holds for the server's log and for the groups' log alike; where
+            nothing is given, the groups' has `reserveBytes` 0, `maxFreeSegments` 12, `maxBatchBytes` 4 MiB and `maxWaitingBytes` 128 MiB.
+
             This page is made of the program's own descriptions, by its tests.
 
             | key | default | |
             | --- | --- | --- |
+            | `name` |  | This server's name; one of `cluster.servers`. It stands by itself at the top of the file. |
 
             """);
         foreach (OptionKey key in OptionKeys.All)
