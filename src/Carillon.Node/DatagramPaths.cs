@@ -11,8 +11,12 @@ namespace Carillon.Node;
 /// <remarks>Heartbeats do not tell: where the multicast group works they go nowhere else.</remarks>
 internal sealed class DatagramPaths
 {
-    /// <summary>Bytes of a question or an answer: <c>u8 kind │ u32 number</c>.</summary>
-    public const int MessageBytes = 5;
+    /// <summary>Bytes of an answer: <c>u8 kind │ u32 number</c>.</summary>
+    public const int AnswerBytes = 5;
+
+    /// <summary>Bytes of a question, the same and zeros: as large as what goes this way at most, since a network may pass small ones
+    /// only.</summary>
+    public const int QuestionBytes = NodeDatagram.MaxPayload;
 
     private const byte Question = 1;
     private const byte Answer = 2;
@@ -22,8 +26,11 @@ internal sealed class DatagramPaths
 
     private static readonly TimeSpan AskEach = TimeSpan.FromMilliseconds(250);
 
-    // Longer than any round trip that a cluster is made for.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    // A path on which an answer takes longer is worse than the tunnel's streams, whatever it spares.
+    private static readonly TimeSpan Prompt = TimeSpan.FromMilliseconds(100);
+
+    // So long after a question that had no answer the next one waits.
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     // So long the answers count where nothing was sent since.
     private static readonly TimeSpan Memory = TimeSpan.FromSeconds(10);
@@ -33,7 +40,7 @@ internal sealed class DatagramPaths
     /// <summary>True if a datagram to this server may be taken to arrive.</summary>
     public bool IsGood(NodeId peer, Instant now) =>
         _paths.TryGetValue(peer, out Path? path) && path.Answers >= Enough
-        && (path.IsAnswered ? now - path.AnsweredAt <= Memory : now - path.AskedAt <= Patience);
+        && (path.IsAnswered ? now - path.AnsweredAt <= Memory : now - path.AskedAt <= Prompt);
 
     /// <summary>Something is sent to this server: whether it is to be asked now.</summary>
     public bool TryAsk(NodeId peer, Instant now, Span<byte> question)
@@ -42,13 +49,14 @@ internal sealed class DatagramPaths
         {
             _paths.Add(peer, path = new Path());
         }
-        else if (now - path.AskedAt < (path.IsAnswered ? AskEach : Patience))
+        else if (now - path.AskedAt < (path.IsAnswered ? AskEach : Pause))
         {
             return false;
         }
 
         path.Answers = path.IsAnswered ? path.Answers : 0;
         (path.AskedAt, path.IsAnswered) = (now, false);
+        question[..QuestionBytes].Clear();
         Write(question, Question, ++path.Number);
         return true;
     }
@@ -60,7 +68,7 @@ internal sealed class DatagramPaths
         byte kind = reader.U8();
         uint number = reader.U32();
         if (!reader.Failed && kind == Answer && _paths.TryGetValue(from, out Path? path) && !path.IsAnswered && path.Number == number
-            && now - path.AskedAt <= Patience)
+            && now - path.AskedAt <= Prompt)
         {
             (path.AnsweredAt, path.IsAnswered) = (now, true);
             path.Answers++;

@@ -74,7 +74,7 @@ internal sealed class Postbox(IWorld world, DatagramPaths paths)
         bool isGood = paths.IsGood(peer, now);
         if (paths.TryAsk(peer, now, _frame.AsSpan(NodeDatagram.HeaderBytes)))
         {
-            world.SendDatagram(peer, NodeDatagram.Lay(_frame, Protocol.Paths, DatagramPaths.MessageBytes));
+            world.SendDatagram(peer, NodeDatagram.Lay(_frame, Protocol.Paths, DatagramPaths.QuestionBytes));
         }
 
         if (!isGood || entries.Count > MostDatagrams)

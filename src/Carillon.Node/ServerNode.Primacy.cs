@@ -203,7 +203,7 @@ public sealed partial class ServerNode
                 _ = Exchange.Receive(from.Name, payload, _now);
                 break;
             case Protocol.Paths when Members.Accepts(from):
-                Span<byte> answer = stackalloc byte[DatagramPaths.MessageBytes];
+                Span<byte> answer = stackalloc byte[DatagramPaths.AnswerBytes];
                 if (_paths.Receive(from.Name, payload, _now.Now, answer))
                 {
                     _world.SendDatagram(from.Name, NodeDatagram.Of(Protocol.Paths, answer));

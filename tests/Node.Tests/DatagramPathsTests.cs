@@ -11,8 +11,8 @@ public sealed class DatagramPathsTests
 
     private readonly DatagramPaths _here = new();
     private readonly DatagramPaths _there = new();
-    private readonly byte[] _question = new byte[DatagramPaths.MessageBytes];
-    private readonly byte[] _answer = new byte[DatagramPaths.MessageBytes];
+    private readonly byte[] _question = new byte[DatagramPaths.QuestionBytes];
+    private readonly byte[] _answer = new byte[DatagramPaths.QuestionBytes];
     private Instant _now = new(TimeSpan.TicksPerDay);
 
     [Fact]
@@ -26,9 +26,9 @@ public sealed class DatagramPathsTests
 
         Assert.True(_here.IsGood(Peer, _now));
         Ask(answered: false);
-        Assert.True(_here.IsGood(Peer, _now), "the answer may be on its way");
-        _now += TimeSpan.FromSeconds(1);
+        Assert.True(_here.IsGood(Peer, _now - Step + TimeSpan.FromMilliseconds(99)), "the answer may be on its way");
         Assert.False(_here.IsGood(Peer, _now));
+        _now += TimeSpan.FromSeconds(1);
 
         for (int i = 0; i < 3; i++)
         {
@@ -60,8 +60,9 @@ public sealed class DatagramPathsTests
         Assert.True(_here.TryAsk(Peer, _now, _question));
         Assert.True(_there.Receive(Peer, _question, _now, _answer));
         byte[] late = [.. _answer];
-        _now += TimeSpan.FromSeconds(2);
+        _now += TimeSpan.FromMilliseconds(101);
         Assert.False(_here.Receive(Peer, late, _now, _answer));
+        _now += TimeSpan.FromSeconds(1);
         Ask(answered: true);
         for (int i = 0; i < 5; i++)
         {

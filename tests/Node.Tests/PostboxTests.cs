@@ -22,11 +22,11 @@ public sealed class PostboxTests : IWorld
     [Fact]
     public void Small_messages_that_are_sent_again_go_as_datagrams_once_these_arrive()
     {
-        Assert.Equal("Paths datagram 5, Groups tunnel 105", Send(100));
-        Assert.Equal("Paths datagram 5, Groups tunnel 105", Send(100));
-        Assert.Equal("Paths datagram 5, Groups tunnel 105", Send(100));
-        Assert.Equal("Paths datagram 5, Groups datagram 100, Groups datagram 1200", Send(100, 1200));
-        Assert.Equal("Paths datagram 5, Groups datagram 1, Groups datagram 2, Groups datagram 3", Send(1, 2, 3));
+        Assert.Equal("Paths datagram 1200, Groups tunnel 105", Send(100));
+        Assert.Equal("Paths datagram 1200, Groups tunnel 105", Send(100));
+        Assert.Equal("Paths datagram 1200, Groups tunnel 105", Send(100));
+        Assert.Equal("Paths datagram 1200, Groups datagram 100, Groups datagram 1200", Send(100, 1200));
+        Assert.Equal("Paths datagram 1200, Groups datagram 1, Groups datagram 2, Groups datagram 3", Send(1, 2, 3));
     }
 
     [Fact]
@@ -35,8 +35,8 @@ public sealed class PostboxTests : IWorld
         Send(100);
         Send(100);
         Send(100);
-        Assert.Equal("Paths datagram 5, Groups tunnel 1311", Send(100, 1201));
-        Assert.Equal("Paths datagram 5, Groups tunnel 30", Send(1, 2, 3, 4));
+        Assert.Equal("Paths datagram 1200, Groups tunnel 1311", Send(100, 1201));
+        Assert.Equal("Paths datagram 1200, Groups tunnel 30", Send(1, 2, 3, 4));
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed class PostboxTests : IWorld
         Post(TrafficKind.Agreement, 10, mayBeLost: false);
         Assert.Equal("Agreement tunnel 15", Flush());
         Post(TrafficKind.Agreement, 10, mayBeLost: true);
-        Assert.Equal("Paths datagram 5, VectorExchange datagram 10", Flush());
+        Assert.Equal("Paths datagram 1200, VectorExchange datagram 10", Flush());
     }
 
     [Fact]
@@ -59,7 +59,7 @@ public sealed class PostboxTests : IWorld
         Send(100);
         Post(TrafficKind.Agreement, 10, mayBeLost: true);
         Post(TrafficKind.Agreement, 20, mayBeLost: false);
-        Assert.Equal("Paths datagram 5, Agreement tunnel 40", Flush());
+        Assert.Equal("Paths datagram 1200, Agreement tunnel 40", Flush());
         Post(TrafficKind.Agreement, 20, mayBeLost: false);
         Post(TrafficKind.Agreement, 10, mayBeLost: true);
         Assert.Equal("Agreement tunnel 40", Flush());
@@ -76,7 +76,7 @@ public sealed class PostboxTests : IWorld
         _postbox.ReleaseGroups(6);
         Assert.Equal("", Flush());
         _postbox.ReleaseGroups(7);
-        Assert.Equal("Paths datagram 5, Groups datagram 10", Flush());
+        Assert.Equal("Paths datagram 1200, Groups datagram 10", Flush());
     }
 
     bool IWorld.Send(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> message)
@@ -89,7 +89,7 @@ public sealed class PostboxTests : IWorld
     {
         Assert.True(NodeDatagram.TryRead(message.Span, out Protocol protocol, out ReadOnlySpan<byte> payload));
         _sent.Add($"{protocol} datagram {payload.Length}");
-        byte[] answer = new byte[DatagramPaths.MessageBytes];
+        byte[] answer = new byte[DatagramPaths.AnswerBytes];
         if (protocol == Protocol.Paths && _there.Receive(Peer, payload, _now, answer))
         {
             Assert.False(_paths.Receive(Peer, [.. answer], _now, answer));

@@ -170,12 +170,13 @@ public static class MessageCodec
         return !reader.Failed && version == Version && type is >= MessageType.Push and <= MessageType.Inquire;
     }
 
-    /// <summary>True for a message that is told again until it has done its work, and may come late, twice or before others: a vector.
-    /// </summary>
+    /// <summary>True for a message that is told again if nothing comes of it, and may come late, twice or before others: a vector, when
+    /// it is told first.</summary>
     public static bool IsSentAgain(ReadOnlySpan<byte> message)
     {
         var reader = new WireReader(message);
-        return TryReadHead(ref reader, out MessageType type) && type == MessageType.Vector;
+        return TryReadHead(ref reader, out MessageType type) && type == MessageType.Vector
+            && Vector.TryRead(ref reader, out Vector vector) && !vector.Again;
     }
 
     internal static void Head(ref WireWriter writer, MessageType type)
