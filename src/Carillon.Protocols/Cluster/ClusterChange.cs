@@ -77,7 +77,7 @@ public sealed record ClusterChange(ClusterChangeKind Kind, ServerRecord? Server)
                 : old.Entry != Server.Entry ? "a server that votes stays one that votes" : "",
             _ => old.Disk != Server.Disk || old.Entry != Server.Entry ? "its disk and its vote stay" : "",
         };
-        fault = fault.Length > 0 || Kind == ClusterChangeKind.Remove ? fault : FaultOfAddress(present);
+        fault = fault.Length > 0 || Kind == ClusterChangeKind.Remove ? fault : FaultOfAddress(present, old);
         if (fault.Length > 0 || Kind is ClusterChangeKind.Remove or ClusterChangeKind.Set)
         {
             return fault;
@@ -86,8 +86,14 @@ public sealed record ClusterChange(ClusterChangeKind Kind, ServerRecord? Server)
         return present.Servers.Any(s => s.Disk == Server.Disk) ? "a disk that is in the configuration can't come into it" : "";
     }
 
-    private string FaultOfAddress(ClusterConfiguration present)
+    private string FaultOfAddress(ClusterConfiguration present, ServerRecord? old)
     {
+        if (old is not null && (old.Host, old.HttpPort, old.TunnelPort, old.DatagramPort)
+            == (Server!.Host, Server.HttpPort, Server.TunnelPort, Server.DatagramPort))
+        {
+            return "";
+        }
+
         foreach (ServerRecord other in present.Servers.Where(s => s.Name != Server!.Name && s.Host == Server.Host))
         {
             int[] theirs = [other.HttpPort, other.TunnelPort];

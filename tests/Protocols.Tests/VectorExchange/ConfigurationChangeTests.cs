@@ -273,8 +273,9 @@ public sealed class ConfigurationChangeTests
     [Fact]
     public void Next_version_is_ready_once_a_quorum_has_closed_and_nobody_that_stays_lacks_anything()
     {
-        ClusterConfiguration present = new ExchangeLab(3, 15).Configuration;
-        var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
+        var lab = new ExchangeLab(3, 15);
+        ClusterConfiguration present = lab.Configuration;
+        var proposal = new ConfigurationProposal(present, lab.Replacement("s3", 13).Apply(present, out _)!, NodeId.Parse("s3"));
         proposal.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
         Assert.False(proposal.IsReady);
         proposal.Hear(NodeId.Parse("s2"), Report(2, isSettled: true));
@@ -286,10 +287,23 @@ public sealed class ConfigurationChangeTests
         Assert.True(proposal.IsReady);
 
         // The one that leaves need not have everything.
-        var other = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, NodeId.Parse("s2"));
+        var other = new ConfigurationProposal(present, lab.Replacement("s2", 12).Apply(present, out _)!, NodeId.Parse("s2"));
         other.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
         other.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
         Assert.True(other.IsReady);
+    }
+
+    [Fact]
+    public void Version_with_the_same_disks_waits_for_nobody_who_lacks_something()
+    {
+        // Seed 580 with changes: a version was closed while a new disk waited for a group's sequencer, which gets no lease under a closed
+        // version; so no version ever took its place.
+        ClusterConfiguration present = new ExchangeLab(3, 15).Configuration;
+        var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
+        proposal.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
+        Assert.True(proposal.IsReady);
     }
 
     [Fact]
@@ -331,7 +345,7 @@ public sealed class ConfigurationChangeTests
     {
         ClusterConfiguration present = new ExchangeLab(3, 17).Configuration;
         ServerRecord s1 = present.Servers[0];
-        ServerRecord fresh = s1 with { Name = NodeId.Parse("s4"), Disk = new DiskId(44) };
+        ServerRecord fresh = s1 with { Name = NodeId.Parse("s4"), Disk = new DiskId(44), Host = "127.0.0.4" };
         Assert.Equal(4, new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out _)!.Voters.Length);
         Assert.Equal(3, new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out _)!.Quorum.Size);
         Assert.Equal(2, new ClusterChange(ClusterChangeKind.Remove, s1).Apply(present, out _)!.Quorum.Size);
@@ -341,6 +355,29 @@ public sealed class ConfigurationChangeTests
         Assert.Null(new ClusterChange(ClusterChangeKind.Replace, s1).Apply(present, out string same));
         Assert.Contains("disk", same, StringComparison.Ordinal);
         Assert.Null(new ClusterChange(ClusterChangeKind.Set, s1 with { Disk = new DiskId(9) }).Apply(present, out _));
+    }
+
+    [Fact]
+    public void Address_of_another_server_is_refused()
+    {
+        var present = new ClusterConfiguration("c", 1, [At("s1", 1, 10), At("s2", 2, 20), At("s3", 3, 30)]);
+        foreach ((int http, int tunnel, int datagrams, int shared) in new[] { (10, 41, 42, 10), (40, 21, 42, 21), (11, 41, 42, 11), (40, 41, 32, 32) })
+        {
+            ServerRecord fresh = At("s4", 4, 40) with { HttpPort = http, TunnelPort = tunnel, DatagramPort = datagrams };
+            Assert.Null(new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out string added));
+            Assert.Contains($"port {shared} of host belongs to server", added, StringComparison.Ordinal);
+            Assert.NotNull(new ClusterChange(ClusterChangeKind.Add, fresh with { Host = "other" }).Apply(present, out _));
+            if (http != 10)
+            {
+                ServerRecord moved = fresh with { Name = NodeId.Parse("s1"), Disk = new DiskId(5) };
+                Assert.Equal(http != 11, new ClusterChange(ClusterChangeKind.Replace, moved).Apply(present, out _) is null);
+            }
+        }
+
+        static ServerRecord At(string name, int disk, int port) => new()
+        {
+            Name = NodeId.Parse(name), Disk = new DiskId((UInt128)disk), Host = "host", HttpPort = port, TunnelPort = port + 1, DatagramPort = port + 2,
+        };
     }
 
     private static ClosingMessage Report(ulong version, bool isSettled) =>
