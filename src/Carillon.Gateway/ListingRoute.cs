@@ -1,4 +1,3 @@
-using Carillon.Protocols;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -6,7 +5,9 @@ using Carillon.Gateway.Json;
 using Carillon.Gateway.Objects;
 using Carillon.Gateway.Problems;
 using Carillon.Gateway.Routing;
+using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
+using Carillon.Runtime.Serving;
 using Carillon.Storage.Catalogs;
 
 namespace Carillon.Gateway;
@@ -43,7 +44,18 @@ internal static class ListingRoute
             return;
         }
 
-        await SendAsync(exchange, await exchange.Server.ListAsync(query!));
+        ListPage page;
+        try
+        {
+            page = await exchange.Server.ListAsync(query!);
+        }
+        catch (CatalogBehindException)
+        {
+            await exchange.FailAsync(ProblemTypes.ReadUnavailable, CatalogBehindException.Why);
+            return;
+        }
+
+        await SendAsync(exchange, page);
     }
 
     private static bool TryReadQuery(Exchange exchange, string bucket, out ListQuery? query, out Problem? problem)

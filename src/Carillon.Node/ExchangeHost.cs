@@ -55,7 +55,8 @@ internal sealed class ExchangeHost(ServerNode node) : IExchangeHost
         node.Reader.Submission(tag) is { } bytes && Submission.TryRead(bytes, out Submission submission) ? submission : null;
 
     public PushVerdict? RefusePush(Submission submission) =>
-        node.Buckets.Refuse(submission) ?? (node.IsFenced(submission) ? PushVerdict.Fenced : null);
+        node.Buckets.Refuse(submission)
+            ?? (node.IsFenced(submission) ? PushVerdict.Fenced : node.LacksRoomFor(submission) ? PushVerdict.Full : null);
 
     public void Agreed(Submission submission) => node.TakeAgreed(submission);
 

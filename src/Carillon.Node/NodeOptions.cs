@@ -59,6 +59,12 @@ public sealed record NodeOptions
     public TimeSpan ApplyDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
+    /// Free space below which no content is taken any more. Too low: a catalog that meets a full disk can't write down what is agreed, and
+    /// deletes, which need room themselves, can't make any. Too high: space that nobody uses.
+    /// </summary>
+    public long CatalogReserveBytes { get; init; } = 64L << 20;
+
+    /// <summary>
     /// How long a read waits for the feed's sequencer, and for the catalog to come as far, before a quorum is asked instead. Too low: a
     /// slow network makes quorums of what one server could answer. Too high: reads are late for so long where a sequencer dies.
     /// </summary>
@@ -107,6 +113,11 @@ public sealed record NodeOptions
         if (ReadPatience <= TimeSpan.Zero)
         {
             yield return "feed.readPatience must be above zero";
+        }
+
+        if (CatalogReserveBytes < 0)
+        {
+            yield return "catalog.reserveBytes must not be negative";
         }
 
         if (ApplyBatch < 1 || ApplyDelay < TimeSpan.Zero || ApplyBytes < 0)

@@ -21,6 +21,9 @@ public sealed partial class ServerNode
     /// little.</summary>
     private static readonly TimeSpan QuietTime = TimeSpan.FromSeconds(10);
 
+    /// <summary>So often a batch that met a full disk is tried again.</summary>
+    private static readonly TimeSpan RoomInterval = TimeSpan.FromSeconds(1);
+
     private readonly List<SequencedEntry> _entries = [];
     private readonly Queue<(SequenceNumber Number, ReadOnlyMemory<byte> State)> _sessionStates = new();
     private readonly List<RejectedTag> _rejected = [];
@@ -35,6 +38,10 @@ public sealed partial class ServerNode
     private bool _catalogBusy;
     private bool _snapshotDue;
 
+    // It met a full or read-only disk, which changed nothing, and is applied again later.
+    private CatalogBatch? _batchWithoutRoom;
+    private Instant _roomDeadline = Instant.Never;
+
     /// <summary>Outcomes of all decided submissions with this stamp or a later one are remembered here.</summary>
     public Timestamp OutcomesSince => Reader.OutcomesSince;
 
@@ -47,12 +54,24 @@ public sealed partial class ServerNode
     /// <summary>Grows with each applied change of a bucket's record. Any thread may ask.</summary>
     public long BucketsVersion => Applied.BucketsVersion;
 
+    /// <summary>True once the catalog has failed: what was applied can be read, and nothing is any more. Any thread may ask.</summary>
+    public bool HasCatalogFailed => Volatile.Read(ref _catalogFailed);
+
     /// <summary>True if all numbers of the feed that came here are in the catalog. Any thread may ask.</summary>
     public bool IsCaughtUp => Feed.Applied.Value >= Volatile.Read(ref _deliveredNumber);
 
+    /// <summary>True for content that this server's disk should not take any more: the rest of it is for what is agreed elsewhere, and for
+    /// deletes.</summary>
+    internal bool LacksRoomFor(Submission submission) => submission.Operations.Any(
+        o => o.Kind == OperationKind.Put && o.Target.Bucket != ObjectName.SystemBucket)
+        && (_batchWithoutRoom is not null || FreeBytes < _options.CatalogReserveBytes);
+
+    /// <summary>Free space on this server's disk, as it was seen last; null before.</summary>
+    public long? FreeBytes { get; set; }
+
     /// <summary>
-    /// Calls back, on the loop, once every number that came here before is in the catalog. What is only agreed has none: who lists, or
-    /// reads locally, sees it once it is sequenced.
+    /// Calls back, on the loop, once every number that came here before is in the catalog, or that has failed. What is only agreed has none:
+    /// who lists, or reads locally, sees it once it is sequenced.
     /// </summary>
     public void CatchUp(Moment now, Action then)
     {
@@ -233,7 +252,14 @@ public sealed partial class ServerNode
 
     private void BatchApplied(CatalogBatch batch, ImmutableArray<FeedOutcome> outcomes, StorageException? failure)
     {
+        if (failure is { Fault: StorageFault.Full or StorageFault.ReadOnly })
+        {
+            AwaitRoom(batch, failure);
+            return;
+        }
+
         _catalogBusy = false;
+        _batchWithoutRoom = null;
         if (failure is not null)
         {
             CatalogFailed(failure);
@@ -256,6 +282,26 @@ public sealed partial class ServerNode
         if (_snapshotDeadline == Instant.Never)
         {
             _snapshotDeadline = _now.Now + QuietTime;
+        }
+    }
+
+    private void AwaitRoom(CatalogBatch batch, StorageException failure)
+    {
+        if (_batchWithoutRoom is null)
+        {
+            Tell(NodeEventKind.StorageTrouble, Self.Name, $"the catalog waits for room: {failure.Message}");
+        }
+
+        _batchWithoutRoom = batch;
+        _roomDeadline = _now.Now + RoomInterval;
+    }
+
+    private void AdvanceCatalog(Moment now)
+    {
+        if (now.Now >= _roomDeadline)
+        {
+            _roomDeadline = Instant.Never;
+            _world.Run(new ApplyWork(_catalog, _batchWithoutRoom!, BatchApplied));
         }
     }
 

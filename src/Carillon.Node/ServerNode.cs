@@ -148,7 +148,7 @@ public sealed partial class ServerNode : IDisposable
             Instant.Min(
                 Instant.Min(
                     Instant.Min(_snapshotDeadline, _logPump.NextDeadline),
-                    Instant.Min(_applyDeadline, _listDeadline)),
+                    Instant.Min(_applyDeadline, Instant.Min(_roomDeadline, _listDeadline))),
                 Instant.Min(
                     Instant.Min(Instant.Min(ExplainDeadline, ConfigurationDeadline), PrimacyDeadline),
                     Instant.Min(
@@ -190,6 +190,7 @@ public sealed partial class ServerNode : IDisposable
         AdvanceMerge(now);
         AdvanceRebuild(now);
         AdvanceLists(now);
+        AdvanceCatalog(now);
         AdvanceExplanations(now);
         AdvanceConfiguration(now);
         _feed.Advance(now.Now);

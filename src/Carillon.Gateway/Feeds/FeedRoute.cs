@@ -29,6 +29,9 @@ internal static class FeedRoute
             return;
         }
 
+        // Who was answered here before finds that behind him.
+        await exchange.Server.CatchUpAsync();
+
         // Nothing is read from up there; it tells how far the feed goes here, in one snapshot.
         FeedHub hub = exchange.Gateway.Feed;
         FeedPage end = hub.Read(new FeedQuery(new SequenceNumber(long.MaxValue), Limit: 1));

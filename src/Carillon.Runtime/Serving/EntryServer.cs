@@ -83,12 +83,25 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         }
 
         await CatchUpAsync();
-        if (version is { } uid)
+        if (IsBehind)
         {
-            return Outcome(_readers.Read(reader => reader.Version(name, uid)));
+            return new ReadOutcome.Unavailable(CatalogBehindException.Why);
         }
 
-        return Outcome(_readers.Read(reader => reader.Current(name)));
+        if (version is not { } uid)
+        {
+            return Outcome(_readers.Read(reader => reader.Current(name)));
+        }
+
+        ReadOutcome here = Outcome(_readers.Read(reader => reader.Version(name, uid)));
+        if (here is ReadOutcome.Found || consistency == Consistency.Local)
+        {
+            return here;
+        }
+
+        // Accepted elsewhere a moment ago, perhaps: then it is the current one, which a quorum tells.
+        ReadOutcome current = await Ask<ReadOutcome>((node, now, answer) => node.Read(name, now, answer));
+        return current is ReadOutcome.Unavailable || (current is ReadOutcome.Found { Uid: var newest } && newest == uid) ? current : here;
     }
 
     public async Task WriteContentAsync(
@@ -108,7 +121,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     public async Task<ListPage> ListAsync(ListQuery query)
     {
         await CatchUpAsync();
-        return _readers.Read(reader => reader.List(query));
+        return IsBehind ? throw new CatalogBehindException() : _readers.Read(reader => reader.List(query));
     }
 
     public async Task<BucketSettings?> BucketAsync(string bucket)
@@ -233,7 +246,10 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private const int MaxKeptBuckets = 1024;
 
     /// <summary>Whoever looks into the catalog sees all that this server has answered as accepted before.</summary>
-    private Task CatchUpAsync() => _node.IsCaughtUp
+    // Its catalog failed, and what came since is not in it.
+    private bool IsBehind => _node.HasCatalogFailed && !_node.IsCaughtUp;
+
+    public Task CatchUpAsync() => _node.IsCaughtUp
         ? Task.CompletedTask
         : Ask<bool>((node, now, answer) => node.CatchUp(now, () => answer(true)));
 

@@ -81,7 +81,11 @@ public interface IEntryServer
     /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy of some chunk.</exception>
     Task WriteContentAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation);
 
+    /// <summary>Waits until the catalog has all that came here before.</summary>
+    Task CatchUpAsync();
+
     /// <summary>One page of a listing: what this server knows as agreed.</summary>
+    /// <exception cref="CatalogBehindException">The catalog has failed.</exception>
     Task<ListPage> ListAsync(ListQuery query);
 
     /// <summary>A bucket's settings: as applied here, else asked of a quorum; null if there is no such bucket.</summary>

@@ -290,8 +290,11 @@ public sealed class ServerHost : IAsyncDisposable
             {
                 _memory.Look();
                 long free = FreeBytes();
-                _world.Loop.TryPost(LoopWork.Call((node, _) => node.Members.SetLoad(
-                    new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0))));
+                _world.Loop.TryPost(LoopWork.Call((node, _) =>
+                {
+                    node.FreeBytes = free;
+                    node.Members.SetLoad(new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0));
+                }));
             }
             while (await timer.WaitForNextTickAsync(_ending.Token));
         }

@@ -80,6 +80,7 @@ internal static class OptionKeys
         [(typeof(NodeOptions), nameof(NodeOptions.ApplyBatch))] = "catalog.applyBatch",
         [(typeof(NodeOptions), nameof(NodeOptions.ApplyDelay))] = "catalog.applyDelay",
         [(typeof(NodeOptions), nameof(NodeOptions.ApplyBytes))] = "catalog.applyBytes",
+        [(typeof(NodeOptions), nameof(NodeOptions.CatalogReserveBytes))] = "catalog.reserveBytes",
     }.ToFrozenDictionary();
 
     /// <summary>Every key, in order of the names.</summary>

@@ -1,4 +1,7 @@
+using System.Globalization;
+using Carillon.Client;
 using Carillon.CommandLine;
+using Carillon.Protocols.Submissions;
 using Cluster.Tests.Cli;
 using Xunit;
 
@@ -92,6 +95,47 @@ public sealed class ProcessClusterTests
 
         // Equal contents would be stored once.
         string Content(int i) => cluster.MakeFile("content", 16 << 20, seed: i);
+    }
+
+    [Fact]
+    public async Task Disk_full_of_small_objects_refuses_lets_delete_and_takes_more_once_there_is_room()
+    {
+        Assert.SkipUnless(SmallDisks.IsPossible, "mounting a small disk needs root and tmpfs");
+        using ProcessCluster cluster = await ProcessCluster.MakeAsync();
+        string[] folders = [.. Enumerable.Range(1, cluster.Count).Select(cluster.Data)];
+        using var disks = new SmallDisks(folders, mebibytes: 320);
+        await cluster.StartAllAsync();
+        byte[] filler = new byte[120 << 20];
+        foreach (string folder in folders)
+        {
+            await File.WriteAllBytesAsync(Path.Combine(folder, "filler"), filler, TestContext.Current.CancellationToken);
+        }
+
+        using var client = new CarillonClient(new CarillonClientOptions { Servers = [new Uri(cluster.Url(1))], LearnServers = false });
+        byte[] content = new byte[60_000];
+        string last = "";
+        Failure? refusal = null;
+        for (int i = 0; i < 6000 && refusal is null; i++)
+        {
+            Random.Shared.NextBytes(content);
+            string name = string.Create(CultureInfo.InvariantCulture, $"{i}");
+            WriteResult<PutAnswer> put = await client.PutAsync(
+                new ObjectName("files", name), PutSource.FromBytes(content), new PutOptions(), TestContext.Current.CancellationToken);
+            refusal = put.Verdict == Verdict.Accepted ? null : put.Failure;
+            last = refusal is null ? name : last;
+        }
+
+        Assert.Equal(Failure.Full, refusal);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync(1, "stat", $"files/{last}", "--consistency", "local")).Code);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync(1, "rm", $"files/{last}")).Code);
+        foreach (string folder in folders)
+        {
+            File.Delete(Path.Combine(folder, "filler"));
+        }
+
+        string file = cluster.MakeFile("small", 60_000, seed: 1);
+        await cluster.UntilAsync(
+            "there is room again", async () => (await cluster.CliAsync(1, "put", file, "files/again")).Code == ExitCode.Ok);
     }
 
     private static Task<byte[]> ReadAsync(string path) => File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);

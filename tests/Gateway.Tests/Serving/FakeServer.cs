@@ -263,6 +263,8 @@ internal sealed class FakeServer : IEntryServer
     }
 
     /// <inheritdoc/>
+    public Task CatchUpAsync() => Task.CompletedTask;
+
     public Task<ListPage> ListAsync(ListQuery query) => Task.FromResult(List(query));
 
     private ListPage List(ListQuery query)
