@@ -70,8 +70,8 @@ public sealed partial class ServerNode
     public long? FreeBytes { get; set; }
 
     /// <summary>
-    /// Calls back, on the loop, once every number that came here before is in the catalog, or that has failed. What is only agreed has none:
-    /// who lists, or reads locally, sees it once it is sequenced.
+    /// Calls back, on the loop, once every number that came here before is in the catalog, or that has failed. What is only agreed has
+    /// none: who lists, or reads locally, sees it once it is sequenced.
     /// </summary>
     public void CatchUp(Moment now, Action then)
     {

@@ -293,7 +293,8 @@ public sealed class ServerHost : IAsyncDisposable
                 _world.Loop.TryPost(LoopWork.Call((node, _) =>
                 {
                     node.FreeBytes = free;
-                    node.Members.SetLoad(new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0));
+                    node.Members.SetLoad(
+                        new LoadReport((uint)_server.Downloads, (uint)_server.Requests, 0, 0, (ulong)Math.Max(0, free), 0));
                 }));
             }
             while (await timer.WaitForNextTickAsync(_ending.Token));

@@ -361,7 +361,8 @@ public sealed class ConfigurationChangeTests
     public void Address_of_another_server_is_refused()
     {
         var present = new ClusterConfiguration("c", 1, [At("s1", 1, 10), At("s2", 2, 20), At("s3", 3, 30)]);
-        foreach ((int http, int tunnel, int datagrams, int shared) in new[] { (10, 41, 42, 10), (40, 21, 42, 21), (11, 41, 42, 11), (40, 41, 32, 32) })
+        (int, int, int, int)[] addresses = [(10, 41, 42, 10), (40, 21, 42, 21), (11, 41, 42, 11), (40, 41, 32, 32)];
+        foreach ((int http, int tunnel, int datagrams, int shared) in addresses)
         {
             ServerRecord fresh = At("s4", 4, 40) with { HttpPort = http, TunnelPort = tunnel, DatagramPort = datagrams };
             Assert.Null(new ClusterChange(ClusterChangeKind.Add, fresh).Apply(present, out string added));
@@ -376,7 +377,8 @@ public sealed class ConfigurationChangeTests
 
         static ServerRecord At(string name, int disk, int port) => new()
         {
-            Name = NodeId.Parse(name), Disk = new DiskId((UInt128)disk), Host = "host", HttpPort = port, TunnelPort = port + 1, DatagramPort = port + 2,
+            Name = NodeId.Parse(name), Disk = new DiskId((UInt128)disk), Host = "host", HttpPort = port, TunnelPort = port + 1,
+            DatagramPort = port + 2,
         };
     }
 
