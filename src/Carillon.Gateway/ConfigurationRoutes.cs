@@ -136,7 +136,8 @@ internal static class ConfigurationRoutes
                 "entry" => server with { Entry = JsonInput.Truth(ref reader, field) },
                 "storage" => server with { Storage = JsonInput.Truth(ref reader, field) },
                 "failureDomain" => server with { FailureDomain =
-                    JsonInput.Text(ref reader, field) is var domain && !domain.Any(char.IsControl) ? domain : throw new JsonInputException("failureDomain is text of one line") },
+                    JsonInput.Text(ref reader, field) is var domain && !domain.Any(char.IsControl)
+                        ? domain : throw new JsonInputException("failureDomain is text of one line") },
                 "weight" => server with { Weight = JsonInput.Number(ref reader, field) is var weight and > 0 and <= ServerRecord.MaxWeight
                     ? weight : throw new JsonInputException($"weight is 1 to {ServerRecord.MaxWeight}") },
                 _ => throw JsonInput.Unknown(
