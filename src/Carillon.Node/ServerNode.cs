@@ -352,7 +352,7 @@ public sealed partial class ServerNode : IDisposable
             Sometimes.Reached("damaged-log-does-not-vote");
             _notVotingBecause = $"the log is damaged ({(_recordsUnread ? "a record can't be read" : Log.Health.Reason)}): give it an empty data directory under a new disk id (docs/operations/lost-server.md)";
         }
-        else if (!_hasRecords && !_identity.IsNew && !_identity.IsRebuilding && !Reader.AppliedNumber.IsNone)
+        else if (!_hasRecords && !_identity.IsNew && !_identity.IsRebuilding && Reader.AppliedPosition > 0)
         {
             // Its log is cut behind a copy of all that is open, so one that has served is never without a record.
             Sometimes.Reached("lost-log-does-not-vote");

@@ -177,7 +177,15 @@ public sealed class CliFeedTests : IAsyncLifetime
         CliRun none = await RunAsync("check feed");
         Assert.Equal(ExitCode.NoQuorum, none.Code);
         Assert.Contains("no server gives", none.Error, StringComparison.Ordinal);
-        _server.Cluster = _server.Cluster with { Feed = new FeedStatus(3, NodeId.Parse("s2"), new(17), default, new(16)) };
+        _server.Cluster = _server.Cluster with { Feed = new FeedStatus(3, NodeId.Parse("s2"), new(17), default, new(17)) };
+        CliRun away = await RunAsync("check feed");
+        Assert.Equal(ExitCode.NoQuorum, away.Code);
+        Assert.Contains("no server gives", away.Error, StringComparison.Ordinal);
+        ServerStatus s2 = _server.Cluster.Servers[0] with { Name = NodeId.Parse("s2"), State = "connected" };
+        _server.Cluster = _server.Cluster with
+        {
+            Servers = [_server.Cluster.Servers[0], s2], Feed = new FeedStatus(3, NodeId.Parse("s2"), new(17), default, new(16)),
+        };
         CliRun behind = await RunAsync("check feed --wait 300ms");
         Assert.Equal(ExitCode.TimedOut, behind.Code);
         Assert.Contains("16 of 17", behind.Error, StringComparison.Ordinal);

@@ -63,6 +63,40 @@ public sealed class ProcessClusterTests
     }
 
     [Fact]
+    public async Task Server_whose_log_is_gone_does_not_vote_and_says_so()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string file = cluster.MakeFile("content", 1000, seed: 1);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync(2, "put", file, "files/a")).Code);
+        await cluster.UntilAsync("it is applied", () => cluster.HoldsAsync(2, "files/a", file, "--consistency", "local"));
+        await cluster.KillAsync(2);
+        Directory.Delete(Path.Combine(cluster.Data(2), "log"), recursive: true);
+        cluster.Start(2);
+        await cluster.UntilAsync("it tells that it does not vote", async () =>
+        {
+            CliRun status = await cluster.CliAsync(2, "cluster", "status", "-o", "json");
+            return status.Code == ExitCode.Ok && status.Output.Contains("the log is gone", StringComparison.Ordinal);
+        });
+        Assert.True(await cluster.HoldsAsync(1, "files/a", file));
+    }
+
+    [Fact]
+    public async Task Catalog_without_a_byte_is_rebuilt_from_the_others()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string file = cluster.MakeFile("content", 1000, seed: 1);
+        Assert.Equal(ExitCode.Ok, (await cluster.CliAsync(2, "put", file, "files/a")).Code);
+        await cluster.KillAsync(2);
+        foreach (string part in Directory.GetFiles(cluster.Data(2), "catalog.db*"))
+        {
+            await File.WriteAllBytesAsync(part, [], TestContext.Current.CancellationToken);
+        }
+
+        cluster.Start(2);
+        await cluster.UntilAsync("it has it again", () => cluster.HoldsAsync(2, "files/a", file, "--consistency", "local"));
+    }
+
+    [Fact]
     public async Task Full_disk_refuses_and_keeps_serving()
     {
         Assert.SkipUnless(SmallDisks.IsPossible, "mounting a small disk needs root and tmpfs");
