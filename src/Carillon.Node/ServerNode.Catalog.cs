@@ -54,8 +54,9 @@ public sealed partial class ServerNode
     /// <summary>Grows with each applied change of a bucket's record. Any thread may ask.</summary>
     public long BucketsVersion => Applied.BucketsVersion;
 
-    /// <summary>True once the catalog has failed: what was applied can be read, and nothing is any more. Any thread may ask.</summary>
-    public bool HasCatalogFailed => Volatile.Read(ref _catalogFailed);
+    /// <summary>True while nothing is applied, since the catalog has failed or waits for room: what was can be read. Any thread may
+    /// ask.</summary>
+    public bool IsCatalogStanding => Volatile.Read(ref _catalogFailed) || Volatile.Read(ref _batchWithoutRoom) is not null;
 
     /// <summary>True if all numbers of the feed that came here are in the catalog. Any thread may ask.</summary>
     public bool IsCaughtUp => Feed.Applied.Value >= Volatile.Read(ref _deliveredNumber);
@@ -70,13 +71,13 @@ public sealed partial class ServerNode
     public long? FreeBytes { get; set; }
 
     /// <summary>
-    /// Calls back, on the loop, once every number that came here before is in the catalog, or that has failed. What is only agreed has
+    /// Calls back, on the loop, once every number that came here before is in the catalog, or that stands. What is only agreed has
     /// none: who lists, or reads locally, sees it once it is sequenced.
     /// </summary>
     public void CatchUp(Moment now, Action then)
     {
         _now = now;
-        if (IsCaughtUp || _catalogFailed)
+        if (IsCaughtUp || IsCatalogStanding)
         {
             then();
         }
@@ -294,6 +295,16 @@ public sealed partial class ServerNode
 
         _batchWithoutRoom = batch;
         _roomDeadline = _now.Now + RoomInterval;
+        ReleaseWaiting();
+    }
+
+    // Who waits for the catalog finds that it stands.
+    private void ReleaseWaiting()
+    {
+        while (_awaitingApplied.TryDequeue(out (ulong Number, Action Then) waiting))
+        {
+            waiting.Then();
+        }
     }
 
     private void AdvanceCatalog(Moment now)
@@ -335,10 +346,7 @@ public sealed partial class ServerNode
         _notVotingBecause = $"the catalog failed: {failure.Message}";
         Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
         Members.SetVotes(votes: false, _now);
-        while (_awaitingApplied.TryDequeue(out (ulong Number, Action Then) waiting))
-        {
-            waiting.Then();
-        }
+        ReleaseWaiting();
     }
 
     private bool _catalogFailed;

@@ -246,8 +246,8 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private const int MaxKeptBuckets = 1024;
 
     /// <summary>Whoever looks into the catalog sees all that this server has answered as accepted before.</summary>
-    // Its catalog failed, and what came since is not in it.
-    private bool IsBehind => _node.HasCatalogFailed && !_node.IsCaughtUp;
+    // Its catalog stands, and what came since is not in it.
+    private bool IsBehind => _node.IsCatalogStanding && !_node.IsCaughtUp;
 
     public Task CatchUpAsync() => _node.IsCaughtUp
         ? Task.CompletedTask
