@@ -170,6 +170,7 @@ public sealed partial class ServerNode
             return;
         }
 
+        _durableWanted = Math.Max(_durableWanted, _feed.Member.DurableWanted);
         if (_durableWanted > _feed.Store.CommittedDurable.Value && _durableWanted <= Feed.Applied.Value)
         {
             MakeCatalogDurable();
@@ -326,6 +327,7 @@ public sealed partial class ServerNode
         }
 
         _feed.Store.MadeDurable(_durableNumber);
+        _feed.IsDirty |= _feed.Member.HasForgotten;
         ApplyConfigurations();
         if (_snapshotDue)
         {

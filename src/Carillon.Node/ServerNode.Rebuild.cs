@@ -161,7 +161,8 @@ public sealed partial class ServerNode
 
     private void VoteIfRebuilt()
     {
-        if (!_catalogIsRebuilt || _isJoining || (ulong)Log.Durable.Value < _fencesAt || _feed.Member.HasForgotten
+        // A group that were opened behind that would not know that its promises are lost.
+        if (!_catalogIsRebuilt || _isJoining || !_groups.AreOpen || (ulong)Log.Durable.Value < _fencesAt || _feed.Member.HasForgotten
             || _feed.Member.Delivered < _feed.Member.Heard || Feed.Applied < _feed.Member.Delivered)
         {
             return;

@@ -102,6 +102,12 @@ public sealed partial class ServerNode : IDisposable
 
         Exchange.Hold(kept?.Carried ?? [], now);
         Exchange.Start(now);
+        if (kept is not null)
+        {
+            // It was kept before the log had what it carries: a crash may have come between.
+            Adopt(kept, isNew: _identity.IsRebuilding);
+        }
+
         OpenCheckpoints();
         _feed.Start(now.Now);
         LearnConfigurations();

@@ -129,6 +129,7 @@ internal static class SeededBugs
         "vector-of-another-version",
         "version-before-its-entry-is-durable",
         "votes-after-forgetting",
+        "votes-again-before-it-is-durable",
         "withdrawal-frees-a-former-life",
     ];
 

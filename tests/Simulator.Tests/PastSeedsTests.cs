@@ -79,6 +79,10 @@ public sealed class PastSeedsTests
     [InlineData(89, "what a replaced disk had accepted was decided no, since the feed's sessions were searched for the new one's")]
     [InlineData(238, "what a sequencer assigned before it knew of a change was held against the next one")]
     [InlineData(416, "a flush failed when a new disk noted that it is rebuilt")]
+    [InlineData(580, "a closed version was not renewed, as a new disk waited for a group's sequencer, which gets no lease under a closed one")]
+    [InlineData(731, "the same")]
+    [InlineData(341, "a replaced disk voted in a group while what it had delivered was not on it, and lost that in a power cut")]
+    [InlineData(548, "a disk's first life was given the epoch of the first life of the disk that it replaced")]
     [InlineData(444, "a server was asked after healing, and then its disk was replaced")]
     public void Seed_with_changes_that_failed_once_is_clean(int seed, string reason)
     {

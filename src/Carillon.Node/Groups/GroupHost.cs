@@ -74,7 +74,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     /// <summary>True where they never can be again.</summary>
     public bool IsLost { get; private set; }
 
-    /// <summary>True if its promises were lost with a disk: this disk never votes in it.</summary>
+    /// <summary>True if its promises were lost with a disk, and this one has not got yet what they may rest on.</summary>
     public bool IsForgotten { get; set; }
 
     /// <summary>Something was handed in since the last <see cref="Flush"/>.</summary>
@@ -139,18 +139,6 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         }
     }
 
-    /// <summary>Who leads recovered from a majority without this server: what was promised here is in its epoch, or below it. From now on
-    /// this server's word counts again.</summary>
-    public void LeaderHeard()
-    {
-        if (IsForgotten && _node.MayVote && _set.IsWritable)
-        {
-            Sometimes.Reached("group-votes-again-after-a-lost-disk");
-            IsForgotten = false;
-            _set.NoteRejoined(this);
-        }
-    }
-
     public void Note(GroupEvent what) => _events.Enqueue(what);
 
     public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions)
@@ -174,6 +162,11 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         for (int i = Kept.Count - 1; i >= 0 && !Member.StartFrom(Kept[i].Number, Kept[i].Sessions); i--)
         {
             // The one before it.
+        }
+
+        if (IsForgotten)
+        {
+            Member.ForgetLostDisk();
         }
 
         Member.Start(now);
@@ -254,6 +247,13 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     {
         IsDirty = false;
         Member.Flush(now);
+        if (IsForgotten && !Member.HasForgotten && _node.MayVote && _set.IsWritable)
+        {
+            Sometimes.Reached("group-votes-again-after-a-lost-disk");
+            IsForgotten = false;
+            _set.NoteRejoined(this);
+        }
+
         NextDeadline = Instant.Min(Member.NextDeadline, _pending.NextDeadline);
         Listen(now);
         Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value, Silence, IsLost);

@@ -29,6 +29,7 @@ internal sealed partial class GroupSet
     private LogPump? _pump;
     private byte[] _scratch = new byte[4096];
     private Instant _quietAt = Instant.Never;
+    private ulong _openedAt;
     private Instant _retryAt = Instant.Never;
     private bool _logIsOpening;
     private bool _isRemoving;
@@ -112,7 +113,7 @@ internal sealed partial class GroupSet
     {
         ulong archived = host.Disk?.Durable.Value ?? 0;
         byte[] opened = new OpenedGroup(host.Name, host.Record, host.IsForgotten, archived).Write();
-        Append(host, [(byte)GroupLogType.Opened, .. opened]);
+        _openedAt = Append(host, [(byte)GroupLogType.Opened, .. opened]);
     }
 
     private ulong AppendWhole(ReadOnlySpan<byte> whole, bool mayWait)
@@ -303,8 +304,8 @@ internal sealed partial class GroupSet
                 _run(new ArchiveLoadWork(load, done => Loaded(host, done)));
             }
 
-            // Where the memory is full, no more may come that would make a batch worth writing.
-            bool isHurried = _snapshotWanted || disk.WaitingBytes > 0;
+            // Where the memory is full, no more may come that would make a batch worth writing; and who votes again only then waits for it.
+            bool isHurried = _snapshotWanted || disk.WaitingBytes > 0 || host.Member.DurableWanted > disk.Durable.Value;
             if (disk.Messages.TryBeginWork(now.Wall.Milliseconds, out ArchiveWork? work, isHurried))
             {
                 _busy.Add(host);

@@ -26,6 +26,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     private bool _isAckDue;
     private bool _hasForgotten;
     private bool _isDiskLost;
+    private bool _isDiskNew;
     private Epoch _forgotten;
     private ulong? _votesBehind;
 
@@ -96,7 +97,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
 
     /// <summary>The log is replayed. A memory-only group's server that took part before has forgotten what it acknowledged ◆.</summary>
     public void Start() =>
-        _hasForgotten = context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone
+        _hasForgotten |= context.Settings.Durability == GroupDurability.Memory && !Promised.IsNone
             && !SeededBug.Is("votes-after-forgetting");
 
     /// <summary>True while what this server acknowledged and promised is lost, and it does not vote therefore.</summary>
@@ -112,28 +113,41 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         _votesBehind = null;
     }
 
+    /// <summary>As above, where the disk is another one since some version: nobody counted it under the one in force.</summary>
+    public void ForgetLostDisk()
+    {
+        Forget(default);
+        _isDiskNew = true;
+    }
+
     /// <summary>
-    /// All that the sequencer of an epoch recovered is committed in it, and all up to a number is. Who has forgotten votes again once it
-    /// has delivered all that itself ◆.
+    /// All that the sequencer of an epoch recovered, under a version of the configuration, is committed in it, and all up to a number is.
+    /// Who has forgotten votes again once it has all that itself, durably ◆.
     /// </summary>
     /// <remarks>
     /// What it acknowledged was in epochs up to those that it promised. If any of that was chosen, a sequencer of a greater epoch, which
     /// recovers from a majority without this server, has found it: up to the number told. So with all up to there this server holds at
     /// least what it held before. Less is not enough. If it voted with nothing as soon as such a sequencer leads, or once what that
     /// assigned again is committed by others, then a second server that forgets and comes back in the same way makes a majority with it
-    /// that knows nothing: of what was recovered, or of what is up to the base, which nobody assigns again.
+    /// that knows nothing: of what was recovered, or of what is up to the base, which nobody assigns again. The same if it has all that in
+    /// memory alone, and loses it (seed 341 with changes).
     /// </remarks>
-    public void HearRecovered(Epoch epoch, ulong committed)
+    public void HearRecovered(ulong configuration, Epoch epoch, ulong committed)
     {
-        if (_hasForgotten && epoch > Epoch.Max(Promised, _forgotten))
+        bool isWithoutThis = _isDiskNew ? configuration == context.Roles.Configuration : epoch > Epoch.Max(Promised, _forgotten);
+        if (_hasForgotten && isWithoutThis)
         {
             _votesBehind = Math.Min(_votesBehind ?? ulong.MaxValue, committed);
             VoteAgain();
         }
     }
 
-    /// <summary>More was delivered: who has forgotten may hold again what it may have held.</summary>
-    public void VoteAgain() => _hasForgotten &= _votesBehind is not { } number || context.Sessions.Number < number;
+    /// <summary>More was delivered, or is durable: who has forgotten may hold again what it may have held.</summary>
+    public void VoteAgain() => _hasForgotten &= _votesBehind is not { } number || context.Sessions.Number < number
+        || (context.Store.CommittedDurable.Value < number && !SeededBug.Is("votes-again-before-it-is-durable"));
+
+    /// <summary>Up to here all is delivered, and has to be durable before this server votes again; 0: nothing has to.</summary>
+    public ulong DurableWanted => _hasForgotten && _votesBehind is { } number && context.Sessions.Number >= number ? number : 0;
 
     /// <summary>A sequencer is at work under an epoch that may rest on what is forgotten here: a new one is asked for.</summary>
     public void AskForNewEpoch(NodeId sequencer, Epoch epoch)

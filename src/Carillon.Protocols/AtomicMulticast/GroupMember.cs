@@ -295,6 +295,13 @@ public sealed class GroupMember
     /// promised meanwhile, once it has delivered all that this recovered and committed.</summary>
     public void Forget(Epoch upTo) => _commit.Forget(upTo);
 
+    /// <summary>As <see cref="Forget"/>, where the disk is another one since some version of the configuration: nothing that the lost one
+    /// promised was promised under the version in force ◆.</summary>
+    public void ForgetLostDisk() => _commit.ForgetLostDisk();
+
+    /// <summary>Up to here the store is to be durable soon: this server votes again then. Zero: it waits for nothing.</summary>
+    public ulong DurableWanted => _commit.DurableWanted;
+
     /// <summary>The store asked for a message by its own means, and holds it from now on (the catalog: the submission is agreed here,
     /// whether it was asked for or not).</summary>
     public void Arrived(in GroupData message, Instant now) => _data.Arrived(message, now);
@@ -484,11 +491,6 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Assign when AssignMessage.TryRead(ref reader, out AssignMessage assign):
                 HearCommitted(from, assign.Epoch, assign.Committed);
-                if (assign.Configuration == _context.Roles.Configuration)
-                {
-                    _context.Host.LeaderHeard();
-                }
-
                 _commit.OnAssign(from, assign, now);
                 return true;
             case GroupMessageType.Ack when AckMessage.TryRead(ref reader, out AckMessage ack):
@@ -499,7 +501,7 @@ public sealed class GroupMember
                 return true;
             case GroupMessageType.Gossip when GossipMessage.TryRead(ref reader, out GossipMessage gossip):
                 HearCommitted(from, gossip.Epoch, gossip.Committed);
-                _commit.HearRecovered(gossip.Epoch, gossip.Committed);
+                _commit.HearRecovered(gossip.Configuration, gossip.Epoch, gossip.Committed);
                 _commit.AskForNewEpoch(from, gossip.Epoch);
                 _checkpoints.Advertised(gossip.Checkpoint);
                 _context.CheckpointDue = gossip.Epoch >= _context.SequencerEpoch ? gossip.Due : _context.CheckpointDue;

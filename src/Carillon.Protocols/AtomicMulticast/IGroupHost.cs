@@ -68,11 +68,6 @@ public interface IGroupHost
     /// <see cref="Delivered"/>.</summary>
     GroupRoles? TakeRoles() => null;
 
-    /// <summary>A sequencer leads that recovered under the version in force here, without this server's word if that is missing.</summary>
-    void LeaderHeard()
-    {
-    }
-
     /// <summary>The answer to <see cref="GroupMember.AskCommitted"/>; null: the one that was asked can't tell.</summary>
     void CommittedTold(ulong question, SequenceNumber? number)
     {

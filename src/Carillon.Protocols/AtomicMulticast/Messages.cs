@@ -252,16 +252,19 @@ public readonly record struct CommitMessage(Epoch Epoch, ulong First, ReadOnlyMe
     }
 }
 
-/// <summary><c>u64 epoch │ u64 committed │ mark │ u64 due</c>: to commit servers, which have the assignments, it is a short Commit. The
-/// last says at which number a checkpoint is wanted beside the usual ones (0: none).</summary>
-public readonly record struct GossipMessage(Epoch Epoch, ulong Committed, CheckpointMark Checkpoint, ulong Due) : IGroupMessage
+/// <summary><c>u64 configuration │ u64 epoch │ u64 committed │ mark │ u64 due</c>: to commit servers, which have the assignments, it is a
+/// short Commit. It leaves only once all that its sequencer recovered, under that version, is committed ◆. The last says at which number a
+/// checkpoint is wanted beside the usual ones (0: none).</summary>
+public readonly record struct GossipMessage(ulong Configuration, Epoch Epoch, ulong Committed, CheckpointMark Checkpoint, ulong Due)
+    : IGroupMessage
 {
     public GroupMessageType Type => GroupMessageType.Gossip;
 
-    public int Size => 24 + CheckpointMark.EncodedSize;
+    public int Size => 32 + CheckpointMark.EncodedSize;
 
     public void Write(ref WireWriter writer)
     {
+        writer.U64(Configuration);
         writer.Epoch(Epoch);
         writer.U64(Committed);
         writer.Mark(Checkpoint);
@@ -270,7 +273,7 @@ public readonly record struct GossipMessage(Epoch Epoch, ulong Committed, Checkp
 
     public static bool TryRead(ref WireReader reader, out GossipMessage message)
     {
-        message = new GossipMessage(reader.Epoch(), reader.U64(), reader.Mark(), reader.U64());
+        message = new GossipMessage(reader.U64(), reader.Epoch(), reader.U64(), reader.Mark(), reader.U64());
         return !reader.Failed;
     }
 }

@@ -289,7 +289,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
                     return false;
                 }
 
-                here.HearRecovered(Epoch, _committed);
+                here.HearRecovered(context.Roles.Configuration, Epoch, _committed);
                 context.Multicast(NamesMessages ? GroupChannel.Global : GroupChannel.Commit, Gossip());
             }
         }
@@ -330,7 +330,8 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         context.Host.HasListeners || ((context.Roles.Data | context.Roles.Checkpoint) & context.Roles.Commit)
             != (context.Roles.Data | context.Roles.Checkpoint);
 
-    private GossipMessage Gossip() => new(Epoch, _committed, context.Advertised, context.CheckpointDue);
+    private GossipMessage Gossip() => 
+        new(context.Roles.Configuration, Epoch, _committed, context.Advertised, context.CheckpointDue);
 
     private bool Recover(CommitServer here, Instant now)
     {

@@ -14,6 +14,7 @@ public sealed class ConfigurationProposal
 {
     private readonly ClusterConfiguration _present;
     private readonly NodeId _leaving;
+    private readonly bool _hasSameDisks;
     private readonly SortedDictionary<NodeId, ClosingMessage> _reports = [];
 
     /// <summary>Begins one.</summary>
@@ -26,6 +27,7 @@ public sealed class ConfigurationProposal
         _present = present;
         Next = next;
         _leaving = leaving;
+        _hasSameDisks = DisksOf(present).SetEquals(DisksOf(next));
     }
 
     /// <summary>The version that is proposed.</summary>
@@ -34,9 +36,9 @@ public sealed class ConfigurationProposal
     /// <summary>Voters whose report is here.</summary>
     public IEnumerable<NodeId> Reported => _reports.Keys;
 
-    /// <summary>Why it can't go on: a voter that stays has not got all that it should hold.</summary>
-    public string Unsettled => string.Join(
-        ", ", _reports.Where(r => !r.Value.IsSettled && r.Key != _leaving).Select(r => r.Key.Name));
+    /// <summary>Why it can't go on: a voter that stays has not got all that it should hold. Where no disk comes or goes nothing rests on
+    /// that, and it may be the closing itself that keeps it from it: a group's sequencer gets no lease under a closed version.</summary>
+    public string Unsettled => string.Join(", ", _reports.Where(r => !MayCount(r.Key, r.Value)).Select(r => r.Key.Name));
 
     /// <summary>True once a quorum has closed the version in force ◆, all of them settled: what a disk lost before is made good.</summary>
     public bool IsReady
@@ -46,13 +48,18 @@ public sealed class ConfigurationProposal
             VoterSet closed = default;
             foreach ((NodeId node, ClosingMessage report) in _reports)
             {
-                closed = report.IsClosed && (report.IsSettled || node == _leaving) ? closed.With(_present.BitOf(node)) : closed;
+                closed = report.IsClosed && MayCount(node, report) ? closed.With(_present.BitOf(node)) : closed;
             }
 
             int needed = SeededBug.Is("proposed-before-a-quorum-closed") ? 1 : _present.Quorum.Size;
             return closed.Count >= needed && Unsettled.Length == 0;
         }
     }
+
+    private bool MayCount(NodeId node, ClosingMessage report) => report.IsSettled || node == _leaving || _hasSameDisks;
+
+    private static HashSet<(NodeId Name, DiskId Disk, bool Votes)> DisksOf(ClusterConfiguration configuration) =>
+        [.. configuration.Servers.Select(s => (s.Name, s.Disk, s.Entry))];
 
     /// <summary>A voter's report. One of another version says nothing about this one.</summary>
     public void Hear(NodeId from, ClosingMessage report)

@@ -135,6 +135,11 @@ public sealed class EpochVoter
         ClusterConfiguration configuration, IEnumerable<KeyValuePair<ServiceName, Epoch>> epochs, bool isNew, Moment now)
     {
         TimeSpan longest = TimeSpan.FromTicks(Math.Max(_configuration.LeaseDuration.Ticks, configuration.LeaseDuration.Ticks));
+        foreach (Vote vote in _votes.Values.Where(v => IsAnotherDisk(v.Holder, configuration)))
+        {
+            vote.KeepFromAll();
+        }
+
         _configuration = configuration;
         foreach ((ServiceName service, Epoch promised) in epochs)
         {
@@ -145,8 +150,9 @@ public sealed class EpochVoter
                 continue;
             }
 
+            // Also where this voter promised it itself: a new disk begins with the same incarnation as the one before (seed 548 with changes).
             Vote vote = VoteOn(service);
-            if (floor > vote.Known)
+            if (floor > vote.Fenced)
             {
                 vote.Fenced = floor;
                 _host.Append(PrimacyRecords.Fence(service, floor));
@@ -159,11 +165,14 @@ public sealed class EpochVoter
         }
     }
 
+    private bool IsAnotherDisk(NodeId node, ClusterConfiguration next) =>
+        !node.IsNone && next.Find(node)?.Disk != _configuration.Find(node)?.Disk;
+
     /// <summary>This server answers no more after this: the next start knows which leases it gave.</summary>
     /// <returns>The record's position; 0 if it could not be written.</returns>
     internal ulong Stop(Moment now)
     {
-        if (!_hasStarted || now.Now < _quietUntil)
+        if (!_hasStarted || now.Now < _quietUntil || _votes.Values.Any(v => v.IsKeptFromAll(now.Now)))
         {
             return 0;
         }
@@ -222,7 +231,7 @@ public sealed class EpochVoter
         }
 
         // An epoch belongs to one incarnation ◆: a later life of the same node does not know whether it acted there.
-        bool isRepeated = bid.Epoch == vote.Promised && vote.PromisedTo == from.Name && !vote.IsWithdrawn(bid.Epoch, from.Name)
+        bool isRepeated = bid.Epoch == vote.Promised && bid.Epoch > vote.Fenced && vote.PromisedTo == from.Name && !vote.IsWithdrawn(bid.Epoch, from.Name)
             && (vote.PromisedIncarnation == from.Incarnation || SeededBug.Is("epoch-of-any-incarnation"));
         if (!isRepeated && bid.Epoch <= vote.Known && !SeededBug.Is("epoch-not-above-promise"))
         {
@@ -338,7 +347,7 @@ public sealed class EpochVoter
                 append(PrimacyRecords.Promise(new VoteRecord(service, vote.Promised, vote.PromisedTo, vote.PromisedIncarnation)));
             }
 
-            if (vote.Fenced > vote.Promised)
+            if (!vote.Fenced.IsNone && vote.Fenced >= vote.Promised)
             {
                 append(PrimacyRecords.Fence(service, vote.Fenced));
             }
@@ -348,7 +357,7 @@ public sealed class EpochVoter
     /// <summary>Until when this voter gives its bit to no other node than this one: what the simulator compares with the lease that the
     /// node believes to have.</summary>
     public Instant KeptFor(ServiceName service, NodeId node) => Instant.Max(
-        _quietUntil, _votes.TryGetValue(service, out Vote? vote) && vote.Holder == node ? vote.LeaseEnd : default);
+        _quietUntil, _votes.TryGetValue(service, out Vote? vote) && (vote.Holder == node || vote.Holder.IsNone) ? vote.LeaseEnd : default);
 
     /// <summary>Who has a lease here that is not over, or none; for status.</summary>
     internal NodeId HolderOf(ServiceName service, Moment now) =>
@@ -450,6 +459,12 @@ public sealed class EpochVoter
         public Instant LeaseEnd { get; private set; }
 
         public bool IsLeasedToAnother(NodeId node, Instant now) => Holder != node && LeaseEnd > now;
+
+        /// <summary>The holder's disk is no longer a server's: its process may still run until the lease is over, and whoever has its name
+        /// now is not it ◆.</summary>
+        public void KeepFromAll() => Holder = default;
+
+        public bool IsKeptFromAll(Instant now) => Holder.IsNone && LeaseEnd > now;
 
         public bool IsWithdrawn(Epoch epoch, NodeId node) => _withdrawn.Node == node && _withdrawn.Epoch >= epoch;
 

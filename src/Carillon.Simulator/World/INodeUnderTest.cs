@@ -104,6 +104,9 @@ internal interface INodeUnderTest
     /// <summary>Until when, by its monotonic clock, its voter gives its bit for a service to no other node than this one.</summary>
     Instant KeptFor(ServiceName service, NodeId node);
 
+    /// <summary>The greatest epoch of a service that its voter knows of.</summary>
+    Epoch FenceOf(ServiceName service);
+
     void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done);
 
     void Read(ObjectName name, Moment now, Action<ReadOutcome> done);

@@ -1,5 +1,7 @@
 using System.Text;
+using Carillon.Node.Groups;
 using Carillon.Protocols;
+using Carillon.Protocols.AtomicMulticast;
 using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -140,6 +142,27 @@ public sealed class ReplacedDiskTests : IDisposable
         Assert.False(_world.Servers[2].Start());
         _world.Servers[2].Disk.Faults.Full = false;
         StartAll();
+        Until(() => _world.Servers[2].Node!.Votes);
+    }
+
+    [Fact]
+    public void New_disk_votes_only_once_its_groups_are_open_and_know_what_was_lost()
+    {
+        // One that were opened later would take itself for one that never promised anything.
+        StartAll();
+        GroupName name = GroupName.Parse("routes");
+        byte[] record = new GroupRecord(7, new GroupSettings()).Write();
+        var manifest = new ObjectManifest { Size = record.Length, Sha256 = Digest.Of(record), Inline = record, VersionsKept = 1 };
+        var operation = new Operation(OperationKind.Put, GroupRecord.TargetOf(name), manifest);
+        Accept(0, node => (done, now) => node.Submit([operation], "g", default, now, done));
+        _world.Servers.ForEach(s => s.Stop(powerCut: null));
+        ReplaceDisk(2);
+        StartAll();
+        _world.Servers[2].Disk.Faults.FailNextFlushIn = "groups-log";
+        _world.RunFor(TimeSpan.FromMinutes(1));
+        Assert.False(_world.Servers[2].Node!.Votes);
+        _world.Servers[2].Stop(powerCut: null);
+        Start(2);
         Until(() => _world.Servers[2].Node!.Votes);
     }
 

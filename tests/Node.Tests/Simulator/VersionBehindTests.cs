@@ -1,5 +1,6 @@
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
 using Carillon.Storage.Catalogs;
@@ -70,6 +71,19 @@ public sealed class VersionBehindTests : IDisposable
             Start(number);
             Assert.True(Server(number).Node!.IsVersionClosed, $"s{number}");
         }
+    }
+
+    [Fact]
+    public void Power_cut_between_a_version_and_the_log_takes_none_of_the_epochs_that_it_carries()
+    {
+        Begin(3);
+        Server(1).Input((node, now) => node.RenewConfiguration(now));
+        Until(() => Server(2).Node!.ConfigurationVersion == 2, step: TimeSpan.FromMicroseconds(20));
+        Assert.True(Server(2).Node!.FenceOf(ServiceName.CatalogSequencer) > new Epoch(1000));
+        SetBack(2);
+        Start(2);
+        Assert.Equal(2UL, Server(2).Node!.ConfigurationVersion);
+        Assert.True(Server(2).Node!.FenceOf(ServiceName.CatalogSequencer) > new Epoch(1000));
     }
 
     private SimulatedServer Server(int number) => _world!.Servers[number - 1];

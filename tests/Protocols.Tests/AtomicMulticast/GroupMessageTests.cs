@@ -188,7 +188,7 @@ public sealed class GroupMessageTests
         GroupMessageType.Assign => Encode(new AssignMessage(7, new Epoch(5), 10, 11, 12, new[] { One, default })),
         GroupMessageType.Ack => Encode(new AckMessage(7, new Epoch(5), 12, 11, new[] { new NumberRange(14, 2) })),
         GroupMessageType.Commit => Encode(new CommitMessage(new Epoch(5), 12, new[] { One })),
-        GroupMessageType.Gossip => Encode(new GossipMessage(new Epoch(5), 12, Mark, 110)),
+        GroupMessageType.Gossip => Encode(new GossipMessage(7, new Epoch(5), 12, Mark, 110)),
         GroupMessageType.Prepare => Encode(new PrepareMessage(7, new Epoch(5), 12, 1)),
         GroupMessageType.Prepared => Encode(
             new PreparedMessage(7, new Epoch(5), 1, 12, 0, 1, new[] { new HeldAssignment(13, new Epoch(4), One) })),

@@ -418,6 +418,45 @@ public sealed class GroupTests
         Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
     }
 
+    [Fact]
+    public void New_disk_votes_again_under_its_version_once_it_has_durably_what_was_recovered_and_not_before()
+    {
+        // Seed 341 with changes: what it had delivered, and not on its disk, was lost again, and with it a majority's knowledge.
+        var lab = new GroupLab(1, 3) { IsExact = true, Reelects = false };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(500));
+        LabMember s2 = lab["s2"];
+        s2.Crash();
+        s2.ReplaceDisk();
+        lab.Roles = lab.Roles with { Configuration = 2 };
+        s2.Start();
+        s2.Core.ForgetLostDisk();
+
+        // The word of who leads under the version before says nothing of what the lost disk acknowledged last.
+        Assert.True(lab.RunUntil(() => s2.Core.Delivered.Value == 1, TimeSpan.FromSeconds(2)));
+        lab.Run(TimeSpan.FromSeconds(2));
+        Assert.True(s2.Core.HasForgotten);
+        Assert.Equal(0UL, s2.Core.DurableWanted);
+
+        s2.Crash();
+        s2.ReplaceDisk();
+        s2.Start();
+        s2.Core.ForgetLostDisk();
+        foreach (LabMember other in new[] { lab["s1"], lab["s3"] })
+        {
+            other.Input(now => other.Core.SetRoles(lab.Roles, now));
+        }
+
+        lab.Elect("s3");
+        Assert.True(lab.RunUntil(() => s2.Core.DurableWanted == 1, TimeSpan.FromSeconds(2)));
+        Assert.True(s2.Store.CommittedDurable.IsNone);
+        Assert.True(s2.Core.HasForgotten);
+        Assert.True(lab.RunUntil(() => !s2.Core.HasForgotten, TimeSpan.FromSeconds(2)));
+        Assert.Equal(1UL, s2.Store.CommittedDurable.Value);
+        Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
+    }
+
     // It forgets, and hears of the next sequencer nothing but that it leads.
     private static void Forget(GroupLab lab, NodeId victim, string leader)
     {

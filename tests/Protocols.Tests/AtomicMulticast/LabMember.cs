@@ -225,6 +225,14 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
         Events.Clear();
     }
 
+    /// <summary>An empty disk takes the place of this one, which is down.</summary>
+    public void ReplaceDisk()
+    {
+        DurableLog.Clear();
+        _checkpoints.Clear();
+        _segments = new LabSegments(0, [], 0);
+    }
+
     public void FlushSegmentsLater()
     {
         if (_isFlushingSegments)

@@ -92,6 +92,38 @@ public sealed class EpochVoterTests
         Assert.Equal(BidVerdict.Granted, Bid("s3", life: 1, epoch: 5, at: 3001));
     }
 
+    [Fact]
+    public void Epoch_that_a_disk_was_given_is_not_given_again_to_the_first_life_of_the_disk_that_replaces_it_E1()
+    {
+        // Seed 548 with changes: both say s2#1, so that the new one's bid looked like the old one's, come again.
+        Assert.Equal(BidVerdict.Granted, Bid("s2", life: 1, epoch: 4, at: 0));
+        Reconfigure(new KeyValuePair<ServiceName, Epoch>(Job, new Epoch(4)));
+        Assert.Equal(BidVerdict.Promised, Bid("s2", life: 1, epoch: 4, at: 5000));
+        Assert.Equal(BidVerdict.Granted, Bid("s2", life: 1, epoch: 5, at: 5000));
+    }
+
+    [Fact]
+    public void Lease_of_a_disk_that_was_replaced_is_none_of_the_new_disk_of_that_name_E2()
+    {
+        Assert.Equal(BidVerdict.Granted, Bid("s2", life: 1, epoch: 4, at: 0));
+        Replace("s2", new KeyValuePair<ServiceName, Epoch>(Job, new Epoch(4)));
+        Assert.Equal(BidVerdict.Leased, Bid("s2", life: 1, epoch: 5, at: 1000));
+        Assert.Equal(BidVerdict.Leased, Bid("s3", life: 1, epoch: 5, at: 1000));
+
+        // It could not say so in an orderly stop: the next start is quiet instead.
+        Assert.Equal(0UL, _voter.Stop(At(1000)));
+        Assert.Equal(BidVerdict.Granted, Bid("s2", life: 1, epoch: 5, at: 3001));
+        Assert.NotEqual(0UL, _voter.Stop(At(3001)));
+    }
+
+    private void Replace(string node, params KeyValuePair<ServiceName, Epoch>[] epochs)
+    {
+        ServerRecord record = _configuration.Find(NodeId.Parse(node))!;
+        var change = new ClusterChange(ClusterChangeKind.Replace, record with { Disk = new DiskId(97) });
+        _configuration = change.Apply(_configuration, out _)!;
+        _voter.Reconfigure(_configuration, epochs, isNew: false, At(0));
+    }
+
     private void Reconfigure(params KeyValuePair<ServiceName, Epoch>[] epochs)
     {
         _configuration = new ClusterChange(ClusterChangeKind.Renew, null).Apply(_configuration, out _)!;

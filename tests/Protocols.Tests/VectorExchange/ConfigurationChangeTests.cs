@@ -294,6 +294,19 @@ public sealed class ConfigurationChangeTests
     }
 
     [Fact]
+    public void Version_with_the_same_disks_waits_for_nobody_who_lacks_something()
+    {
+        // Seed 580 with changes: a version was closed while a new disk waited for a group's sequencer, which gets no lease under a closed
+        // version; so no version ever took its place.
+        ClusterConfiguration present = new ExchangeLab(3, 15).Configuration;
+        var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
+        proposal.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
+        Assert.True(proposal.IsReady);
+    }
+
+    [Fact]
     public void Union_takes_the_value_of_the_greatest_round_the_latest_fence_and_the_greatest_epoch()
     {
         ClusterConfiguration present = new ExchangeLab(3, 16).Configuration;
