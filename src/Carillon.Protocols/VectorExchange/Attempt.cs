@@ -102,6 +102,9 @@ internal sealed class Attempt(
     /// <summary>The tag that is followed.</summary>
     public Tag Followed { get; set; }
 
+    /// <summary>True once that is accepted, and only its number is not known here.</summary>
+    public bool AwaitsFollowed { get; set; }
+
     /// <summary>Who has answered the probe.</summary>
     public VoterSet Probed { get; set; }
 

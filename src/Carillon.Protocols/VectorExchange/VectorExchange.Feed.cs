@@ -14,6 +14,9 @@ public sealed partial class VectorExchange
     /// every tag behind it.</summary>
     private static readonly TimeSpan UploadHold = TimeSpan.FromSeconds(2);
 
+    // Attempts whose key another tag has, which is accepted: they wait for its number.
+    private readonly Dictionary<Tag, List<Attempt>> _followers = [];
+
     // The greatest that a submission was told: no tag up to there is used any more.
     private ulong _settledTold;
 
@@ -31,6 +34,8 @@ public sealed partial class VectorExchange
             ballot.Number = number;
             AnswerByNumber(ballot);
         }
+
+        EndFollowers(tag, new FeedOutcome(number, FeedVerdict.None));
     }
 
     /// <summary>
@@ -56,6 +61,7 @@ public sealed partial class VectorExchange
             EndBySequence(attempt, tag, outcome, now);
         }
 
+        EndFollowers(tag, outcome);
         WakeContended(submission, now);
         if (outcome.Verdict == FeedVerdict.Applied)
         {
@@ -227,6 +233,9 @@ public sealed partial class VectorExchange
     {
         switch (report.State)
         {
+            case SubmissionState.Accepted when MayBeNumberedSoon(attempt, report):
+                AwaitFollowed(attempt, report.Id);
+                break;
             case SubmissionState.Accepted:
                 Finish(attempt, new SubmitOutcome.Accepted(report.Id, Replayed: true) { Sequenced = report.Sequenced });
                 break;
@@ -240,6 +249,44 @@ public sealed partial class VectorExchange
                 Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
                 break;
         }
+    }
+
+    private bool MayBeNumberedSoon(Attempt attempt, SubmissionReport report) => attempt is { UntilSequenced: true, HasAnswered: false }
+        && report.Sequenced.Number.IsNone && _host.HasFeed && _book.Find(report.Id) is not null;
+
+    private void AwaitFollowed(Attempt attempt, Tag other)
+    {
+        attempt.Followed = other;
+        attempt.AwaitsFollowed = true;
+        if (!_followers.TryGetValue(other, out List<Attempt>? followers))
+        {
+            _followers.Add(other, followers = []);
+        }
+
+        followers.Add(attempt);
+    }
+
+    private void EndFollowers(Tag tag, FeedOutcome outcome)
+    {
+        if (_followers.Count > 0 && _followers.Remove(tag, out List<Attempt>? followers))
+        {
+            foreach (Attempt attempt in followers)
+            {
+                Finish(attempt, new SubmitOutcome.Accepted(tag, Replayed: true) { Sequenced = outcome });
+            }
+        }
+    }
+
+    // No number came in time: it is accepted all the same.
+    private void EndFollowing(Attempt attempt)
+    {
+        if (!attempt.AwaitsFollowed)
+        {
+            Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
+            return;
+        }
+
+        EndFollowers(attempt.Followed, SequencedHere(attempt.Followed));
     }
 
     /// <summary>True for a tag whose agreement does not tell yet what becomes of it, or is told to nobody; one whose record is not known

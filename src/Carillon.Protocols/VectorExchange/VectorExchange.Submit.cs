@@ -380,7 +380,7 @@ public sealed partial class VectorExchange
                 Finish(attempt, new SubmitOutcome.Unknown(attempt.Ballot!.Tag));
                 break;
             case AttemptPhase.Following when now.Now >= attempt.Deadline:
-                Finish(attempt, new SubmitOutcome.Unknown(attempt.Followed));
+                EndFollowing(attempt);
                 break;
         }
     }

@@ -80,6 +80,33 @@ public sealed class VectorExchangePastFaultsTests
         Assert.True(Assert.IsType<SubmitOutcome.Accepted>(outcome).Replayed);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Request_come_again_at_another_server_is_answered_with_the_number_of_the_first_too(bool isNumberedInTime)
+    {
+        // It was told that it is accepted, without a number, while the first was told its number.
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        lab.Feed!.Hold();
+        SubmitOutcome? first = null;
+        SubmitOutcome? again = null;
+        lab["s1"].Put("a", "first", "k", told => first = told);
+        lab.Run(Second / 10);
+        lab["s2"].Put("a", "first", "k", told => again = told);
+        lab.Run(Second / 2);
+        Assert.Null(again);
+        if (isNumberedInTime)
+        {
+            lab.Feed.Release();
+        }
+
+        lab.Run(Second * 10);
+        SubmitOutcome.Accepted accepted = Assert.IsType<SubmitOutcome.Accepted>(again);
+        Assert.True(accepted.Replayed);
+        Assert.Equal(Assert.IsType<SubmitOutcome.Accepted>(first).Tag, accepted.Tag);
+        Assert.Equal(isNumberedInTime ? 1UL : 0, accepted.Sequenced.Number.Value);
+    }
+
     [Fact]
     public void Tag_accepted_long_ago_is_not_aborted_where_it_is_still_open_when_its_key_is_used_again()
     {
