@@ -31,18 +31,21 @@ internal sealed class BackupContents
 
     /// <summary>Reads a checkpoint, all of whose blocks are there.</summary>
     /// <exception cref="ExitException">A block is missing or damaged.</exception>
-    public static BackupContents Read(BackupFolder folder, CatalogCheckpoint checkpoint)
-    {
-        var contents = new BackupContents(checkpoint);
-        CheckpointVerdict verdict = CheckpointVersions.Read(
-            checkpoint, i => folder.Read(checkpoint.Blocks[i].Id) ?? [], (_, operation) => contents.Add(operation));
-        return verdict == CheckpointVerdict.Loaded
-            ? contents
-            : throw new ExitException(
+    public static BackupContents Read(BackupFolder folder, CatalogCheckpoint checkpoint) =>
+        TryRead(folder, checkpoint, out CheckpointVerdict verdict)
+            ?? throw new ExitException(
                 ExitCode.Integrity,
                 verdict == CheckpointVerdict.WrongBlock
                     ? "a block of the checkpoint is missing or damaged: 'carillon backup --verify' fetches it anew"
                     : "the checkpoint's blocks are none that this release reads");
+
+    /// <summary>Reads a checkpoint; null where it can't be read as a whole.</summary>
+    public static BackupContents? TryRead(BackupFolder folder, CatalogCheckpoint checkpoint, out CheckpointVerdict verdict)
+    {
+        var contents = new BackupContents(checkpoint);
+        verdict = CheckpointVersions.Read(
+            checkpoint, i => folder.Read(checkpoint.Blocks[i].Id) ?? [], (_, operation) => contents.Add(operation));
+        return verdict == CheckpointVerdict.Loaded ? contents : null;
     }
 
     /// <summary>How many servers should hold what is in a bucket.</summary>

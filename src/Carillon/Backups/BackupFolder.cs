@@ -48,12 +48,27 @@ internal sealed class BackupFolder
             throw new ExitException(ExitCode.NotFound, $"{root} is no backup: it has no {HeadFile}");
         }
 
-        using var document = JsonDocument.Parse(File.ReadAllBytes(head));
-        int version = document.RootElement.GetProperty("version").GetInt32();
+        (int version, string cluster) = ReadHead(head);
         return version == Version
-            ? new BackupFolder(root, document.RootElement.GetProperty("cluster").GetString() ?? "")
+            ? new BackupFolder(root, cluster)
             : throw new ExitException(
                 ExitCode.Failed, $"{root} is a backup of format {version}; this release reads {Version}: use the one that wrote it");
+    }
+
+    private static (int Version, string Cluster) ReadHead(string head)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(head));
+            return (
+                document.RootElement.GetProperty("version").GetInt32(), document.RootElement.GetProperty("cluster").GetString() ?? "");
+        }
+        catch (Exception fault) when (fault is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new ExitException(
+                ExitCode.Integrity,
+                $"{head} is damaged; where the checkpoints are good, write it anew: {{\"version\":{Version},\"cluster\":\"NAME\"}}");
+        }
     }
 
     /// <summary>Opens a backup of this cluster, or begins one in a folder that is empty or not there.</summary>
@@ -116,16 +131,20 @@ internal sealed class BackupFolder
     /// <exception cref="ExitException">It is not there, or damaged.</exception>
     public CatalogCheckpoint Checkpoint(string name)
     {
-        string path = ListPath(name);
         if (!Checkpoints.Contains(name))
         {
             throw new ExitException(ExitCode.NotFound, $"{_root} has no checkpoint '{Shown.Text(name)}'; it has {string.Join(' ', Checkpoints)}");
         }
 
-        return CatalogCheckpoint.TryRead(File.ReadAllBytes(path), out CatalogCheckpoint? checkpoint)
-            ? checkpoint
-            : throw new ExitException(ExitCode.Integrity, $"{path} is damaged");
+        return TryCheckpoint(name) ?? throw new ExitException(ExitCode.Integrity, $"{ListPath(name)} is damaged");
     }
+
+    /// <summary>Reads a list; null where it is damaged.</summary>
+    public CatalogCheckpoint? TryCheckpoint(string name) =>
+        CatalogCheckpoint.TryRead(File.ReadAllBytes(ListPath(name)), out CatalogCheckpoint? checkpoint) ? checkpoint : null;
+
+    /// <summary>Where a checkpoint's list is.</summary>
+    public string ListPath(string name) => Path.Combine(_root, Lists, name + ListSuffix);
 
     /// <summary>Removes a checkpoint's list.</summary>
     public void Remove(string checkpoint) => File.Delete(ListPath(checkpoint));
@@ -146,8 +165,6 @@ internal sealed class BackupFolder
 
         return removed;
     }
-
-    private string ListPath(string name) => Path.Combine(_root, Lists, name + ListSuffix);
 
     private string BlobPath(ChunkId id)
     {

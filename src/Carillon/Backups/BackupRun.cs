@@ -14,8 +14,11 @@ namespace Carillon.Backups;
 /// <param name="Fetched">Blocks and chunks that were not there before.</param>
 /// <param name="FetchedBytes">Their bytes.</param>
 /// <param name="Removed">Blocks and chunks that no kept checkpoint needs any more.</param>
+/// <param name="Damaged">Earlier checkpoints that something is missing of. While there are any, nothing is removed: what they need is not
+/// known.</param>
 internal sealed record BackupReport(
-    string Name, CatalogCheckpoint Checkpoint, int Versions, int Chunks, long Fetched, long FetchedBytes, int Removed);
+    string Name, CatalogCheckpoint Checkpoint, int Versions, int Chunks, long Fetched, long FetchedBytes, int Removed,
+    ImmutableArray<string> Damaged);
 
 /// <summary>
 /// Brings a backup up to date: a checkpoint of the catalog, the blocks and chunks that are new, then the list; and at last what is not
@@ -45,9 +48,9 @@ internal sealed class BackupRun(CarillonClient client, BackupFolder folder, bool
             if (await FetchChunksAsync(contents, needed, progress, tries == MaxCheckpoints, cancellation))
             {
                 string name = folder.Add(contents.Checkpoint, DateTimeOffset.UtcNow);
-                int removed = Prune(keep);
+                (int removed, ImmutableArray<string> damaged) = Prune(keep);
                 return new BackupReport(
-                    name, contents.Checkpoint, contents.Versions, needed.Count, _fetched, _fetchedBytes, removed);
+                    name, contents.Checkpoint, contents.Versions, needed.Count, _fetched, _fetchedBytes, removed, damaged);
             }
         }
     }
@@ -126,9 +129,9 @@ internal sealed class BackupRun(CarillonClient client, BackupFolder folder, bool
         return isGood;
     }
 
-    private IEnumerable<CatalogCheckpoint> Kept() => folder.Checkpoints.Select(folder.Checkpoint);
+    private IEnumerable<CatalogCheckpoint> Kept() => folder.Checkpoints.Select(folder.TryCheckpoint).OfType<CatalogCheckpoint>();
 
-    private int Prune(int keep)
+    private (int Removed, ImmutableArray<string> Damaged) Prune(int keep)
     {
         ImmutableArray<string> all = folder.Checkpoints;
         foreach (string old in all.Take(Math.Max(0, all.Length - keep)))
@@ -137,15 +140,31 @@ internal sealed class BackupRun(CarillonClient client, BackupFolder folder, bool
         }
 
         HashSet<ChunkId> needed = [];
-        foreach (CatalogCheckpoint checkpoint in Kept())
+        ImmutableArray<string> damaged = [.. folder.Checkpoints.Where(name => !TryAddNeeded(name, needed))];
+        return (damaged.IsEmpty ? folder.RemoveOthers(needed) : 0, damaged);
+    }
+
+    private bool TryAddNeeded(string name, HashSet<ChunkId> needed)
+    {
+        if (folder.TryCheckpoint(name) is not { } checkpoint || BackupContents.TryRead(folder, checkpoint, out _) is not { } contents)
         {
-            needed.UnionWith(checkpoint.Blocks.Select(b => b.Id));
-            foreach ((_, ObjectManifest manifest) in BackupContents.Read(folder, checkpoint).Chunked)
+            return false;
+        }
+
+        needed.UnionWith(checkpoint.Blocks.Select(b => b.Id));
+        foreach ((_, ObjectManifest manifest) in contents.Chunked)
+        {
+            foreach (ChunkReference? chunk in BackupContents.ChunksOf(manifest, folder.Read))
             {
-                needed.UnionWith(BackupContents.ChunksOf(manifest, folder.Read).OfType<ChunkReference>().Select(c => c.Id));
+                if (chunk is null || !folder.Contains(chunk.Value.Id))
+                {
+                    return false;
+                }
+
+                needed.Add(chunk.Value.Id);
             }
         }
 
-        return folder.RemoveOthers(needed);
+        return true;
     }
 }

@@ -38,11 +38,17 @@ internal static class BackupCommand
             string path = context.Parse.GetRequiredValue(folder);
             using CarillonClient client = context.CreateClient();
             ClusterStatus status = (await client.ClusterStatusAsync(context.Cancellation)).Value;
-            var run = new BackupRun(client, BackupFolder.OpenOrMake(path, status.Cluster), context.Parse.GetValue(verify));
+            var backup = BackupFolder.OpenOrMake(path, status.Cluster);
+            var run = new BackupRun(client, backup, context.Parse.GetValue(verify));
             BackupReport report = await ProgressDisplay.ShowAsync(
                 context, path, meter => run.RunAsync(kept, meter.Advanced, context.Cancellation));
             Tell(context, report);
-            return ExitCode.Ok;
+            return report.Damaged.IsEmpty
+                ? ExitCode.Ok
+                : throw new ExitException(
+                    ExitCode.Integrity,
+                    $"the new checkpoint is good; of {string.Join(", ", report.Damaged)} something is missing or damaged, so nothing was "
+                        + $"removed: give such a checkpoint up by removing its list ({backup.ListPath(report.Damaged[0])})");
         });
         return command;
     }
@@ -72,6 +78,13 @@ internal static class BackupCommand
         writer.WriteNumber("fetched", report.Fetched);
         writer.WriteNumber("fetchedBytes", report.FetchedBytes);
         writer.WriteNumber("removed", report.Removed);
+        writer.WriteStartArray("damaged");
+        foreach (string name in report.Damaged)
+        {
+            writer.WriteStringValue(name);
+        }
+
+        writer.WriteEndArray();
         writer.WriteEndObject();
     }
 }

@@ -74,6 +74,31 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public async Task Damaged_earlier_checkpoint_is_told_and_keeps_no_new_one_from_being_made()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string backup = Path.Combine(cluster.Folder, "backup");
+        await PutAsync(cluster, cluster.MakeFile("small", 100, seed: 2), "files/name");
+        string first = (await BackUpAsync(cluster, backup)).GetProperty("checkpoint").GetString()!;
+        await PutAsync(cluster, cluster.MakeFile("other", 200, seed: 3), "files/name");
+        string list = Path.Combine(backup, "checkpoints", first + ".list");
+        await File.WriteAllBytesAsync(list, new byte[10], TestContext.Current.CancellationToken);
+
+        CliRun run = await cluster.CliAsync("backup", backup, "-o", "json");
+        Assert.Equal(ExitCode.Integrity, run.Code);
+        Assert.Contains(list, run.Error, StringComparison.Ordinal);
+        using var report = JsonDocument.Parse(run.Output);
+        Assert.Equal(first, Assert.Single(report.RootElement.GetProperty("damaged").EnumerateArray().ToArray()).GetString());
+        string[] restore = ["restore", backup, "--out", Path.Combine(cluster.Folder, "restored"), "--server", "s1=127.0.0.1:19990"];
+        Assert.Equal(ExitCode.Ok, (await CliRun.OfAsync(restore)).Code);
+
+        File.Delete(list);
+        Assert.Empty((await BackUpAsync(cluster, backup)).GetProperty("damaged").EnumerateArray());
+        await File.WriteAllTextAsync(Path.Combine(backup, "carillon-backup.json"), "{", TestContext.Current.CancellationToken);
+        Assert.Equal(ExitCode.Integrity, (await cluster.CliAsync("backup", backup)).Code);
+    }
+
+    [Fact]
     public async Task Backup_goes_into_no_folder_of_something_else()
     {
         using ProcessCluster cluster = await ProcessCluster.StartAsync(1);
