@@ -72,6 +72,9 @@ public sealed partial class ServerNode
         AdvanceChange(now);
     }
 
+    /// <summary>True once a version is in force without this disk: it is of no more use here, however often it is started.</summary>
+    public bool IsExcluded { get; private set; }
+
     /// <summary>A version was delivered by the feed. True if it follows the one that is, or is about to be, in force.</summary>
     internal bool ConfigurationDelivered(ConfigurationEntry entry, SequenceNumber number)
     {
@@ -366,6 +369,7 @@ public sealed partial class ServerNode
         if (next.Find(Self.Name) is not { } record || record.Disk != Self.Disk)
         {
             // Kept nowhere: at its next start it finds the same.
+            IsExcluded = true;
             _world.Stop($"this disk is not in version {next.Version} of the configuration: its server was removed or replaced");
             return;
         }

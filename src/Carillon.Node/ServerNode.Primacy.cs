@@ -132,6 +132,7 @@ public sealed partial class ServerNode
         if (Reader.Current(ObjectName.ServiceTable)?.Manifest is { } manifest)
         {
             LearnTable(manifest);
+            Selection.Know(_serviceTable);
         }
 
         _groupsVersion = _groups.Version;

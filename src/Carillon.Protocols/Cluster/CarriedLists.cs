@@ -15,7 +15,7 @@ internal static class CarriedLists
         int size = 4 + 4 + 4;
         foreach (CarriedTag carried in tags)
         {
-            size += WireSize.Tag(carried.Tag) + Digest.Size + 4 + 1;
+            size += WireSize.Tag(carried.Tag) + Digest.Size + 4 + 1 + DiskId.Size;
         }
 
         foreach ((string key, _) in fences)
@@ -42,6 +42,7 @@ internal static class CarriedLists
             writer.Digest(carried.Hash);
             writer.U32(carried.Round);
             writer.Bool(carried.Value);
+            writer.Disk(carried.Disk);
         }
 
         writer.U32((uint)fences.Length);
@@ -61,11 +62,11 @@ internal static class CarriedLists
 
     public static ImmutableArray<CarriedTag> ReadTags(ref WireReader reader)
     {
-        int count = reader.Count(ConfigurationEntry.MaxCarried, 17 + Digest.Size + 5);
+        int count = reader.Count(ConfigurationEntry.MaxCarried, 17 + Digest.Size + 5 + DiskId.Size);
         var tags = ImmutableArray.CreateBuilder<CarriedTag>(count);
         for (int i = 0; i < count; i++)
         {
-            tags.Add(new CarriedTag(reader.Tag(), reader.Digest(), reader.U32(), reader.Bool()));
+            tags.Add(new CarriedTag(reader.Tag(), reader.Digest(), reader.U32(), reader.Bool()) { Disk = reader.Disk() });
         }
 
         return tags.DrainToImmutable();

@@ -18,6 +18,10 @@ public readonly record struct CarriedTag(Tag Tag, Digest Hash, uint Round, bool 
 {
     /// <summary>Above every round.</summary>
     public const uint Decided = uint.MaxValue;
+
+    /// <summary>Which disk made it, in whose session of the feed it is once it has a number; none where nobody told, which had the record.
+    /// Its server may have another one by now ◆.</summary>
+    public DiskId Disk { get; init; }
 }
 
 /// <summary>
@@ -28,7 +32,7 @@ public readonly record struct CarriedTag(Tag Tag, Digest Hash, uint Round, bool 
 /// │ u32 count │ (text key │ i64 until ms)* │ u32 count │ (service │ epoch)*
 /// server:      node │ disk 16 │ text host │ u16 http │ u16 tunnel │ u16 datagrams │ u8 flags │ text domain │ u32 weight
 /// flags:       1 entry │ 2 storage
-/// carried tag: tag │ hash 32 │ u32 round │ bool value
+/// carried tag: tag │ hash 32 │ u32 round │ bool value │ disk 16, zeros where nobody told
 /// </code>
 /// </summary>
 /// <param name="Configuration">The version.</param>

@@ -82,14 +82,12 @@ public sealed class ConfigurationProposal
             foreach (CarriedTag tag in report.Carried)
             {
                 // The value of the greatest round that any of them showed, as a round's taker would take it.
-                if (!carried.TryGetValue(tag.Tag, out CarriedTag known) || tag.Round > known.Round)
+                bool isGreater = !carried.TryGetValue(tag.Tag, out CarriedTag known) || tag.Round > known.Round;
+                carried[tag.Tag] = (isGreater ? tag : known) with
                 {
-                    carried[tag.Tag] = tag with { Hash = tag.Hash == default ? known.Hash : tag.Hash };
-                }
-                else if (known.Hash == default)
-                {
-                    carried[tag.Tag] = known with { Hash = tag.Hash };
-                }
+                    Hash = known.Hash == default ? tag.Hash : known.Hash,
+                    Disk = known.Disk == default ? tag.Disk : known.Disk,
+                };
             }
 
             foreach ((string key, long until) in report.Fences)

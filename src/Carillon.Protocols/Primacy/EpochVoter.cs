@@ -151,17 +151,22 @@ public sealed class EpochVoter
             }
 
             // Also where this voter promised it itself: a new disk begins with the same incarnation as the one before (seed 548 with changes).
-            Vote vote = VoteOn(service);
-            if (floor > vote.Fenced)
-            {
-                vote.Fenced = floor;
-                _host.Append(PrimacyRecords.Fence(service, floor));
-            }
+            Know(service, floor);
         }
 
         if (isNew)
         {
             _quietUntil = Instant.Max(_quietUntil, now.Now + longest);
+        }
+    }
+
+    /// <summary>An epoch was given, as this voter hears: neither it nor one below it is given again ◆.</summary>
+    internal void Know(ServiceName service, Epoch epoch)
+    {
+        if (epoch > VoteOn(service).Fenced)
+        {
+            VoteOn(service).Fenced = epoch;
+            _host.Append(PrimacyRecords.Fence(service, epoch));
         }
     }
 

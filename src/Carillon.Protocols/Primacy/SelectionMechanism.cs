@@ -127,6 +127,17 @@ public sealed partial class SelectionMechanism
     /// <summary>The greatest epochs that this server promised.</summary>
     public ImmutableArray<KeyValuePair<ServiceName, Epoch>> PromisedEpochs => [.. Voter.KnownEpochs];
 
+    /// <summary>The table stands in the catalog that this server starts with: the epochs in it were given, if not by a voter of this cluster,
+    /// then by one of the cluster that it was restored from ◆.</summary>
+    public void Know(ServiceTable table)
+    {
+        Voter.Know(ServiceName.ReplicaManager, table.Epoch);
+        foreach (ServiceEntry entry in table.Entries)
+        {
+            Voter.Know(entry.Definition.Name, entry.Epoch);
+        }
+    }
+
     /// <summary>
     /// Another version of the configuration is in force. What is held is held on, as far as voters that stay renew it; what is bid for is
     /// given up, and bid for anew.

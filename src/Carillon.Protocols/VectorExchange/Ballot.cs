@@ -95,6 +95,12 @@ internal sealed class Ballot(Tag tag, Instant created)
     /// <summary>True if it may have been accepted under an earlier version, so that nothing but yes can be proposed ◆.</summary>
     public bool IsCarried { get; set; }
 
+    /// <summary>Which disk made it, as the version that carries it tells; the record tells it too.</summary>
+    public DiskId CarriedDisk { get; set; }
+
+    /// <summary>Which disk made it, or none where that is not known here.</summary>
+    public DiskId Disk => Submission?.AcceptingDisk ?? CarriedDisk;
+
     /// <summary>The version's name, where its record is not here and somebody asked for it by that; else null.</summary>
     public ObjectName? AskedAs { get; set; }
 

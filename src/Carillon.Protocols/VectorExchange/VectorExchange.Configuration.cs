@@ -51,11 +51,11 @@ public sealed partial class VectorExchange
 
             if (ballot.State == TagState.Accepted)
             {
-                carried.Add(new CarriedTag(ballot.Tag, ballot.Hash, CarriedTag.Decided, Value: true));
+                carried.Add(new CarriedTag(ballot.Tag, ballot.Hash, CarriedTag.Decided, Value: true) { Disk = ballot.Disk });
             }
             else if (ballot is { IsOpen: true, Shown: { } shown })
             {
-                carried.Add(new CarriedTag(ballot.Tag, ballot.Hash, shown.Round, shown.Value));
+                carried.Add(new CarriedTag(ballot.Tag, ballot.Hash, shown.Round, shown.Value) { Disk = ballot.Disk });
             }
         }
 
@@ -116,11 +116,12 @@ public sealed partial class VectorExchange
                     Bury(left.Tag, default, default, now);
                 }
             }
-            else if (ballot is not null || !IsForgetful(left.Tag, before))
+            else if (ballot is not null || !IsForgetful(left.Tag, before, left.Disk))
             {
                 // Among so many that outcomes are forgotten before their time, the feed tells what is over.
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
                 ballot.IsCarried = true;
+                ballot.CarriedDisk = left.Disk;
                 ballot.Hash = ballot.Hash == default ? left.Hash : ballot.Hash;
             }
         }

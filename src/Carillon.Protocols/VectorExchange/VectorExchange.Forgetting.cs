@@ -14,11 +14,11 @@ public sealed partial class VectorExchange
     /// </summary>
     /// <param name="tag">The tag.</param>
     /// <param name="configuration">Whose disk made it, where the record is not here to tell.</param>
-    /// <param name="record">Its record, if that is here: a server may have had another disk then ◆.</param>
-    private bool IsForgetful(Tag tag, ClusterConfiguration configuration, Submission? record = null)
+    /// <param name="known">Which disk made it, if that is known: a server may have had another one then ◆.</param>
+    private bool IsForgetful(Tag tag, ClusterConfiguration configuration, DiskId known = default)
     {
-        DiskId? present = configuration.Find(tag.Uid.Server)?.Disk;
-        DiskId? disk = SeededBug.Is("replaced-disk-forgotten") ? present : record?.AcceptingDisk ?? present;
+        bool isKnown = known != default && !SeededBug.Is("replaced-disk-forgotten");
+        DiskId? disk = isKnown ? known : configuration.Find(tag.Uid.Server)?.Disk;
         Timestamp stamp = tag.Uid.Stamp;
         return stamp < _host.OutcomeHorizon
             || (stamp < _host.OutcomesSince
@@ -33,7 +33,7 @@ public sealed partial class VectorExchange
     private bool MayHaveForgotten(Tag tag, Ballot? ballot, ObjectName first)
     {
         if (ballot is not (null or { IsOpen: true, Shown: null, Promised: 0, Attempt: null })
-            || !IsForgetful(tag, _configuration, ballot?.Submission))
+            || !IsForgetful(tag, _configuration, ballot?.Disk ?? default))
         {
             return false;
         }

@@ -106,6 +106,9 @@ public sealed class ServerHost : IAsyncDisposable
     /// <summary>Groups, as the gateway asks for them.</summary>
     public IGroupGate Groups { get; }
 
+    /// <summary>True if it can't go on since it was removed, or replaced: to start it again is no use.</summary>
+    public bool IsExcluded => _node.IsExcluded;
+
     /// <summary>Ends with the reason if the server can't go on; then it is to be stopped.</summary>
     public Task<string> Failed => FirstFailureAsync();
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Carillon.CommandLine;
 using Carillon.Protocols;
 using Carillon.Protocols.Cluster;
+using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Replicast;
 using Carillon.Protocols.Submissions;
 using Carillon.Runtime.Serving;
@@ -25,6 +26,9 @@ internal sealed class BackupContents
 
     /// <summary>Versions that it keeps, tombstones included.</summary>
     public int Versions { get; private set; }
+
+    /// <summary>Services that were added, in order of their names.</summary>
+    public ImmutableArray<ServiceName> Services { get; private set; } = [];
 
     /// <summary>Manifests whose content is in chunks, each with its bucket.</summary>
     public IReadOnlyList<(string Bucket, ObjectManifest Manifest)> Chunked => _chunked;
@@ -82,6 +86,12 @@ internal sealed class BackupContents
             && ConfigurationEntry.TryRead(content.Inline.Span, out ConfigurationEntry? entry))
         {
             ConfigurationVersion = Math.Max(ConfigurationVersion, entry.Configuration.Version);
+        }
+
+        if (operation.Target == ObjectName.ServiceTable && operation.Manifest is { } written
+            && ServiceTable.TryRead(written.Inline.Span, out ServiceTable table))
+        {
+            Services = [.. table.Entries.Select(e => e.Definition.Name).Where(name => !name.IsOwn)];
         }
 
         if (operation.Target.Bucket == ObjectName.SystemBucket)

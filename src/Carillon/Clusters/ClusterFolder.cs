@@ -30,8 +30,9 @@ internal static class ClusterFolder
     /// <param name="insecure">Servers beyond loopback speak HTTP without TLS.</param>
     /// <param name="now">For the certificates.</param>
     /// <param name="version">The configuration's version: above all that the servers' data know of.</param>
+    /// <param name="runsCommands">False: commands of services don't run until that is switched on.</param>
     /// <exception cref="UsageException">The folder has something in it, or the name is not one of a cluster.</exception>
-    public static void Write(ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1)
+    public static void Write(ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1, bool runsCommands = true)
     {
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
@@ -60,7 +61,7 @@ internal static class ClusterFolder
                 HttpCertificate.Write(folder, server.Host, Path.Combine(own, HttpCertificateFile), Path.Combine(own, HttpKeyFile), now);
             }
 
-            File.WriteAllText(Path.Combine(own, ConfigurationFile), Configuration(plan, version, server, tls, insecure));
+            File.WriteAllText(Path.Combine(own, ConfigurationFile), Configuration(plan, version, server, tls, insecure, runsCommands));
         }
 
         SecretFile.Write(Path.Combine(folder, TokenFile), token + "\n");
@@ -95,7 +96,8 @@ internal static class ClusterFolder
         }
     }
 
-    private static string Configuration(ClusterPlan plan, ulong version, ServerRecord server, bool tls, bool insecure)
+    private static string Configuration(
+        ClusterPlan plan, ulong version, ServerRecord server, bool tls, bool insecure, bool runsCommands)
     {
         var bytes = new System.Buffers.ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(bytes, new JsonWriterOptions { Indented = true }))
@@ -131,6 +133,13 @@ internal static class ClusterFolder
             }
 
             writer.WriteEndObject();
+            if (!runsCommands)
+            {
+                writer.WriteStartObject("services");
+                writer.WriteBoolean("commands", false);
+                writer.WriteEndObject();
+            }
+
             writer.WriteEndObject();
         }
 

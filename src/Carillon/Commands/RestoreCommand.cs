@@ -46,7 +46,9 @@ internal static class RestoreCommand
             string path = context.Parse.GetRequiredValue(folder);
             // What the feed says of the old cluster's servers is over: the new one's version is later than all of that.
             ulong version = contents.ConfigurationVersion > 1 ? contents.ConfigurationVersion + 1 : 1;
-            ClusterFolder.Write(plan, path, context.Parse.GetValue(insecure), DateTimeOffset.UtcNow, version);
+            // Where the old cluster still runs, each of its services' commands would run twice.
+            ClusterFolder.Write(
+                plan, path, context.Parse.GetValue(insecure), DateTimeOffset.UtcNow, version, runsCommands: contents.Services.IsEmpty);
             try
             {
                 await ProgressDisplay.ShowAsync(context, path, meter => Task.Run(() =>
@@ -64,6 +66,13 @@ internal static class RestoreCommand
 
             context.Say($"checkpoint {chosen}: {contents.Versions} versions, {chunks.Count} chunks");
             ClusterInitCommand.Report(context, plan, path);
+            if (!contents.Services.IsEmpty)
+            {
+                context.Say(
+                    $"services: {string.Join(' ', contents.Services)}; their commands do not run before services.commands is true in each "
+                        + "server.json: see to it that those of the old cluster don't run any more");
+            }
+
             return ExitCode.Ok;
         });
         return command;

@@ -69,7 +69,8 @@ internal static class ServerComposition
         await WaitAsync(manager, host, failed, stop);
         if (failed.IsCompleted && !stop.IsCancellationRequested)
         {
-            throw new ExitException(ExitCode.Failed, $"server {options.Name} stops: {await failed}");
+            string why = await failed;
+            throw new ExitException(host.IsExcluded ? ExitCode.Conflict : ExitCode.Failed, $"server {options.Name} stops: {why}");
         }
 
         manager.Stopping();

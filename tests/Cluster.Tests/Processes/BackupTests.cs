@@ -74,6 +74,60 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public async Task Services_of_a_restored_cluster_can_be_changed_and_run_no_commands_before_they_are_to()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string backup = Path.Combine(cluster.Folder, "backup");
+        string ran = Path.Combine(cluster.Folder, "ran");
+        Task<CliRun> AddAsync(ProcessCluster to, int server, string name) => CliRun.OfAsync(
+        [
+            "service", "add", name, "--server", to.Url(server), "--nodes", "s1,s2,s3", "--",
+            "sh", "-c", $"echo ran >> {ran}; exec sleep 600",
+        ]);
+
+        // A later replica manager wrote the table than the first one of the new cluster.
+        CliRun one = await AddAsync(cluster, 1, "one");
+        Assert.True(one.Code == ExitCode.Ok, one.Error);
+        string manager = await ManagerOfAsync(cluster);
+        int server = manager[1] - '0';
+        await cluster.KillAsync(server);
+        int other = server == 1 ? 2 : 1;
+        await cluster.UntilAsync("another manages", async () => (await AddAsync(cluster, other, "two")).Code == ExitCode.Ok);
+        await cluster.UntilAsync("both run", () => Task.FromResult(File.Exists(ran) && File.ReadAllLines(ran).Length >= 2));
+        CliRun taken = await cluster.CliAsync(other, "backup", backup);
+        Assert.True(taken.Code == ExitCode.Ok, taken.Error);
+        foreach (int running in new[] { 1, 2, 3 }.Where(s => s != server))
+        {
+            await cluster.KillAsync(running);
+        }
+
+        File.Delete(ran);
+
+        using ProcessCluster restored = await RestoreAsync(backup);
+        CliRun added = await AddAsync(restored, 1, "three");
+        Assert.True(added.Code == ExitCode.Ok, added.Error);
+        await restored.UntilAsync("all are there", async () =>
+        {
+            string[] names = (await restored.CliAsync("service", "ls", "-o", "name")).Output.Split('\n');
+            return names.Contains("one") && names.Contains("two") && names.Contains("three");
+        });
+        Assert.False(File.Exists(ran));
+    }
+
+    private static async Task<string> ManagerOfAsync(ProcessCluster cluster)
+    {
+        string primary = "";
+        await cluster.UntilAsync("a manager", async () =>
+        {
+            CliRun shown = await cluster.CliAsync("service", "show", "replica-manager", "-o", "json");
+            using var document = JsonDocument.Parse(shown.Output.Length > 0 ? shown.Output : "{}");
+            primary = document.RootElement.TryGetProperty("primary", out JsonElement found) ? found.GetString() ?? "" : "";
+            return primary.Length > 0;
+        });
+        return primary;
+    }
+
+    [Fact]
     public async Task Damaged_earlier_checkpoint_is_told_and_keeps_no_new_one_from_being_made()
     {
         using ProcessCluster cluster = await ProcessCluster.StartAsync();

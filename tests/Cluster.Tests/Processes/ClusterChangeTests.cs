@@ -37,6 +37,15 @@ public sealed class ClusterChangeTests
     }
 
     [Fact]
+    public async Task Removed_server_ends_and_tells_by_its_exit_code_that_to_start_it_again_is_no_use()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        await ChangeAsync(cluster, "remove", "s3");
+        Assert.Equal(ExitCode.Conflict, await cluster[3].EndAsync());
+        Assert.Contains("was removed or replaced", cluster[3].Said, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Wrong_changes_are_refused_and_change_nothing()
     {
         using ProcessCluster cluster = await ProcessCluster.StartAsync();

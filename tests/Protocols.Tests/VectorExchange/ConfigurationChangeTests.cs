@@ -55,21 +55,26 @@ public sealed class ConfigurationChangeTests
         Assert.Equal("x", ContentByRead(lab, "s4"));
     }
 
-    [Fact]
-    public void Carried_tag_that_the_feed_has_had_is_not_held_again_where_its_outcome_is_forgotten()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Carried_tag_that_the_feed_has_had_is_not_held_again_where_its_outcome_is_forgotten(bool isOfAnEarlierDisk)
     {
-        // Whoever starts takes up what the version in force carried, long ago.
+        // Whoever starts takes up what the version in force carried, long ago; its server may have another disk by now, in whose session it
+        // is not (seed 1077 with changes: nobody had its record any more, so it stayed open).
         var lab = new ExchangeLab(3, 11);
         SubmitOutcome? outcome = null;
         lab["s1"].Put("a", "x", "k", o => outcome = o);
         lab.Run(Second);
         Tag tag = Assert.IsType<SubmitOutcome.Accepted>(outcome).Tag;
-        lab.Carried = [new CarriedTag(tag, default, CarriedTag.Decided, true)];
+        DiskId maker = isOfAnEarlierDisk ? new DiskId(77) : lab.Configuration.Find(tag.Uid.Server)!.Disk;
+        lab.Carried = [new CarriedTag(tag, default, CarriedTag.Decided, true) { Disk = maker }];
         foreach (LabServer server in lab.Servers.Values)
         {
             server.Forget(tag);
             server.OutcomesSince = tag.Uid.Stamp.Next;
             server.InFeed.Add(tag);
+            server.NumberedOf = maker;
         }
 
         lab["s2"].Compact();
@@ -316,17 +321,24 @@ public sealed class ConfigurationChangeTests
         var proposal = new ConfigurationProposal(present, Renewal.Apply(present, out _)!, default);
         proposal.Hear(NodeId.Parse("s1"), Report(1, true) with
         {
-            Carried = [new CarriedTag(a, default, 0, true), new CarriedTag(b, Digest.Of("b"u8), 64, true)],
+            Carried = [new CarriedTag(a, default, 0, true), new CarriedTag(b, Digest.Of("b"u8), 64, true) { Disk = new DiskId(8) }],
             Fences = [new("k", 5)], Epochs = [new(service, new Epoch(7))],
         });
         proposal.Hear(NodeId.Parse("s2"), Report(1, true) with
         {
-            Carried = [new CarriedTag(a, Digest.Of("a"u8), 65, false), new CarriedTag(b, default, CarriedTag.Decided, true)],
+            Carried =
+            [
+                new CarriedTag(a, Digest.Of("a"u8), 65, false) { Disk = new DiskId(7) }, new CarriedTag(b, default, CarriedTag.Decided, true),
+            ],
             Fences = [new("k", 9)], Epochs = [new(service, new Epoch(3))],
         });
         ConfigurationEntry entry = proposal.ToEntry();
         Assert.Equal(
-            [new CarriedTag(a, Digest.Of("a"u8), 65, false), new CarriedTag(b, Digest.Of("b"u8), CarriedTag.Decided, true)], entry.Carried);
+            [
+                new CarriedTag(a, Digest.Of("a"u8), 65, false) { Disk = new DiskId(7) },
+                new CarriedTag(b, Digest.Of("b"u8), CarriedTag.Decided, true) { Disk = new DiskId(8) },
+            ],
+            entry.Carried);
         Assert.Equal([new KeyValuePair<string, long>("k", 9)], entry.Fences);
         Assert.Equal([new KeyValuePair<ServiceName, Epoch>(service, new Epoch(7))], entry.Epochs);
 
