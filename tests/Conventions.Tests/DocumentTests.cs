@@ -16,6 +16,12 @@ public sealed partial class DocumentTests
         "ExecStart", "TimeoutStopSec", "LimitNOFILE", "WatchdogSec", "StateDirectory", "NotifyAccess",
     };
 
+    /// <summary>Files, and what a check is named.</summary>
+    private static readonly HashSet<string> NoKeys = new(StringComparer.Ordinal)
+    {
+        "catalog.db", "cluster.key", "http.key", "http.pem", "feed.sequencer",
+    };
+
     private static readonly HashSet<string> Known =
         [.. Repository.Sources.SelectMany(source => source.Types).Select(type => type.Name), .. ProjectNames()];
 
@@ -54,6 +60,23 @@ public sealed partial class DocumentTests
             "docs/README.md lists every page.");
     }
 
+    [Fact]
+    public void Option_named_in_a_document_is_a_key_of_the_configuration()
+    {
+        HashSet<string> keys = [.. ListedKey().Matches(Repository.Read("docs/operations/configuration.md")).Select(m => m.Groups[1].Value)];
+        HashSet<string> sections = [.. keys.Select(key => key[..key.IndexOf('.', StringComparison.Ordinal)])];
+        Assert.True(keys.Count > 100);
+        Repository.NoneOf(
+            from document in Repository.Documents
+            from line in Repository.Read(document).Split('\n').Index()
+            from Match quoted in QuotedKey().Matches(line.Item)
+            let name = quoted.Groups[1].Value
+            where sections.Contains(name[..name.IndexOf('.', StringComparison.Ordinal)]) && !keys.Contains(name)
+            where !NoKeys.Contains(name)
+            select $"{document}:{line.Index + 1}: {name}",
+            "Documents name options as the configuration does.");
+    }
+
     /// <summary>Methods, fields and values of an enum are named in documents too.</summary>
     private static bool IsMember(string name) => Repository.Sources.Any(source => Regex.IsMatch(source.Code, $@"\b{name}\b"));
 
@@ -64,4 +87,10 @@ public sealed partial class DocumentTests
 
     [GeneratedRegex(@"\]\((?!https?:|#|mailto:)([^)#\s]+)(?:#[^)]*)?\)")]
     private static partial Regex Link();
+
+    [GeneratedRegex(@"`([a-z][a-zA-Z]*\.[a-z][a-zA-Z]*)`")]
+    private static partial Regex QuotedKey();
+
+    [GeneratedRegex(@"^\| `([a-zA-Z]+\.[a-zA-Z.]+)` \|", RegexOptions.Multiline)]
+    private static partial Regex ListedKey();
 }

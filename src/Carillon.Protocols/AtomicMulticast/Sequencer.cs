@@ -330,7 +330,7 @@ internal sealed class Sequencer(GroupContext context, MessageFetcher fetcher)
         context.Host.HasListeners || ((context.Roles.Data | context.Roles.Checkpoint) & context.Roles.Commit)
             != (context.Roles.Data | context.Roles.Checkpoint);
 
-    private GossipMessage Gossip() => 
+    private GossipMessage Gossip() =>
         new(context.Roles.Configuration, Epoch, _committed, context.Advertised, context.CheckpointDue);
 
     private bool Recover(CommitServer here, Instant now)

@@ -150,7 +150,7 @@ public sealed class EpochVoter
                 continue;
             }
 
-            // Also where this voter promised it itself: a new disk begins with the same incarnation as the one before (seed 548 with changes).
+            // Also where it promised that itself: a new disk begins with the incarnation of the one before (seed 548 with changes).
             Know(service, floor);
         }
 
@@ -235,9 +235,7 @@ public sealed class EpochVoter
             return Answer(bid, BidVerdict.Leased, vote, now);
         }
 
-        // An epoch belongs to one incarnation ◆: a later life of the same node does not know whether it acted there.
-        bool isRepeated = bid.Epoch == vote.Promised && bid.Epoch > vote.Fenced && vote.PromisedTo == from.Name && !vote.IsWithdrawn(bid.Epoch, from.Name)
-            && (vote.PromisedIncarnation == from.Incarnation || SeededBug.Is("epoch-of-any-incarnation"));
+        bool isRepeated = vote.IsRepeated(from, bid.Epoch);
         if (!isRepeated && bid.Epoch <= vote.Known && !SeededBug.Is("epoch-not-above-promise"))
         {
             return Answer(bid, BidVerdict.Promised, vote, now);
@@ -470,6 +468,12 @@ public sealed class EpochVoter
         public void KeepFromAll() => Holder = default;
 
         public bool IsKeptFromAll(Instant now) => Holder.IsNone && LeaseEnd > now;
+
+        /// <summary>True if a bid is one that was granted, come again. An epoch belongs to one incarnation ◆: a later life of the same node
+        /// does not know whether it acted there; and nobody's is what an earlier version gave.</summary>
+        public bool IsRepeated(ServerIdentity from, Epoch epoch) =>
+            epoch == Promised && epoch > Fenced && PromisedTo == from.Name && !IsWithdrawn(epoch, from.Name)
+            && (PromisedIncarnation == from.Incarnation || SeededBug.Is("epoch-of-any-incarnation"));
 
         public bool IsWithdrawn(Epoch epoch, NodeId node) => _withdrawn.Node == node && _withdrawn.Epoch >= epoch;
 

@@ -127,8 +127,8 @@ public sealed partial class SelectionMechanism
     /// <summary>The greatest epochs that this server promised.</summary>
     public ImmutableArray<KeyValuePair<ServiceName, Epoch>> PromisedEpochs => [.. Voter.KnownEpochs];
 
-    /// <summary>The table stands in the catalog that this server starts with: the epochs in it were given, if not by a voter of this cluster,
-    /// then by one of the cluster that it was restored from ◆.</summary>
+    /// <summary>The table stands in the catalog that this server starts with: the epochs in it were given, by voters of this cluster or of
+    /// the one that it was restored from ◆.</summary>
     public void Know(ServiceTable table)
     {
         Voter.Know(ServiceName.ReplicaManager, table.Epoch);

@@ -32,7 +32,8 @@ internal static class ClusterFolder
     /// <param name="version">The configuration's version: above all that the servers' data know of.</param>
     /// <param name="runsCommands">False: commands of services don't run until that is switched on.</param>
     /// <exception cref="UsageException">The folder has something in it, or the name is not one of a cluster.</exception>
-    public static void Write(ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1, bool runsCommands = true)
+    public static void Write(
+        ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1, bool runsCommands = true)
     {
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {

@@ -103,6 +103,8 @@ internal static class ClusterInitCommand
         }
 
         context.Say($"keep {Path.Combine(folder, "authority.key")} in a safe place; it is no server's business");
-        context.Say($"clients give --token-file {Path.Combine(folder, ClusterFolder.TokenFile)}");
+        bool isSecured = plan.Servers.Any(s => File.Exists(Path.Combine(folder, s.Name.Name, ClusterFolder.HttpCertificateFile)));
+        context.Say($"clients give --token-file {Path.Combine(folder, ClusterFolder.TokenFile)}"
+            + (isSecured ? $" and --ca-file {Path.Combine(folder, "authority.pem")}" : ""));
     }
 }

@@ -20,16 +20,20 @@ internal static class ExplainCommand
         runner.Run(command, async context =>
         {
             using CarillonClient client = context.CreateClient();
-            byte[] json = await client.ExplainAsync(CommandContext.Target(context.Parse.GetRequiredValue(target)), context.Cancellation);
+            string name = context.Parse.GetRequiredValue(target);
+            byte[] json = await client.ExplainAsync(CommandContext.Target(name), context.Cancellation);
+            using var document = JsonDocument.Parse(json);
             if (context.IsJson)
             {
                 context.WriteJson(json);
-                return ExitCode.Ok;
+            }
+            else
+            {
+                WriteTree(context.Out, document.RootElement, 0);
             }
 
-            using var document = JsonDocument.Parse(json);
-            WriteTree(context.Out, document.RootElement, 0);
-            return ExitCode.Ok;
+            bool isKnown = document.RootElement.TryGetProperty("versions", out JsonElement versions) && versions.GetArrayLength() > 0;
+            return isKnown ? ExitCode.Ok : throw new ExitException(ExitCode.NotFound, $"nothing is known of {name}");
         });
         return command;
     }

@@ -328,7 +328,8 @@ public sealed class ConfigurationChangeTests
         {
             Carried =
             [
-                new CarriedTag(a, Digest.Of("a"u8), 65, false) { Disk = new DiskId(7) }, new CarriedTag(b, default, CarriedTag.Decided, true),
+                new CarriedTag(a, Digest.Of("a"u8), 65, false) { Disk = new DiskId(7) },
+                new CarriedTag(b, default, CarriedTag.Decided, true),
             ],
             Fences = [new("k", 9)], Epochs = [new(service, new Epoch(3))],
         });
