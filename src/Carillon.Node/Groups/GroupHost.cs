@@ -87,7 +87,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     /// <summary>When <see cref="Advance"/> is due.</summary>
     public Instant NextDeadline { get; private set; } = Instant.Never;
 
-    public bool MayVote => _node.MayVote && _set.IsWritable && Trouble.Length == 0 && !IsForgotten;
+    public bool MayVote => _node.MayVote && _set.IsWritable && Trouble.Length == 0;
 
     public bool HasListeners { get; init; }
 

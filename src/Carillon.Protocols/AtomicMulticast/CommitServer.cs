@@ -25,7 +25,6 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     private ulong _ackUpTo;
     private bool _isAckDue;
     private bool _hasForgotten;
-    private bool _isDiskLost;
     private bool _isDiskNew;
     private Epoch _forgotten;
     private ulong? _votesBehind;
@@ -108,7 +107,6 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     public void Forget(Epoch upTo)
     {
         _hasForgotten = true;
-        _isDiskLost = true;
         _forgotten = Epoch.Max(_forgotten, upTo);
         _votesBehind = null;
     }
@@ -225,7 +223,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
         if (_hasForgotten)
         {
             // No promise; but where a majority of a memory-only group says so, it is known that there is nothing to wait for.
-            if (!_isDiskLost)
+            if (context.Settings.Durability == GroupDurability.Memory)
             {
                 context.Send(from, new PreparedMessage(message.Configuration, message.Epoch, message.Counter, 0, 0, 0, default));
             }

@@ -457,6 +457,29 @@ public sealed class GroupTests
         Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
     }
 
+    [Fact]
+    public void Memory_only_group_of_which_a_new_disk_and_a_restarted_server_know_nothing_says_that_it_is_lost()
+    {
+        // The new disk said nothing at all, so that nobody ever knew that there is nothing to wait for.
+        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        Lead(lab);
+        lab.Publish(S1, Message(1, 1), 0);
+        lab.Run(TimeSpan.FromMilliseconds(100));
+        LabMember s1 = lab["s1"];
+        LabMember s2 = lab["s2"];
+        s1.Crash();
+        s2.Crash();
+        s2.ReplaceDisk();
+        lab.Roles = lab.Roles with { Configuration = 2 };
+        s1.Start();
+        s2.Start();
+        s2.Core.ForgetLostDisk();
+        lab["s3"].Input(now => lab["s3"].Core.SetRoles(lab.Roles, now));
+        lab.Elect("s3");
+        lab.Run(TimeSpan.FromSeconds(2));
+        Assert.Contains(lab["s3"].Events, e => e is GroupEvent.CannotLead { IsLost: true });
+    }
+
     // It forgets, and hears of the next sequencer nothing but that it leads.
     private static void Forget(GroupLab lab, NodeId victim, string leader)
     {
