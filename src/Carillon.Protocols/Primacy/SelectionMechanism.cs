@@ -131,6 +131,11 @@ public sealed partial class SelectionMechanism
     /// the one that it was restored from ◆.</summary>
     public void Know(ServiceTable table)
     {
+        if (SeededBug.Is("epochs-of-the-table-given-again"))
+        {
+            return;
+        }
+
         Voter.Know(ServiceName.ReplicaManager, table.Epoch);
         foreach (ServiceEntry entry in table.Entries)
         {

@@ -116,6 +116,18 @@ public sealed class EpochVoterTests
         Assert.NotEqual(0UL, _voter.Stop(At(3001)));
     }
 
+    [Fact]
+    public void Epochs_in_the_table_that_a_server_starts_with_are_not_given_again_E1()
+    {
+        // A cluster that was restored has the old one's table, and voters that promised nothing.
+        var selection = new SelectionMechanism(
+            _configuration, Identity("s1", 1), new PrimacyOptions(), new RandomSource(1), _host);
+        var definition = new ServiceDefinition { Name = Job, Providers = _configuration.Voters };
+        selection.Know(new ServiceTable(new Epoch(9), 3, [new ServiceEntry { Definition = definition, Eligible = [], Epoch = new Epoch(5) }]));
+        Assert.Equal(new Epoch(9), selection.Voter.FenceOf(ServiceName.ReplicaManager));
+        Assert.Equal(new Epoch(5), selection.Voter.FenceOf(Job));
+    }
+
     private void Replace(string node, params KeyValuePair<ServiceName, Epoch>[] epochs)
     {
         ServerRecord record = _configuration.Find(NodeId.Parse(node))!;
