@@ -461,7 +461,8 @@ public sealed class GroupTests
     public void Memory_only_group_of_which_a_new_disk_and_a_restarted_server_know_nothing_says_that_it_is_lost()
     {
         // The new disk said nothing at all, so that nobody ever knew that there is nothing to wait for.
-        var lab = new GroupLab(1, 3) { Settings = new GroupSettings { Durability = GroupDurability.Memory }, IsExact = true, Reelects = false };
+        var memory = new GroupSettings { Durability = GroupDurability.Memory };
+        var lab = new GroupLab(1, 3) { Settings = memory, IsExact = true, Reelects = false };
         Lead(lab);
         lab.Publish(S1, Message(1, 1), 0);
         lab.Run(TimeSpan.FromMilliseconds(100));

@@ -123,7 +123,8 @@ public sealed class EpochVoterTests
         var selection = new SelectionMechanism(
             _configuration, Identity("s1", 1), new PrimacyOptions(), new RandomSource(1), _host);
         var definition = new ServiceDefinition { Name = Job, Providers = _configuration.Voters };
-        selection.Know(new ServiceTable(new Epoch(9), 3, [new ServiceEntry { Definition = definition, Eligible = [], Epoch = new Epoch(5) }]));
+        var entry = new ServiceEntry { Definition = definition, Eligible = [], Epoch = new Epoch(5) };
+        selection.Know(new ServiceTable(new Epoch(9), 3, [entry]));
         Assert.Equal(new Epoch(9), selection.Voter.FenceOf(ServiceName.ReplicaManager));
         Assert.Equal(new Epoch(5), selection.Voter.FenceOf(Job));
     }
