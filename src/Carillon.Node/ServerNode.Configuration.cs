@@ -208,7 +208,7 @@ public sealed partial class ServerNode
         {
             string why = change.Proposal.Unsettled is { Length: > 0 } unsettled
                 ? $"server {unsettled} has not got all yet that it should hold: wait until 'cluster status' says so no more"
-                : "no quorum closed the present version in time";
+                : "no quorum closed the present version in time, or too few of those that stay said that they have all";
             EndChange(new ClusterChangeOutcome(0, IsUnknown: false, why));
             return;
         }
@@ -342,7 +342,8 @@ public sealed partial class ServerNode
     /// <summary>What the feed delivered takes effect, version by version.</summary>
     private void ApplyConfigurations()
     {
-        while (_delivered.TryPeek(out (SequenceNumber Number, ConfigurationEntry Entry) next)
+        // Not behind the record of an orderly stop: that has the leases as they are under the version before; the next start finds this.
+        while (!HasRecordedStop && _delivered.TryPeek(out (SequenceNumber Number, ConfigurationEntry Entry) next)
             && (next.Number <= _feed.Store.CommittedDurable || SeededBug.Is("version-before-its-entry-is-durable")))
         {
             _delivered.Dequeue();
@@ -397,6 +398,11 @@ public sealed partial class ServerNode
         if (_change is { Made: > 0 } change && change.Made <= next.Version)
         {
             EndChange(new ClusterChangeOutcome(change.Made, IsUnknown: false, ""));
+        }
+        else if (_change is { IsProposed: false })
+        {
+            // It would go on to close this version.
+            EndChange(new ClusterChangeOutcome(0, IsUnknown: false, OtherFirst));
         }
 
         _renewAt = Instant.Never;

@@ -44,6 +44,7 @@ internal static class SeededBugs
         "disqualified-never-stands",
         "duplicate-delivered",
         "early-message-not-held",
+        "disk-goes-before-those-that-stay-are-settled",
         "epoch-not-above-promise",
         "epoch-of-any-incarnation",
         "epoch-promise-not-durable",

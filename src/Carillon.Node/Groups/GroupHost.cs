@@ -17,6 +17,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     private Instant _toldAt;
     private Instant _wordAt;
     private ulong _words;
+    private bool _hasNewDisk;
     private ulong _told;
 
     public GroupHost(ServerNode node, GroupSet set, GroupName name, GroupRecord record, MessageArchive? archive, RandomSource random)
@@ -75,7 +76,18 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     public bool IsLost { get; private set; }
 
     /// <summary>True if its promises were lost with a disk, and this one has not got yet what they may rest on.</summary>
-    public bool IsForgotten { get; set; }
+    public bool IsForgotten
+    {
+        get;
+        set
+        {
+            field = value;
+            _hasNewDisk |= value;
+        }
+    }
+
+    /// <summary>The same for the next start: what a memory-only group has got is lost with this life, and has to come again ◆.</summary>
+    public bool IsForgottenAtStart => IsForgotten || (Disk is null && _hasNewDisk);
 
     /// <summary>Something was handed in since the last <see cref="Flush"/>.</summary>
     public bool IsDirty { get; set; }
@@ -251,7 +263,10 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         {
             Sometimes.Reached("group-votes-again-after-a-lost-disk");
             IsForgotten = false;
-            _set.NoteRejoined(this);
+            if (!IsForgottenAtStart)
+            {
+                _set.NoteRejoined(this);
+            }
         }
 
         NextDeadline = Instant.Min(Member.NextDeadline, _pending.NextDeadline);

@@ -30,6 +30,7 @@ internal sealed partial class GroupSet
     private byte[] _scratch = new byte[4096];
     private Instant _quietAt = Instant.Never;
     private ulong _openedAt;
+    private bool _isDamaged;
     private Instant _retryAt = Instant.Never;
     private bool _logIsOpening;
     private bool _isRemoving;
@@ -112,7 +113,7 @@ internal sealed partial class GroupSet
     private void AppendOpened(GroupHost host)
     {
         ulong archived = host.Disk?.Durable.Value ?? 0;
-        byte[] opened = new OpenedGroup(host.Name, host.Record, host.IsForgotten, archived).Write();
+        byte[] opened = new OpenedGroup(host.Name, host.Record, host.IsForgottenAtStart, archived).Write();
         _openedAt = Append(host, [(byte)GroupLogType.Opened, .. opened]);
     }
 
@@ -144,6 +145,7 @@ internal sealed partial class GroupSet
         if (isUnread || !log.Health.IsWritable)
         {
             Sometimes.Reached("damaged-group-log-does-not-vote");
+            _isDamaged = true;
             Trouble = $"the groups' log is damaged ({(isUnread ? "a record can't be read" : log.Health.Reason)})";
             _node.Tell(NodeEventKind.NotVoting, _node.Self.Name, Trouble);
         }

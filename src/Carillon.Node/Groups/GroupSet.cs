@@ -56,8 +56,8 @@ internal sealed partial class GroupSet : IDisposable
     public string Trouble { get; private set; } = "";
 
     /// <summary>True once all groups that there are according to the catalog are open here, durably, with the word whether their promises
-    /// were lost with a disk.</summary>
-    public bool AreOpen => _wanted.Count == 0 && _opening.Count == 0 && _openedAt <= Durable;
+    /// were lost with a disk; or never are, since the log is damaged, which every start finds again.</summary>
+    public bool AreOpen => _isDamaged || (_wanted.Count == 0 && _opening.Count == 0 && _openedAt <= Durable);
 
     /// <summary>When <see cref="Advance"/> or <see cref="Pump"/> is due.</summary>
     public Instant NextDeadline

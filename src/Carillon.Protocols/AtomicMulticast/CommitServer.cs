@@ -132,11 +132,11 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     /// </remarks>
     public void HearRecovered(ulong configuration, Epoch epoch, ulong committed)
     {
-        bool isWithoutThis = _isDiskNew ? configuration == context.Roles.Configuration : epoch > Epoch.Max(Promised, _forgotten);
-        if (_hasForgotten && isWithoutThis)
+        bool isLater = epoch > Epoch.Max(Promised, _forgotten) || OthersAreInEachQuorum;
+        if (_hasForgotten && isLater && (!_isDiskNew || configuration == context.Roles.Configuration))
         {
+            // It counts from the next turn on: that it votes again is in the log before anything that it then says.
             _votesBehind = Math.Min(_votesBehind ?? ulong.MaxValue, committed);
-            VoteAgain();
         }
     }
 
@@ -147,10 +147,16 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
     /// <summary>Up to here all is delivered, and has to be durable before this server votes again; 0: nothing has to.</summary>
     public ulong DurableWanted => _hasForgotten && _votesBehind is { } number && context.Sessions.Number >= number ? number : 0;
 
+    // Of two voters: what was committed without this disk is at the other one, which every sequencer hears. So it votes at once, or no
+    // sequencer could ever recover; what it lost it has to get all the same.
+    private bool OthersAreInEachQuorum => _isDiskNew && context.Roles.Commit.Count - 1 < context.Roles.CommitQuorum;
+
+    private bool IsSilent => _hasForgotten && !OthersAreInEachQuorum;
+
     /// <summary>A sequencer is at work under an epoch that may rest on what is forgotten here: a new one is asked for.</summary>
     public void AskForNewEpoch(NodeId sequencer, Epoch epoch)
     {
-        if (_hasForgotten && sequencer != context.Self && epoch <= Epoch.Max(Promised, _forgotten))
+        if (IsSilent && sequencer != context.Self && epoch <= Epoch.Max(Promised, _forgotten))
         {
             context.Send(sequencer, new AckMessage(context.Roles.Configuration, epoch.Next, 0, context.Numbers.Known, default));
         }
@@ -170,7 +176,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
-        if (_hasForgotten)
+        if (IsSilent)
         {
             // What this epoch counts on may be forgotten here: a new one is asked for.
             AskForNewEpoch(from, message.Epoch);
@@ -220,7 +226,7 @@ internal sealed class CommitServer(GroupContext context, MessageFetcher fetcher)
             return;
         }
 
-        if (_hasForgotten)
+        if (IsSilent)
         {
             // No promise; but where a majority of a memory-only group says so, it is known that there is nothing to wait for.
             if (context.Settings.Durability == GroupDurability.Memory)

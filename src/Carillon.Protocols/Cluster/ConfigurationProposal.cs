@@ -40,19 +40,27 @@ public sealed class ConfigurationProposal
     /// that, and it may be the closing itself that keeps it from it: a group's sequencer gets no lease under a closed version.</summary>
     public string Unsettled => string.Join(", ", _reports.Where(r => !MayCount(r.Key, r.Value)).Select(r => r.Key.Name));
 
-    /// <summary>True once a quorum has closed the version in force ◆, all of them settled: what a disk lost before is made good.</summary>
+    /// <summary>True once a quorum has closed the version in force ◆, all of them settled: what a disk lost before is made good. Where
+    /// disks come or go, those that stay and have said that they are settled must be a quorum of the next one too, or all that there are:
+    /// they hold what was accepted, and who has not been heard may be a new disk ◆.</summary>
     public bool IsReady
     {
         get
         {
             VoterSet closed = default;
+            VoterSet holders = default;
             foreach ((NodeId node, ClosingMessage report) in _reports)
             {
-                closed = report.IsClosed && MayCount(node, report) ? closed.With(_present.BitOf(node)) : closed;
+                int bit = _present.BitOf(node);
+                closed = report.IsClosed && MayCount(node, report) ? closed.With(bit) : closed;
+                holders = report is { IsClosed: true, IsSettled: true } && node != _leaving ? holders.With(bit) : holders;
             }
 
+            int staying = _present.Voters.Count(v => v != _leaving);
+            bool isHeld = _hasSameDisks || holders.Count >= Math.Min(Next.Quorum.Size, staying)
+                || SeededBug.Is("disk-goes-before-those-that-stay-are-settled");
             int needed = SeededBug.Is("proposed-before-a-quorum-closed") ? 1 : _present.Quorum.Size;
-            return closed.Count >= needed && Unsettled.Length == 0;
+            return closed.Count >= needed && Unsettled.Length == 0 && isHeld;
         }
     }
 
@@ -101,7 +109,10 @@ public sealed class ConfigurationProposal
             }
         }
 
+        // Where nobody told which disk made it, it is the one of the version that ends: later ones may have another under that name.
+        IEnumerable<CarriedTag> tags = carried.Values.Select(
+            t => t.Disk == default ? t with { Disk = _present.Find(t.Tag.Uid.Server)?.Disk ?? default } : t);
         return new ConfigurationEntry(
-            Next, SeededBug.Is("carried-tags-forgotten") ? [] : [.. carried.Values], [.. fences], [.. epochs]);
+            Next, SeededBug.Is("carried-tags-forgotten") ? [] : [.. tags], [.. fences], [.. epochs]);
     }
 }

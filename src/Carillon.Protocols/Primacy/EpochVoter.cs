@@ -171,7 +171,8 @@ public sealed class EpochVoter
     }
 
     private bool IsAnotherDisk(NodeId node, ClusterConfiguration next) =>
-        !node.IsNone && !SeededBug.Is("lease-of-a-replaced-disk-is-the-new-ones") && next.Find(node)?.Disk != _configuration.Find(node)?.Disk;
+        !node.IsNone && !SeededBug.Is("lease-of-a-replaced-disk-is-the-new-ones")
+            && next.Find(node)?.Disk != _configuration.Find(node)?.Disk;
 
     /// <summary>This server answers no more after this: the next start knows which leases it gave.</summary>
     /// <returns>The record's position; 0 if it could not be written.</returns>

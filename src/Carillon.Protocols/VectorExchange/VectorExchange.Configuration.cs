@@ -121,7 +121,7 @@ public sealed partial class VectorExchange
                 // Among so many that outcomes are forgotten before their time, the feed tells what is over.
                 ballot ??= _book.Add(new Ballot(left.Tag, now.Now));
                 ballot.IsCarried = true;
-                ballot.CarriedDisk = left.Disk;
+                ballot.CarriedDisk = left.Disk == default ? ballot.CarriedDisk : left.Disk;
                 ballot.Hash = ballot.Hash == default ? left.Hash : ballot.Hash;
             }
         }

@@ -286,7 +286,12 @@ public sealed partial class VectorExchange
             return;
         }
 
-        EndFollowers(attempt.Followed, SequencedHere(attempt.Followed));
+        if (_followers.TryGetValue(attempt.Followed, out List<Attempt>? followers) && followers.Remove(attempt) && followers.Count == 0)
+        {
+            _followers.Remove(attempt.Followed);
+        }
+
+        Finish(attempt, new SubmitOutcome.Accepted(attempt.Followed, Replayed: true) { Sequenced = SequencedHere(attempt.Followed) });
     }
 
     /// <summary>True for a tag whose agreement does not tell yet what becomes of it, or is told to nobody; one whose record is not known

@@ -134,14 +134,21 @@ internal sealed class BackupRun(CarillonClient client, BackupFolder folder, bool
     private (int Removed, ImmutableArray<string> Damaged) Prune(int keep)
     {
         ImmutableArray<string> all = folder.Checkpoints;
-        foreach (string old in all.Take(Math.Max(0, all.Length - keep)))
+        int old = Math.Max(0, all.Length - keep);
+        HashSet<ChunkId> needed = [];
+        ImmutableArray<string> damaged = [.. all.Skip(old).Where(name => !TryAddNeeded(name, needed))];
+        if (!damaged.IsEmpty)
         {
-            folder.Remove(old);
+            // An older one may be what is wanted then.
+            return (0, damaged);
         }
 
-        HashSet<ChunkId> needed = [];
-        ImmutableArray<string> damaged = [.. folder.Checkpoints.Where(name => !TryAddNeeded(name, needed))];
-        return (damaged.IsEmpty ? folder.RemoveOthers(needed) : 0, damaged);
+        foreach (string name in all.Take(old))
+        {
+            folder.Remove(name);
+        }
+
+        return (folder.RemoveOthers(needed), []);
     }
 
     private bool TryAddNeeded(string name, HashSet<ChunkId> needed)

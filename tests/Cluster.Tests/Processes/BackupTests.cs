@@ -146,6 +146,9 @@ public sealed class BackupTests
         string[] restore = ["restore", backup, "--out", Path.Combine(cluster.Folder, "restored"), "--server", "s1=127.0.0.1:19990"];
         Assert.Equal(ExitCode.Ok, (await CliRun.OfAsync(restore)).Code);
 
+        // Nor is an older one given up for it, which may be what is wanted.
+        Assert.Equal(ExitCode.Integrity, (await cluster.CliAsync("backup", backup, "--keep", "3")).Code);
+        Assert.Equal(3, Directory.GetFiles(Path.Combine(backup, "checkpoints")).Length);
         File.Delete(list);
         Assert.Empty((await BackUpAsync(cluster, backup)).GetProperty("damaged").EnumerateArray());
         await File.WriteAllTextAsync(Path.Combine(backup, "carillon-backup.json"), "{", TestContext.Current.CancellationToken);

@@ -295,7 +295,40 @@ public sealed class ConfigurationChangeTests
         var other = new ConfigurationProposal(present, lab.Replacement("s2", 12).Apply(present, out _)!, NodeId.Parse("s2"));
         other.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
         other.Hear(NodeId.Parse("s2"), Report(1, isSettled: false));
+        other.Hear(NodeId.Parse("s3"), Report(1, isSettled: true));
         Assert.True(other.IsReady);
+    }
+
+    [Fact]
+    public void Carried_tag_of_which_nobody_told_the_disk_is_of_the_disk_that_its_server_has_in_the_version_that_ends()
+    {
+        var lab = new ExchangeLab(3, 15);
+        ClusterConfiguration present = lab.Configuration;
+        var proposal = new ConfigurationProposal(present, lab.Replacement("s3", 13).Apply(present, out _)!, NodeId.Parse("s3"));
+        var tag = new Tag(new Uid(new Timestamp(5), NodeId.Parse("s3")), 1);
+        ClosingMessage report = Report(1, isSettled: true) with { Carried = [new CarriedTag(tag, default, CarriedTag.Decided, true)] };
+        proposal.Hear(NodeId.Parse("s1"), report);
+        proposal.Hear(NodeId.Parse("s2"), report);
+        Assert.Equal(present.Find(NodeId.Parse("s3"))!.Disk, Assert.Single(proposal.ToEntry().Carried).Disk);
+    }
+
+    [Theory]
+    [InlineData(ClusterChangeKind.Replace)]
+    [InlineData(ClusterChangeKind.Remove)]
+    public void Disk_is_not_taken_away_before_so_many_of_those_that_stay_have_said_that_they_are_settled(ClusterChangeKind kind)
+    {
+        // s3 has a new disk, which lacks what s1 and s2 alone hold in a group; it was not heard yet when s1 and s2 had closed.
+        ClusterConfiguration present = new ExchangeLab(3, 15).Configuration;
+        ServerRecord leaving = present.Find(NodeId.Parse("s2"))!;
+        ServerRecord record = kind == ClusterChangeKind.Replace ? leaving with { Disk = new DiskId(98) } : leaving;
+        var proposal = new ConfigurationProposal(present, new ClusterChange(kind, record).Apply(present, out _)!, leaving.Name);
+        proposal.Hear(NodeId.Parse("s1"), Report(1, isSettled: true));
+        proposal.Hear(NodeId.Parse("s2"), Report(1, isSettled: true));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s3"), Report(1, isSettled: false));
+        Assert.False(proposal.IsReady);
+        proposal.Hear(NodeId.Parse("s3"), Report(1, isSettled: true));
+        Assert.True(proposal.IsReady);
     }
 
     [Fact]

@@ -108,6 +108,27 @@ public sealed class VectorExchangePastFaultsTests
     }
 
     [Fact]
+    public void Requests_that_come_again_wait_each_for_its_own_time()
+    {
+        var lab = new ExchangeLab(3, 1, hasFeed: true);
+        lab.Feed!.Hold();
+        SubmitOutcome? again = null;
+        SubmitOutcome? last = null;
+        lab["s1"].Put("a", "first", "k");
+        lab.Run(Second / 10);
+        lab["s2"].Put("a", "first", "k", told => again = told);
+        TimeSpan patience = lab.Options.ExchangeTimeout;
+        lab.Run(patience / 2);
+        lab["s2"].Put("a", "first", "k", told => last = told);
+        lab.Run(patience / 2 + Second / 10);
+        Assert.IsType<SubmitOutcome.Accepted>(again);
+        Assert.Null(last);
+        lab.Feed.Release();
+        lab.Run(Second);
+        Assert.Equal(1UL, Assert.IsType<SubmitOutcome.Accepted>(last).Sequenced.Number.Value);
+    }
+
+    [Fact]
     public void Tag_accepted_long_ago_is_not_aborted_where_it_is_still_open_when_its_key_is_used_again()
     {
         // The accepting server took every open tag of its own that it held no ballot of for one that it had aborted.
