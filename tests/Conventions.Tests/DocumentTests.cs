@@ -13,7 +13,7 @@ public sealed partial class DocumentTests
             "BannedApi",
         "StringComparison", "NativeLibrary", "DateTime", "FsCheck",
         // Words of the service manager, of HTTP and of files.
-        "ExecStart", "TimeoutStopSec", "LimitNOFILE", "WatchdogSec", "StateDirectory", "NotifyAccess",
+        "ExecStart", "TimeoutStopSec", "LimitNOFILE", "WatchdogSec", "StateDirectory", "NotifyAccess", "RestartPreventExitStatus",
     };
 
     /// <summary>Files, and what a check is named.</summary>
