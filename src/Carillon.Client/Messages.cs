@@ -215,6 +215,12 @@ public sealed record ServerStatus
 
     /// <summary>Where clients reach it, if the server tells.</summary>
     public string? Http { get; init; }
+
+    /// <summary>False for one that takes no part in agreement at present.</summary>
+    public bool? Voting { get; init; }
+
+    /// <summary>What is wrong with it, or missing there; or empty.</summary>
+    public string Note { get => field ?? ""; init; } = "";
 }
 
 /// <summary>A cluster as one server sees it.</summary>

@@ -177,6 +177,8 @@ public sealed partial class ServerNode
             return;
         }
 
+        // One that is asked for where all is applied already.
+        TakeSnapshot(Feed.Applied);
         bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)
         {

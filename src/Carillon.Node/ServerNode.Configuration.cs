@@ -75,6 +75,9 @@ public sealed partial class ServerNode
     /// <summary>True once a version is in force without this disk: it is of no more use here, however often it is started.</summary>
     public bool IsExcluded { get; private set; }
 
+    /// <summary>The newest version that is known here: the one in force, or that which excludes this disk.</summary>
+    public ClusterConfiguration NewestConfiguration { get; private set; } = null!;
+
     /// <summary>A version was delivered by the feed. True if it follows the one that is, or is about to be, in force.</summary>
     internal bool ConfigurationDelivered(ConfigurationEntry entry, SequenceNumber number)
     {
@@ -236,6 +239,7 @@ public sealed partial class ServerNode
     {
         if (!Members.Accepts(from))
         {
+            TellExclusion(from, payload);
             return true;
         }
 
@@ -270,6 +274,41 @@ public sealed partial class ServerNode
         return true;
     }
 
+    /// <summary>A disk that the version in force does not name asks for a later version than its own: it did not hear its end.</summary>
+    private void TellExclusion(ServerIdentity from, ReadOnlySpan<byte> payload)
+    {
+        if (ClosingMessage.TryRead(payload, out ClosingMessage message)
+            && message.IsQuestion && message.Version < Configuration.Version
+            && Configuration.Find(from.Name)?.Disk != from.Disk)
+        {
+            var told = new ExclusionMessage(Configuration.Version, from.Disk);
+            Post(from.Name, TrafficKind.Agreement, Protocol.Node, told.Encode(), 0);
+        }
+    }
+
+    private bool ReceiveExclusion(ServerIdentity from, ReadOnlySpan<byte> payload)
+    {
+        if (!ExclusionMessage.TryRead(payload, out ExclusionMessage message))
+        {
+            return false;
+        }
+
+        // Who has its name now may get what is meant for the disk before.
+        if (Members.Accepts(from) && message.Disk == Self.Disk && message.Version > Configuration.Version && !_isJoining)
+        {
+            Exclude(message.Version);
+        }
+
+        return true;
+    }
+
+    private void Exclude(ulong version)
+    {
+        // Kept nowhere: at its next start it finds the same.
+        IsExcluded = true;
+        _world.Stop($"this disk is not in version {version} of the configuration: its server was removed or replaced");
+    }
+
     private ClosingMessage ReportClosing(ulong number)
     {
         if (!Exchange.IsClosed || !MayVote)
@@ -281,7 +320,7 @@ public sealed partial class ServerNode
         ImmutableArray<CarriedTag> carried = Exchange.Carried();
         ImmutableArray<KeyValuePair<string, long>> fences = [.. Exchange.Fences(_now)];
         bool fits = carried.Length <= ConfigurationEntry.MaxCarried && fences.Length <= ConfigurationEntry.MaxFences;
-        bool isSettled = fits && _groups.All.All(g => !g.IsForgotten);
+        bool isSettled = fits && _groups.All.All(g => !g.IsForgotten || g.HasNothingToGet);
         return new ClosingMessage(
             false, number, Configuration.Version, _feed.Member.Committed.Value, IsClosed: fits, isSettled, fits ? carried : [],
             fits ? fences : [], Selection.PromisedEpochs);
@@ -369,14 +408,18 @@ public sealed partial class ServerNode
         Tell(NodeEventKind.Reconfigured, default, $"version {next.Version}: {string.Join(' ', next.Servers.Select(s => s.Name))}");
         if (next.Find(Self.Name) is not { } record || record.Disk != Self.Disk)
         {
-            // Kept nowhere: at its next start it finds the same.
-            IsExcluded = true;
-            _world.Stop($"this disk is not in version {next.Version} of the configuration: its server was removed or replaced");
+            NewestConfiguration = next;
+            if (_change is { IsProposed: true } own && own.Proposal.Next.Servers.SequenceEqual(next.Servers))
+            {
+                EndChange(new ClusterChangeOutcome(next.Version, IsUnknown: false, ""));
+            }
+
+            Exclude(next.Version);
             return;
         }
 
         Keep(entry);
-        Configuration = next;
+        Configuration = NewestConfiguration = next;
         Exchange.Reconfigure(next, entry.Carried, _now);
         Adopt(entry, isNew: false);
         Members.Reconfigure(next, _now);

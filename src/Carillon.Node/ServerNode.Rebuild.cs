@@ -90,6 +90,11 @@ public sealed partial class ServerNode
             return ReceiveClosing(from, payload);
         }
 
+        if (ExclusionMessage.IsOne(payload))
+        {
+            return ReceiveExclusion(from, payload);
+        }
+
         if (CopiesMessage.IsOne(payload))
         {
             return ReceiveCopies(from, payload);

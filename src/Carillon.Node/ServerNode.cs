@@ -64,7 +64,7 @@ public sealed partial class ServerNode : IDisposable
         ConfigurationEntry? kept = _configurations.Entry;
         kept = kept?.Configuration.Version >= configuration.Version ? kept : null;
         configuration = kept?.Configuration ?? configuration;
-        Configuration = configuration;
+        Configuration = NewestConfiguration = configuration;
         _deliveredVersion = configuration.Version;
         _isJoining = options.Joins && kept is null;
         ServerRecord record = configuration.Find(self) ?? throw new WrongDiskException($"Server {self} is not in the configuration.");

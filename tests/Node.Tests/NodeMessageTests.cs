@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Carillon.Protocols;
+using Carillon.Protocols.Cluster;
 using Xunit;
 
 namespace Carillon.Node.Tests;
@@ -23,6 +24,19 @@ public sealed class NodeMessageTests
         Assert.Equal(
             "0103" + "0A00000000000000" + "01000000" + "CA978112CA1BBDCAFAC231B39A23DC4DA786EFF8147C4E72B9807785AFEE48BB",
             Convert.ToHexString(new CopiesMessage(true, 10, Chunks[..1]).Encode()));
+        Assert.Equal(
+            "0107" + "0300000000000000" + "07000000000000000000000000000000",
+            Convert.ToHexString(new ExclusionMessage(3, new DiskId(7)).Encode()));
+    }
+
+    [Fact]
+    public void Exclusion_is_read_back_and_nothing_shorter_or_longer_is()
+    {
+        byte[] bytes = new ExclusionMessage(3, new DiskId(7)).Encode();
+        Assert.True(ExclusionMessage.TryRead(bytes, out ExclusionMessage message));
+        Assert.Equal(new ExclusionMessage(3, new DiskId(7)), message);
+        Assert.All(Enumerable.Range(0, bytes.Length), length => Assert.False(ExclusionMessage.TryRead(bytes.AsSpan(0, length), out _)));
+        Assert.False(ExclusionMessage.TryRead([.. bytes, 0], out _));
     }
 
     [Fact]

@@ -89,6 +89,9 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     /// <summary>The same for the next start: what a memory-only group has got is lost with this life, and has to come again ◆.</summary>
     public bool IsForgottenAtStart => IsForgotten || (Disk is null && _hasNewDisk);
 
+    /// <summary>True for a memory-only group that nobody leads for long: it is lost, perhaps, and is not to hold up the cluster.</summary>
+    public bool HasNothingToGet => Disk is null && Silence.Length > 0;
+
     /// <summary>Something was handed in since the last <see cref="Flush"/>.</summary>
     public bool IsDirty { get; set; }
 

@@ -53,22 +53,23 @@ internal sealed class CheckpointReports(GroupContext context)
     }
 
     /// <summary>
-    /// What the group's age and size let go must be covered by a checkpoint: where that is far off, as in a group of few and large
-    /// messages, one is asked for. Where all is committed, at the number where all are; else a little ahead of where anybody can be. A
-    /// server that hears of it too late has no part in that one.
+    /// What the group's age and size let go must be covered by a checkpoint, and so must what is gone already: where one is far off, as in
+    /// a group of few and large messages, or missing, as in a feed of restored catalogs, it is asked for. Where all is committed, at
+    /// the number where all are; else a little ahead of where anybody can be. A server that hears of it too late has no part in that one.
     /// </summary>
     /// <param name="committed">The greatest committed number.</param>
     /// <param name="next">The next one to be given.</param>
     /// <param name="now">The time.</param>
     public void Want(ulong committed, ulong next, Instant now)
     {
-        if (context.HasApplication || now < _dueAt)
+        if (now < _dueAt)
         {
             return;
         }
 
         _dueAt = now + context.Options.ReportInterval;
-        ulong wanted = Math.Max(context.Store.Expendable.Value, context.Store.Trimmed.Value);
+        ulong trimmed = context.Store.Trimmed.Value;
+        ulong wanted = context.HasApplication ? trimmed : Math.Max(context.Store.Expendable.Value, trimmed);
         if (wanted <= context.Advertised.Number.Value)
         {
             context.CheckpointDue = 0;

@@ -147,7 +147,8 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
             string program = Definition.Command.Arguments[0];
             if (Around.Hosting.Guard is null || !OperatingSystem.IsLinux())
             {
-                Tell(new ServiceNews.ProviderDown(Name, "this server runs no commands: they need Linux", IsFailure: false));
+                string why = OperatingSystem.IsLinux() ? "services.commands is off" : "they need Linux";
+                Tell(new ServiceNews.ProviderDown(Name, $"this server runs no commands: {why}", IsFailure: false));
                 _upAt = Instant.Never;
             }
             else if (CommandPrograms.Exists(program, Place.Work))

@@ -216,7 +216,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         Ask<ClusterStatus>((node, now, answer) => answer(StatusReport.Of(node, now))).GetAwaiter().GetResult();
 
     public ClusterConfiguration Configuration() =>
-        Ask<ClusterConfiguration>((node, _, answer) => answer(node.Configuration)).GetAwaiter().GetResult();
+        Ask<ClusterConfiguration>((node, _, answer) => answer(node.NewestConfiguration)).GetAwaiter().GetResult();
 
     public Task<ClusterChangeOutcome> ChangeClusterAsync(ClusterChange change) =>
         Ask<ClusterChangeOutcome>((node, now, answer) => node.ChangeCluster(change, now, answer));

@@ -35,6 +35,11 @@ internal static class ClusterFolder
     public static void Write(
         ClusterPlan plan, string folder, bool insecure, DateTimeOffset now, ulong version = 1, bool runsCommands = true)
     {
+        if (folder.Length == 0)
+        {
+            throw new UsageException("--out is empty; give a folder");
+        }
+
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
             throw new UsageException($"{folder} is not empty; a cluster's secrets are never written over");

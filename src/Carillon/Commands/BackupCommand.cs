@@ -36,6 +36,11 @@ internal static class BackupCommand
             }
 
             string path = context.Parse.GetRequiredValue(folder);
+            if (path.Length == 0)
+            {
+                throw new UsageException("DIR is empty; give a folder");
+            }
+
             using CarillonClient client = context.CreateClient();
             ClusterStatus status = (await client.ClusterStatusAsync(context.Cancellation)).Value;
             var backup = BackupFolder.OpenOrMake(path, status.Cluster);

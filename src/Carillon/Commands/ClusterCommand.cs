@@ -108,12 +108,13 @@ internal static class ClusterCommand
             return;
         }
 
-        var table = new TextTable("SERVER", "STATE", "INCARNATION", "ROLES", "RTT", "CLOCK", "HTTP", "LOAD");
+        var table = new TextTable("SERVER", "STATE", "VOTES", "INCARNATION", "ROLES", "RTT", "CLOCK", "HTTP", "LOAD");
         foreach (ServerStatus server in status.Servers)
         {
             table.Add(
                 server.Name,
                 server.State,
+                server.Voting switch { true => "yes", false => "NO", null => "-" },
                 server.Incarnation?.ToString(CultureInfo.InvariantCulture) ?? "-",
                 server.Roles.IsDefaultOrEmpty ? "-" : string.Join(',', server.Roles),
                 Milliseconds(server.RttMs),
@@ -123,6 +124,10 @@ internal static class ClusterCommand
         }
 
         table.Write(context.Out);
+        foreach (ServerStatus server in status.Servers.Where(s => s.Note.Length > 0))
+        {
+            context.Out.WriteLine($"{server.Name}: {server.Note}");
+        }
     }
 
     private static void WriteIfThere(CommandContext context, string label, JsonElement element)

@@ -21,6 +21,8 @@ namespace Carillon.Commands;
 /// <summary>Puts a server together from its configuration, and runs it.</summary>
 internal static class ServerComposition
 {
+    private static readonly TimeSpan LastAnswers = TimeSpan.FromSeconds(1);
+
     /// <summary>Runs until it is asked to stop, or can't go on.</summary>
     public static async Task<int> RunAsync(ServerOptions options, CommandContext context, CancellationToken stop)
     {
@@ -70,6 +72,10 @@ internal static class ServerComposition
         if (failed.IsCompleted && !stop.IsCancellationRequested)
         {
             string why = await failed;
+
+            // What is in progress can't come to its end here, but for the answers that are on their way.
+            using var soon = new CancellationTokenSource(LastAnswers);
+            await gateway.StopAsync(soon.Token);
             throw new ExitException(host.IsExcluded ? ExitCode.Conflict : ExitCode.Failed, $"server {options.Name} stops: {why}");
         }
 

@@ -128,6 +128,24 @@ public sealed class BackupTests
     }
 
     [Fact]
+    public async Task Server_of_a_restored_cluster_can_be_replaced()
+    {
+        // Nobody has the numbers up to the backup's, and nobody had made a checkpoint that a new disk could begin with.
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string backup = Path.Combine(cluster.Folder, "backup");
+        string file = cluster.MakeFile("small", 100, seed: 2);
+        await PutAsync(cluster, file, "files/name");
+        await BackUpAsync(cluster, backup);
+        using ProcessCluster restored = await RestoreAsync(backup);
+        await restored.KillAsync(3);
+        CliRun replaced = await restored.CliAsync("cluster", "replace", "s3", "--authority", Path.Combine(restored.Folder, "made"));
+        Assert.True(replaced.Code == ExitCode.Ok, replaced.Error);
+        restored.Start(3);
+        await ClusterChangeTests.UntilItVotesAsync(restored, 3);
+        Assert.True(await restored.HoldsAsync(3, "files/name", file, "--consistency", "local"));
+    }
+
+    [Fact]
     public async Task Damaged_earlier_checkpoint_is_told_and_keeps_no_new_one_from_being_made()
     {
         using ProcessCluster cluster = await ProcessCluster.StartAsync();

@@ -46,6 +46,42 @@ public sealed class ClusterChangeTests
     }
 
     [Fact]
+    public async Task Server_that_could_not_hear_that_it_was_replaced_is_told_once_it_can()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        ServerProcess old = cluster[1];
+        old.Halt(true);
+        string[] replace = ["cluster", "replace", "s1", "--authority", Path.Combine(cluster.Folder, "made")];
+        await cluster.UntilAsync("s1 is found to be away", async () => (await cluster.CliAsync(2, replace)).Code == ExitCode.Ok);
+        old.Halt(false);
+        Assert.Equal(ExitCode.Conflict, await old.EndAsync());
+    }
+
+    [Fact]
+    public async Task Server_that_is_asked_to_replace_itself_answers_with_the_version_that_was_made_and_ends()
+    {
+        using ProcessCluster cluster = await ProcessCluster.StartAsync();
+        string configuration = cluster.Configuration(1);
+        string before = await File.ReadAllTextAsync(configuration, TestContext.Current.CancellationToken);
+        string authority = Path.Combine(cluster.Folder, "made");
+        CliRun run = await cluster.CliAsync(1, "cluster", "replace", "s1", "--authority", authority, "-o", "name");
+        Assert.True(run.Code == ExitCode.Ok, run.Error);
+        Assert.Equal("2", run.Output.Trim());
+        Assert.NotEqual(before, await File.ReadAllTextAsync(configuration, TestContext.Current.CancellationToken));
+        Assert.Equal(ExitCode.Conflict, await cluster[1].EndAsync());
+        cluster.Start(1);
+        await UntilItVotesAsync(cluster, 1);
+    }
+
+    /// <summary>Waits until a server says of itself that it votes.</summary>
+    internal static Task UntilItVotesAsync(ProcessCluster cluster, int server) => cluster.UntilAsync($"s{server} votes", async () =>
+    {
+        CliRun status = await cluster.CliAsync(server, "cluster", "members", "-o", "jsonl");
+        return status.Output.Split('\n').Any(line => line.Contains($"\"name\":\"s{server}\"", StringComparison.Ordinal)
+            && line.Contains("\"voting\":true", StringComparison.Ordinal));
+    });
+
+    [Fact]
     public async Task Wrong_changes_are_refused_and_change_nothing()
     {
         using ProcessCluster cluster = await ProcessCluster.StartAsync();
