@@ -75,6 +75,11 @@ internal sealed class BackupFolder
     /// <exception cref="ExitException">The folder holds something else, or another cluster's backup.</exception>
     public static BackupFolder OpenOrMake(string root, string cluster)
     {
+        if (File.Exists(root))
+        {
+            throw new ExitException(ExitCode.Conflict, $"{root} is a file; a backup is a folder");
+        }
+
         if (!File.Exists(Path.Combine(root, HeadFile)))
         {
             if (Directory.Exists(root) && Directory.EnumerateFileSystemEntries(root).Any())
@@ -175,12 +180,20 @@ internal sealed class BackupFolder
     private static void WriteWhole(string path, byte[] bytes)
     {
         string unfinished = path + Unfinished;
-        using (var stream = new FileStream(unfinished, FileMode.Create, FileAccess.Write, FileShare.None))
+        try
         {
-            stream.Write(bytes);
-            stream.Flush(flushToDisk: true);
-        }
+            using (var stream = new FileStream(unfinished, FileMode.Create, FileAccess.Write, FileShare.None))
+            {
+                stream.Write(bytes);
+                stream.Flush(flushToDisk: true);
+            }
 
-        File.Move(unfinished, path, overwrite: true);
+            File.Move(unfinished, path, overwrite: true);
+        }
+        catch (IOException refusal)
+        {
+            // Not what a connection in trouble throws: in the midst of a download it would be taken for that.
+            throw new ExitException(ExitCode.Of(refusal), $"{path}: {refusal.Message}");
+        }
     }
 }

@@ -68,6 +68,10 @@ internal sealed class CommandRunner(GlobalOptions global, Func<int?>? interrupti
         CarillonException carillon => ErrorReport.Of(carillon),
         UsageException => new ErrorReport { ExitCode = ExitCode.Usage, Message = fault.Message, Code = "usage" },
         ExitException exit => new ErrorReport { ExitCode = exit.Code, Message = fault.Message, Code = WordOf(exit.Code) },
+        IOException io when ExitCode.Of(io) == ExitCode.Full => new ErrorReport
+        {
+            ExitCode = ExitCode.Full, Message = fault.Message, Code = "full",
+        },
         IOException or UnauthorizedAccessException => new ErrorReport { ExitCode = ExitCode.Failed, Message = fault.Message, Code = "io" },
         // A fault of the program itself; --debug shows where.
         _ => new ErrorReport { ExitCode = ExitCode.Failed, Message = $"{fault.GetType().Name}: {fault.Message}", Code = "internal",

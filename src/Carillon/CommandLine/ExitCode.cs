@@ -20,6 +20,12 @@ internal static class ExitCode
     public const int Interrupted = 130;
     public const int Terminated = 143;
 
+    // ENOSPC, as the runtime hands it on.
+    private const int NoSpaceLeft = 28;
+
+    /// <summary>The code for what a file system says.</summary>
+    public static int Of(IOException fault) => fault.HResult == NoSpaceLeft ? Full : Failed;
+
     /// <summary>The code for a reason.</summary>
     public static int Of(Failure failure) => failure switch
     {
