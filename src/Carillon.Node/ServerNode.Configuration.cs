@@ -294,7 +294,7 @@ public sealed partial class ServerNode
         }
 
         // Who has its name now may get what is meant for the disk before.
-        if (Members.Accepts(from) && message.Disk == Self.Disk && message.Version > Configuration.Version && !_isJoining)
+        if (Members.Accepts(from) && message.Disk == Self.Disk && message.Version > Configuration.Version)
         {
             Exclude(message.Version);
         }

@@ -126,6 +126,7 @@ internal sealed record ErrorReport
         "no-tls" => "is it a plain server? --server http://HOST:PORT",
         "group-lost" or "group-replaced" => "see docs/operations/groups.md",
         "group-not-found" => "make it with: carillon group create NAME",
+        "group-reserved" => "choose another name",
         "group-busy" => "nothing was sent; try again when more servers are up: carillon cluster status",
         "message-mismatch" => "use another message id: this one is another message's",
         "message-overtaken" => "send it again under a new id: it comes behind what was delivered meanwhile",

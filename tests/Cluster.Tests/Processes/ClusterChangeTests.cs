@@ -55,6 +55,14 @@ public sealed class ClusterChangeTests
         await cluster.UntilAsync("s1 is found to be away", async () => (await cluster.CliAsync(2, replace)).Code == ExitCode.Ok);
         old.Halt(false);
         Assert.Equal(ExitCode.Conflict, await old.EndAsync());
+
+        // Nor does one run on that is replaced while it joins.
+        ServerProcess joins = cluster.Start(1);
+        await cluster.UntilAsync("it has read its file", () => Task.FromResult(joins.Said.Contains(" is up: ", StringComparison.Ordinal)));
+        await cluster.UntilAsync("s1 is replaced again", async () => (await cluster.CliAsync(2, replace)).Code == ExitCode.Ok);
+        Assert.Equal(ExitCode.Conflict, await joins.EndAsync());
+        cluster.Start(1);
+        await UntilItVotesAsync(cluster, 1);
     }
 
     [Fact]
