@@ -104,6 +104,9 @@ internal interface INodeUnderTest
     /// <summary>Until when, by its monotonic clock, its voter gives its bit for a service to no other node than this one.</summary>
     Instant KeptFor(ServiceName service, NodeId node);
 
+    /// <summary>The last step of an orderly stop: which leases were given is written down.</summary>
+    void RecordStop(Moment now);
+
     /// <summary>The greatest epoch of a service that its voter knows of.</summary>
     Epoch FenceOf(ServiceName service);
 

@@ -129,6 +129,8 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public Instant KeptFor(ServiceName service, NodeId holder) => node.Selection.Voter.KeptFor(service, holder);
 
+    public void RecordStop(Moment now) => node.RecordStop(now);
+
     public Epoch FenceOf(ServiceName service) => node.Selection.Voter.FenceOf(service);
 
     public void StoreContent(string bucket, ImmutableArray<ReadOnlyMemory<byte>> chunks, Moment now, Action<StoredContent> done) =>

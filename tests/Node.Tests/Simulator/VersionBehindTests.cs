@@ -86,6 +86,22 @@ public sealed class VersionBehindTests : IDisposable
         Assert.True(Server(2).Node!.FenceOf(ServiceName.CatalogSequencer) > new Epoch(1000));
     }
 
+    [Fact]
+    public void Version_takes_no_effect_behind_the_record_of_an_orderly_stop()
+    {
+        // The record has the leases as they are under the version before: a new disk's would be taken for the one's that it replaces.
+        Begin(3);
+        Server(1).Input((node, now) => node.RenewConfiguration(now));
+        Until(() => Server(2).Node!.IsVersionClosed, step: TimeSpan.FromMicroseconds(100));
+        Server(2).Input((node, now) => node.RecordStop(now));
+        ReachVersion(1, 3);
+        _world!.RunFor(TimeSpan.FromSeconds(2));
+        Assert.Equal(1UL, Server(2).Node!.ConfigurationVersion);
+        Stop(2);
+        Start(2);
+        ReachVersion(2);
+    }
+
     private SimulatedServer Server(int number) => _world!.Servers[number - 1];
 
     private void Begin(int servers)
