@@ -31,7 +31,10 @@ public sealed partial class ServerNode
     internal void CheckpointDue(SequenceNumber number, ReadOnlyMemory<byte> sessions)
     {
         _checkpointsDue.Enqueue(number.Value);
-        _sessionStates.Enqueue((number, sessions));
+        if (number > Feed.Applied)
+        {
+            _sessionStates.Enqueue((number, sessions));
+        }
     }
 
     internal void BeginFetch(CheckpointMark mark)
@@ -55,17 +58,19 @@ public sealed partial class ServerNode
     /// <summary>A batch ended where a checkpoint is due: the snapshot is taken before the next begins.</summary>
     private void TakeSnapshot(SequenceNumber applied)
     {
-        if (!_checkpointsDue.TryPeek(out ulong due) || due > applied.Value)
+        while (_checkpointsDue.TryPeek(out ulong passed) && passed < applied.Value)
         {
+            // With a checkpoint of others, or while the last one was being written: the others make this one.
+            _checkpointsDue.Dequeue();
+        }
+
+        if (!_checkpointsDue.TryPeek(out ulong due) || due > applied.Value || _isWritingCheckpoint)
+        {
+            // While nothing comes, it is made once the last one is written.
             return;
         }
 
         _checkpointsDue.Dequeue();
-        if (due != applied.Value || _isWritingCheckpoint)
-        {
-            // Passed over with a checkpoint of others, or the last one is still being written: the others make this one.
-            return;
-        }
 
         Sometimes.Reached("feed-makes-a-checkpoint");
         _isWritingCheckpoint = true;

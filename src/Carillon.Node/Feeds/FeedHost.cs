@@ -158,7 +158,8 @@ internal sealed class FeedHost : IGroupHost, ISequencedGroup
 
     public bool TakeCheckpoint(SequenceNumber number, ReadOnlyMemory<byte> sessions)
     {
-        if (number > Store.AppliedNumber)
+        // Also at the number that the catalog has come to: where nothing is written, one is asked for there.
+        if (number >= Store.AppliedNumber)
         {
             _node.CheckpointDue(number, sessions);
         }
