@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
@@ -184,9 +185,10 @@ internal sealed class Transport : IDisposable
         _ => false,
     };
 
-    /// <summary>True for what a connection or a server in trouble throws, and not the program.</summary>
+    /// <summary>True for what a connection or a server in trouble throws, and not the program. A bare <see cref="SocketException"/> is one
+    /// that broke as soon as it was made: the handler asks it for its other end.</summary>
     public static bool IsTransportFault(Exception fault) =>
-        fault is HttpRequestException or IOException or OperationCanceledException or InvalidDataException;
+        fault is HttpRequestException or IOException or SocketException or OperationCanceledException or InvalidDataException;
 
     /// <summary>What a fault of the connection is in words.</summary>
     public Problem ProblemOf(Exception fault, int server, StallGuard guard)

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Carillon.Client;
 using Carillon.Client.Feeds;
 using Carillon.Client.Groups;
@@ -69,6 +70,10 @@ public sealed class WatchTests
             await house.DisposeAsync();
         }
     }
+
+    [Fact]
+    public void Connection_that_broke_as_soon_as_it_was_made_is_a_fault_of_the_connection() =>
+        Assert.True(Transport.IsTransportFault(new SocketException((int)SocketError.NotConnected)));
 
     [Fact]
     public async Task Entry_that_was_cut_off_in_the_middle_comes_once()
