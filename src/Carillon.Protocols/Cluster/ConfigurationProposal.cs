@@ -91,10 +91,11 @@ public sealed class ConfigurationProposal
             {
                 // The value of the greatest round that any of them showed, as a round's taker would take it.
                 bool isGreater = !carried.TryGetValue(tag.Tag, out CarriedTag known) || tag.Round > known.Round;
-                carried[tag.Tag] = (isGreater ? tag : known) with
+                (CarriedTag chosen, CarriedTag other) = isGreater ? (tag, known) : (known, tag);
+                carried[tag.Tag] = chosen with
                 {
-                    Hash = known.Hash == default ? tag.Hash : known.Hash,
-                    Disk = known.Disk == default ? tag.Disk : known.Disk,
+                    Hash = chosen.Hash == default ? other.Hash : chosen.Hash,
+                    Disk = chosen.Disk == default ? other.Disk : chosen.Disk,
                 };
             }
 

@@ -72,11 +72,7 @@ public sealed class ForgettingServerTests
         lab.Publish(S1, Message(1, 1), 0);
         lab.Run(TimeSpan.FromMilliseconds(500));
         LabMember s2 = lab["s2"];
-        s2.Crash();
-        s2.ReplaceDisk();
-        lab.Roles = lab.Roles with { Configuration = 2 };
-        s2.Start();
-        s2.Core.ForgetLostDisk();
+        ReplaceDisk(lab, s2);
 
         // The word of who leads under the version before says nothing of what the lost disk acknowledged last.
         Assert.True(lab.RunUntil(() => s2.Core.Delivered.Value == 1, TimeSpan.FromSeconds(2)));
@@ -88,10 +84,7 @@ public sealed class ForgettingServerTests
         s2.ReplaceDisk();
         s2.Start();
         s2.Core.ForgetLostDisk();
-        foreach (LabMember other in new[] { lab["s1"], lab["s3"] })
-        {
-            other.Input(now => other.Core.SetRoles(lab.Roles, now));
-        }
+        TellVersion(lab, "s1", "s3");
 
         lab.Elect("s3");
         Assert.True(lab.RunUntil(() => s2.Core.DurableWanted == 1, TimeSpan.FromSeconds(2)));
@@ -120,7 +113,7 @@ public sealed class ForgettingServerTests
         s1.Start();
         s2.Start();
         s2.Core.ForgetLostDisk();
-        lab["s3"].Input(now => lab["s3"].Core.SetRoles(lab.Roles, now));
+        TellVersion(lab, "s3");
         lab.Elect("s3");
         lab.Run(TimeSpan.FromSeconds(2));
         Assert.Contains(lab["s3"].Events, e => e is GroupEvent.CannotLead { IsLost: true });
@@ -136,12 +129,8 @@ public sealed class ForgettingServerTests
         lab.Run(TimeSpan.FromMilliseconds(500));
         LabMember s1 = lab["s1"];
         LabMember s2 = lab["s2"];
-        s2.Crash();
-        s2.ReplaceDisk();
-        lab.Roles = lab.Roles with { Configuration = 2 };
-        s2.Start();
-        s2.Core.ForgetLostDisk();
-        s1.Input(now => s1.Core.SetRoles(lab.Roles, now));
+        ReplaceDisk(lab, s2);
+        TellVersion(lab, "s1");
         lab.Elect("s1");
         lab.Run(TimeSpan.FromMilliseconds(100));
         Assert.Equal(SequencerState.Leading, s1.Core.SequencerState);
@@ -159,15 +148,8 @@ public sealed class ForgettingServerTests
         var lab = new GroupLab(1, 3) { Settings = memory, IsExact = true, Reelects = false };
         Lead(lab);
         LabMember s2 = lab["s2"];
-        s2.Crash();
-        s2.ReplaceDisk();
-        lab.Roles = lab.Roles with { Configuration = 2 };
-        s2.Start();
-        s2.Core.ForgetLostDisk();
-        foreach (LabMember other in new[] { lab["s1"], lab["s3"] })
-        {
-            other.Input(now => other.Core.SetRoles(lab.Roles, now));
-        }
+        ReplaceDisk(lab, s2);
+        TellVersion(lab, "s1", "s3");
 
         lab.Elect("s1");
         Assert.True(lab.RunUntil(() => !s2.Core.HasForgotten, TimeSpan.FromSeconds(2)));
@@ -197,6 +179,24 @@ public sealed class ForgettingServerTests
         lab.Elect(leader);
         lab.Run(TimeSpan.FromMilliseconds(500));
         Assert.Equal(SequencerState.Leading, lab[leader].Core.SequencerState);
+    }
+
+    /// <summary>A server starts under version 2 with an empty disk; the others have not heard of that version.</summary>
+    private static void ReplaceDisk(GroupLab lab, LabMember server)
+    {
+        server.Crash();
+        server.ReplaceDisk();
+        lab.Roles = lab.Roles with { Configuration = 2 };
+        server.Start();
+        server.Core.ForgetLostDisk();
+    }
+
+    private static void TellVersion(GroupLab lab, params string[] servers)
+    {
+        foreach (string name in servers)
+        {
+            lab[name].Input(now => lab[name].Core.SetRoles(lab.Roles, now));
+        }
     }
 
     private static void Lead(GroupLab lab)
