@@ -177,7 +177,7 @@ public sealed partial class ServerNode
             return;
         }
 
-        // One that is asked for where all is applied already.
+        // Between batches, and where one is asked for once all is applied: the next batch begins behind it.
         TakeSnapshot(Feed.Applied);
         bool isWaiting = _entries.Count > 0 || _rejected.Count > 0;
         if (_snapshotWanted && _snapshot is null && isWaiting && !_isAppliedForSnapshot)

@@ -55,7 +55,7 @@ public sealed partial class ServerNode
     private static CheckpointMark MarkOf(CatalogCheckpoint checkpoint) =>
         new(checkpoint.Number, (ulong)checkpoint.Size, checkpoint.Digest);
 
-    /// <summary>A batch ended where a checkpoint is due: the snapshot is taken before the next begins.</summary>
+    /// <summary>Where a checkpoint is due a batch ends: the snapshot is taken before the next begins.</summary>
     private void TakeSnapshot(SequenceNumber applied)
     {
         while (_checkpointsDue.TryPeek(out ulong passed) && passed < applied.Value)

@@ -77,7 +77,6 @@ public sealed partial class ServerNode
 
         if (batch.Entries.Length > 0)
         {
-            TakeSnapshot(batch.Entries[^1].Number);
             _feed.Applied(batch.Entries[^1].Number, _now.Now);
             Feed.HasApplied(batch.Entries[^1].Number);
         }
