@@ -275,8 +275,10 @@ public sealed class ServerHostTests
             var id = new MessageId(new SessionId(1, session), 1);
             await Wait.Until(() =>
             {
-                PublishOutcome outcome = Groups[server].PublishAsync(
-                    Group, id, 0, null, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken).Result;
+                Task<PublishOutcome> publishing = Groups[server].PublishAsync(
+                    Group, id, 0, null, new byte[] { 1, 2, 3 }, TestContext.Current.CancellationToken);
+                Groups[server].Send();
+                PublishOutcome outcome = publishing.Result;
                 number = (outcome as PublishOutcome.Committed)?.Number.Value ?? 0;
                 return number > 0;
             });

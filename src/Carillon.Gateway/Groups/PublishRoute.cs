@@ -132,6 +132,7 @@ internal static class PublishRoute
         // Who sends it again says so with this number: then it is known again even where its session was forgotten meanwhile.
         exchange.Response.Headers[TimestampHeader] = timestamp.ToString(CultureInfo.InvariantCulture);
         Task<PublishOutcome> publishing = groups.PublishAsync(group.Name, id, settled, timestamp, payload, exchange.Aborted);
+        groups.Send();
         PublishOutcome outcome = await RunAsync(exchange, publishing);
         if (outcome is PublishOutcome.Committed committed)
         {

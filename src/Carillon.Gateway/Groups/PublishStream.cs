@@ -80,6 +80,10 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
             // What came whole is answered all the same, as far as there is somebody to answer.
             return "the stream broke off: " + broken.Message;
         }
+        finally
+        {
+            groups.Send();
+        }
     }
 
     /// <summary>Takes messages until the stream ends.</summary>
@@ -135,6 +139,7 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
                 await SendAsync(header, payload, ended);
             }
 
+            groups.Send();
             bool whole = left.IsEmpty;
             input.AdvanceTo(left.Start, left.End);
             if (read.IsCompleted)
@@ -173,11 +178,13 @@ internal sealed class PublishStream(IGroupGate groups, GroupName group, PipeRead
             group, header.Id, header.Number, _timestamp, payload, CancellationToken.None);
         if (!_queue.Writer.TryWrite(new InFlight(outcome, payload.Length, default)))
         {
+            groups.Send();
             await _queue.Writer.WriteAsync(new InFlight(outcome, payload.Length, default), ended);
         }
 
         while (Interlocked.Read(ref _bytesInFlight) > MaxBytesInFlight)
         {
+            groups.Send();
             await _room.Reader.ReadAsync(ended);
         }
     }

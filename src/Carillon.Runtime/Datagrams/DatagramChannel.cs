@@ -21,6 +21,7 @@ namespace Carillon.Runtime.Datagrams;
 public sealed class DatagramChannel : IAsyncDisposable
 {
     private const int LargestDatagram = 65_535;
+    private const int MostAtOnce = 64; // that the handler is to take before it is told that there are more
     private const int IpLevel = 0; // SOL_IP
     private const int MulticastAll = 49; // IP_MULTICAST_ALL
 
@@ -263,9 +264,16 @@ public sealed class DatagramChannel : IAsyncDisposable
     private void Receive(Socket socket)
     {
         byte[] datagram = new byte[LargestDatagram];
+        int received = 0;
         while (!_stop.IsCancellationRequested)
         {
             int length = socket.Receive(datagram, SocketFlags.None, out SocketError error);
+            if (received > 0 && (error == SocketError.WouldBlock || received == MostAtOnce))
+            {
+                received = 0;
+                _handler.Drained();
+            }
+
             if (error == SocketError.WouldBlock)
             {
                 socket.Poll(StopLook, SelectMode.SelectRead);
@@ -276,6 +284,7 @@ public sealed class DatagramChannel : IAsyncDisposable
             }
             else if (!_stop.IsCancellationRequested)
             {
+                received++;
                 Accept(datagram.AsSpan(0, length));
             }
         }

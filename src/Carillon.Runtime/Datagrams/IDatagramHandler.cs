@@ -8,6 +8,9 @@ public interface IDatagramHandler
 {
     /// <summary>An authentic datagram that was not seen before. The receiver owns it and disposes of it.</summary>
     void Receive(ServerIdentity sender, ReceivedDatagram datagram);
+
+    /// <summary>Behind one or more of them, on the same thread: no other has come yet, or many have.</summary>
+    void Drained();
 }
 
 /// <summary>One datagram's message in a rented buffer; not to be used after it was disposed of.</summary>

@@ -76,6 +76,8 @@ internal sealed class GroupGate(
         return cancellation.CanBeCanceled ? WaitAsync(call, cancellation) : call.Outcome;
     }
 
+    public void Send() => _queue.Send();
+
     public async IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> SubscribeAsync(
         GroupName group, SequenceNumber from, [EnumeratorCancellation] CancellationToken cancellation)
     {

@@ -118,6 +118,10 @@ public interface IGroupGate
     Task<PublishOutcome> PublishAsync(
         GroupName group, MessageId id, ulong settled, ulong? timestamp, ReadOnlyMemory<byte> payload, CancellationToken cancellation);
 
+    /// <summary>Follows one or more calls of <see cref="PublishAsync"/>, before the caller waits for anything: their messages go on their
+    /// way together.</summary>
+    void Send();
+
     /// <summary>
     /// The committed messages from a number on, in order, without gaps and without doubles, and then each as it is committed. Messages come
     /// in runs, as many as are ready.

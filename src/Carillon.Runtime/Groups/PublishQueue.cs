@@ -24,12 +24,15 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
     /// <summary>What a sender is told that was refused.</summary>
     public TimeSpan RetryAfter => retryAfter;
 
-    /// <summary>Queues a message for the loop.</summary>
+    /// <summary>Queues a message for the loop; <see cref="Send"/> must follow.</summary>
     public void Add(PublishCall call)
     {
         _calls.Enqueue(call);
-        Post();
+        Queue();
     }
+
+    /// <summary>Lets the loop have what was queued.</summary>
+    public void Send() => world.Loop.Drive();
 
     /// <summary>An outcome is known; on the loop.</summary>
     public void End(PublishCall call)
@@ -52,7 +55,7 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
         }
     }
 
-    private void Post()
+    private void Queue()
     {
         if (Interlocked.Exchange(ref _isPosted, 1) != 0)
         {
@@ -60,9 +63,10 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
         }
 
         LoopWork work = LoopWork.Call(Run, _ => Abandon());
-        if (!world.Loop.TryPost(work))
+        if (!world.Loop.TryQueue(work))
         {
-            _ = PostLaterAsync(work);
+            // Not on the loop's thread, which may be this one.
+            _ = Task.Run(() => PostLaterAsync(work));
         }
     }
 
@@ -85,7 +89,7 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
 
         if (!_calls.IsEmpty)
         {
-            Post();
+            Queue();
         }
     }
 

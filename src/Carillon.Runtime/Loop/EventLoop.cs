@@ -4,18 +4,16 @@ using Carillon.Protocols;
 namespace Carillon.Runtime.Loop;
 
 /// <summary>
-/// One thread that owns a single-threaded machine: any thread posts items, the loop hands them over in batches and wakes at
-/// the machine's deadline. The queue is bounded: a full one refuses (<see cref="TryPost(in TWork)"/>) or makes the poster wait
-/// (<see cref="PostAsync"/>). An exception from the handler, a broken invariant above all, ends the loop; the owner learns it
-/// from <see cref="Completion"/>.
+/// Drives a single-threaded machine: any thread posts items, the loop hands them over in batches and wakes at the machine's deadline. The
+/// queue is bounded: a full one refuses (<see cref="TryPost(in TWork)"/>) or makes the poster wait (<see cref="PostAsync"/>). An exception
+/// from the handler, a broken invariant above all, ends the loop; the owner learns it from <see cref="Completion"/>.
 /// </summary>
+/// <remarks>A turn belongs to one thread at a time: to the loop's own, or, where that sleeps, to one that has brought items and has nothing
+/// better to do (<see cref="Drive"/>): to wake another takes longer than most turns (docs/adr/0030).</remarks>
 /// <typeparam name="TWork">One queued item.</typeparam>
 public sealed class EventLoop<TWork>
     where TWork : struct
 {
-    // Longer than a turn that handles one small message, shorter than one that handles a dozen.
-    private static readonly TimeSpan WorthYielding = TimeSpan.FromMicroseconds(80);
-
     private readonly Lock _gate = new();
 
     // Set outside the gate, or whoever wakes would find it closed.
@@ -32,15 +30,24 @@ public sealed class EventLoop<TWork>
     private TWork[] _filling;
     private TWork[] _draining;
     private int _filled;
-    private bool _waiting;
     private bool _closed;
     private bool _started;
     private TaskCompletionSource? _room;
 
-    // Owned by the loop's thread: the batch in work is _draining[_next.._taken].
+    // Whose turn it is: the loop's thread's or a driver's; none: the loop rests, and its thread sleeps.
+    private Thread? _owner;
+
+    // The turn is the thread's, which sleeps still.
+    private bool _isCalled;
+
+    // How long its thread sleeps, and until when it may.
+    private Instant _sleepsUntil;
+    private Instant _deadline;
+
+    // The owner's: the batch in work is _draining[_next.._taken].
     private int _next;
     private int _taken;
-    private Instant _began;
+    private bool _isLoaded;
 
     /// <summary>Makes a loop that does not run yet.</summary>
     /// <exception cref="ArgumentException">The options have faults.</exception>
@@ -58,13 +65,17 @@ public sealed class EventLoop<TWork>
         _draining = new TWork[options.QueueLimit];
         _tag = new KeyValuePair<string, object?>("loop", options.Name);
         _thread = new Thread(Run) { IsBackground = true, Name = options.Name };
+        _owner = _thread;
     }
 
     /// <summary>Ends when the loop has ended: well after <see cref="StopAsync"/>, faulted with what the handler threw.</summary>
     public Task Completion => _completion.Task;
 
-    /// <summary>True on the loop's own thread.</summary>
-    public bool IsCurrent => Thread.CurrentThread == _thread;
+    /// <summary>True on the thread that is in a turn.</summary>
+    public bool IsCurrent => Volatile.Read(ref _owner) == Thread.CurrentThread;
+
+    /// <summary>True while nobody is in a turn.</summary>
+    public bool IsResting => Volatile.Read(ref _owner) is null;
 
     /// <summary>Items that wait.</summary>
     public int Depth => Volatile.Read(ref _filled);
@@ -99,11 +110,86 @@ public sealed class EventLoop<TWork>
         bool wakes;
         lock (_gate)
         {
-            isAdded = TryAdd(in work, out wakes);
+            isAdded = TryAdd(in work);
+            wakes = isAdded && TryCall();
         }
 
         Wake(wakes);
         return isAdded;
+    }
+
+    /// <summary>As <see cref="TryPost(in TWork)"/>; but a loop that rests goes on resting until <see cref="Drive"/>, which must
+    /// follow.</summary>
+    public bool TryQueue(in TWork work)
+    {
+        lock (_gate)
+        {
+            return TryAdd(in work);
+        }
+    }
+
+    /// <summary>Queues an item, and <see cref="Drive"/>s the loop. False as in <see cref="TryPost(in TWork)"/>.</summary>
+    public bool TryRun(in TWork work)
+    {
+        if (!TryQueue(in work))
+        {
+            return false;
+        }
+
+        Drive();
+        return true;
+    }
+
+    /// <summary>
+    /// If the loop rests while something waits, this thread has a turn: one batch, without a change of threads. What is left then is the
+    /// loop's own, and so is the turn where there is a load: more gathers while its thread wakes up, and shares it. Any thread that holds
+    /// no lock which the handler may want.
+    /// </summary>
+    public void Drive()
+    {
+        bool wakes;
+        lock (_gate)
+        {
+            if (_filled == 0 || _owner is not null || _closed)
+            {
+                // Whoever is in a turn looks again at its end.
+                return;
+            }
+
+            wakes = _isLoaded && TryCall();
+            if (!wakes)
+            {
+                Volatile.Write(ref _owner, Thread.CurrentThread);
+                Swap();
+            }
+        }
+
+        if (wakes)
+        {
+            _wake.Set();
+            return;
+        }
+
+        Instant deadline;
+        try
+        {
+            deadline = HandleSlice();
+        }
+        catch (Exception death)
+        {
+            Die(death);
+            deadline = Instant.Never;
+        }
+
+        lock (_gate)
+        {
+            _deadline = deadline;
+            _isCalled = _next < _taken || _filled > 0 || _closed || deadline < _sleepsUntil;
+            wakes = _isCalled;
+            Volatile.Write(ref _owner, wakes ? _thread : null);
+        }
+
+        Wake(wakes);
     }
 
     /// <summary>Queues an item, waiting for room. False: the loop is stopping or has ended, and the item was not taken. Any thread but the
@@ -118,7 +204,8 @@ public sealed class EventLoop<TWork>
             bool wakes;
             lock (_gate)
             {
-                isAdded = TryAdd(in work, out wakes);
+                isAdded = TryAdd(in work);
+                wakes = isAdded && TryCall();
                 if (!isAdded && !_closed)
                 {
                     room = (_room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
@@ -156,17 +243,27 @@ public sealed class EventLoop<TWork>
         return Completion;
     }
 
-    private bool TryAdd(in TWork work, out bool wakes)
+    private bool TryAdd(in TWork work)
     {
-        wakes = false;
         if (_closed || _filled == _filling.Length)
         {
             return false;
         }
 
         _filling[_filled++] = work;
-        wakes = _waiting;
-        _waiting = false;
+        return true;
+    }
+
+    /// <summary>Gives a loop that rests to its thread, which is to be woken then.</summary>
+    private bool TryCall()
+    {
+        if (_owner is not null)
+        {
+            return false;
+        }
+
+        Volatile.Write(ref _owner, _thread);
+        _isCalled = true;
         return true;
     }
 
@@ -190,80 +287,99 @@ public sealed class EventLoop<TWork>
     {
         try
         {
-            Instant deadline = _handler.Settle(_clock.Read());
-            while (TakeBatch(deadline))
+            _deadline = _handler.Settle(_clock.Read());
+            while (TakeBatch())
             {
                 do
                 {
-                    deadline = HandleSlice();
+                    _deadline = HandleSlice();
                 }
                 while (_next < _taken);
             }
 
-            _completion.SetResult();
+            _completion.TrySetResult();
         }
         catch (Exception death)
         {
-            AbandonAll();
-            _completion.SetException(death);
+            Die(death);
         }
     }
 
     /// <summary>Waits for items or the deadline. False once the loop is closed and empty.</summary>
-    private bool TakeBatch(Instant deadline)
+    private bool TakeBatch()
     {
-        Array.Clear(_draining, 0, _taken);
-
         // Whoever is ready to run may run first: on a busy machine those are the ones that post, and more items then share this turn, its
         // flush and its messages (measured: a sixth fewer flushes, 7 % less processor time a put). After a short turn there is no load, and
         // one item would only wait for whoever else has work.
-        if (_clock.Now - _began >= WorthYielding)
+        if (_isLoaded)
         {
             Thread.Yield();
         }
 
-        int wait = 0;
-        lock (_gate)
+        while (true)
         {
-            if (_filled == 0 && !_closed)
+            int wait;
+            lock (_gate)
             {
-                wait = MillisecondsUntil(deadline);
-                _waiting = wait != 0;
+                wait = _filled > 0 || _closed ? 0 : MillisecondsUntil(_deadline);
+                if (wait == 0)
+                {
+                    bool isOver = _filled == 0 && _closed;
+                    Swap();
+                    return !isOver;
+                }
+
+                _sleepsUntil = _deadline;
+                Volatile.Write(ref _owner, null);
+            }
+
+            Sleep(wait);
+            if (_next < _taken)
+            {
+                // A driver has left it.
+                return true;
             }
         }
+    }
 
-        if (wait != 0)
+    /// <summary>Until the turn is the thread's.</summary>
+    private void Sleep(int wait)
+    {
+        while (true)
         {
-            // A wake-up for nothing only costs a call of Settle, so there is no loop around the wait.
             _wake.WaitOne(wait);
+            lock (_gate)
+            {
+                if (_isCalled || _owner is null)
+                {
+                    _isCalled = false;
+                    Volatile.Write(ref _owner, _thread);
+                    return;
+                }
+
+                // A driver is in a turn beyond the deadline, which it settles; for another one it calls.
+                _sleepsUntil = Instant.Never;
+                wait = Timeout.Infinite;
+            }
         }
+    }
 
-        lock (_gate)
+    private void Swap()
+    {
+        (_filling, _draining) = (_draining, _filling);
+        (_next, _taken) = (0, _filled);
+        _filled = 0;
+        if (!_closed)
         {
-            _waiting = false;
-            if (_filled == 0 && _closed)
-            {
-                return false;
-            }
-
-            (_filling, _draining) = (_draining, _filling);
-            (_next, _taken) = (0, _filled);
-            _filled = 0;
-            if (!_closed)
-            {
-                TaskCompletionSource? room = _room;
-                _room = null;
-                room?.SetResult();
-            }
-
-            return true;
+            TaskCompletionSource? room = _room;
+            _room = null;
+            room?.SetResult();
         }
     }
 
     private Instant HandleSlice()
     {
         Moment moment = _clock.Read();
-        _began = moment.Now;
         int end = Math.Min(_taken, _next + _options.BatchLimit);
         int count = end - _next;
         while (_next < end)
@@ -273,10 +389,23 @@ public sealed class EventLoop<TWork>
             _handler.Handle(in work, moment);
         }
 
+        if (_next == _taken)
+        {
+            // What it holds is let go of.
+            Array.Clear(_draining, 0, _taken);
+        }
+
         Instant deadline = _handler.Settle(moment);
+        _isLoaded = _clock.Now - moment.Now >= _options.LongTurn;
         LoopMetrics.Items.Add(count, _tag);
         LoopMetrics.Batches.Add(1, _tag);
         return deadline;
+    }
+
+    private void Die(Exception death)
+    {
+        AbandonAll();
+        _completion.TrySetException(death);
     }
 
     private void AbandonAll()

@@ -227,7 +227,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         LoopWork work = LoopWork.Call(
             (node, now) => call(node, now, answer => result.TrySetResult(answer)), defect => result.TrySetException(defect));
-        if (!_world.Loop.TryPost(work) && !await _world.Loop.PostAsync(work))
+        if (!_world.Loop.TryRun(work) && !await _world.Loop.PostAsync(work))
         {
             throw new OperationCanceledException("The server is stopping.");
         }

@@ -53,7 +53,14 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     }
 
     /// <summary>What became of a service here, from any thread.</summary>
-    public void Note(ServiceNews news) => Post(LoopWork.Call((node, now) => node.NoteService(news, now)));
+    public void Note(ServiceNews news)
+    {
+        LoopWork work = LoopWork.Call((node, now) => node.NoteService(news, now));
+        if (!Loop.TryPost(work))
+        {
+            Wait(work);
+        }
+    }
 
     public void Dispose() => _lanes.Dispose();
 
@@ -76,12 +83,12 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     {
         if (_node.Chunks.TryLocate(chunk, out ChunkLocation location))
         {
-            _lanes.Run(new ScrubWork(_node, location, Post));
+            _lanes.Run(new ScrubWork(_node, location, Bring));
         }
     }
 
     void IWorld.Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then) =>
-        _lanes.Run(new ChunkReadWork(_node, location, Post, then));
+        _lanes.Run(new ChunkReadWork(_node, location, Bring, then));
 
     void IWorld.Serve(ServiceOrder order)
     {
@@ -206,11 +213,13 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     {
         _tunnel.Observe(sender.Name, sender.Disk, sender.Incarnation); // whoever is heard is dialled without waiting
         // A loop that is behind loses datagrams, as a full socket does; the tunnel carries what must arrive.
-        if (!Loop.TryPost(LoopWork.OfDatagram(sender, datagram)))
+        if (!Loop.TryQueue(LoopWork.OfDatagram(sender, datagram)))
         {
             datagram.Dispose();
         }
     }
+
+    void IDatagramHandler.Drained() => Loop.Drive();
 
     async ValueTask ITunnelHandler.UpAsync(TunnelPeer peer)
     {
@@ -227,7 +236,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     async ValueTask ITunnelHandler.ReceiveAsync(TunnelPeer peer, TrafficKind kind, ReceivedMessages messages)
     {
         LoopWork work = LoopWork.Messages(IdentityOf(peer), kind, messages);
-        if (!Loop.TryPost(work) && !await Loop.PostAsync(work))
+        if (!Loop.TryRun(work) && !await Loop.PostAsync(work))
         {
             messages.Dispose();
         }
@@ -259,15 +268,17 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
             Flushes.Add(1);
         }
 
-        Post(LoopWork.Completed(work, failure));
+        Bring(LoopWork.Completed(work, failure));
     }
 
-    /// <summary>Posts from a thread that may wait while the loop is behind.</summary>
-    private void Post(LoopWork work)
+    /// <summary>From a lane's thread, which has nothing else to do and may wait while the loop is behind.</summary>
+    private void Bring(LoopWork work)
     {
-        if (!Loop.TryPost(work))
+        if (!Loop.TryRun(work))
         {
-            Loop.PostAsync(work).AsTask().GetAwaiter().GetResult();
+            Wait(work);
         }
     }
+
+    private void Wait(LoopWork work) => Loop.PostAsync(work).AsTask().GetAwaiter().GetResult();
 }

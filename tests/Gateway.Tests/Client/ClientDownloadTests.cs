@@ -188,7 +188,7 @@ public sealed class ClientDownloadTests : IDisposable
     public async Task Read_that_could_not_be_decided_anywhere_says_so()
     {
         await using FakeServer first = await FakeServer.StartAsync(FakeServer.Problem(503, "read-unavailable"));
-        using CarillonClient client = FakeServer.ClientOf(first.Address, await FakeServer.DeadAddressAsync());
+        using CarillonClient client = FakeServer.ClientOf(first.Address, FakeServer.DeadAddress());
         CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => client.GetBytesAsync(Name));
         Assert.Equal(Failure.NoQuorum, fault.Failure);
     }

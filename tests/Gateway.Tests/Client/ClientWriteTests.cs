@@ -70,7 +70,7 @@ public sealed class ClientWriteTests
     [Fact]
     public async Task Put_rejected_by_all_servers_is_rejected_once_each_has_been_asked()
     {
-        Uri dead = await FakeServer.DeadAddressAsync();
+        Uri dead = FakeServer.DeadAddress();
         await using FakeServer first = await FakeServer.StartAsync(FakeServer.Problem(503, "no-quorum"));
         await using FakeServer second = await FakeServer.StartAsync(FakeServer.Problem(503, "push-timeout"));
         using CarillonClient client = FakeServer.ClientOf(dead, first.Address, second.Address);
@@ -85,7 +85,7 @@ public sealed class ClientWriteTests
     [Fact]
     public async Task Put_that_reaches_nobody_is_rejected_as_unreachable()
     {
-        using CarillonClient client = FakeServer.ClientOf(await FakeServer.DeadAddressAsync());
+        using CarillonClient client = FakeServer.ClientOf(FakeServer.DeadAddress());
         WriteResult<PutAnswer> result = await client.PutAsync(Name, Hello);
         Assert.Equal(Verdict.Rejected, result.Verdict);
         Assert.Equal(Failure.Unreachable, result.Failure);
@@ -140,7 +140,7 @@ public sealed class ClientWriteTests
     [Fact]
     public async Task Stream_that_nobody_took_yet_goes_to_the_next_server()
     {
-        Uri dead = await FakeServer.DeadAddressAsync();
+        Uri dead = FakeServer.DeadAddress();
         await using FakeServer refusing = await FakeServer.StartAsync(context => FakeServer.WriteJsonAsync(
             context, 503, """{"status":503,"code":"no-quorum","detail":"?"}""", "application/problem+json"));
         await using FakeServer second = await FakeServer.StartAsync(FakeServer.AcceptAsync);
@@ -261,7 +261,7 @@ public sealed class ClientWriteTests
     [InlineData("files", "")]
     public async Task Bad_names_are_refused_before_anything_is_sent(string bucket, string name)
     {
-        using CarillonClient client = FakeServer.ClientOf(await FakeServer.DeadAddressAsync());
+        using CarillonClient client = FakeServer.ClientOf(FakeServer.DeadAddress());
         CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => client.PutAsync(new ObjectName(bucket, name), Hello));
         Assert.Equal(Failure.Usage, fault.Failure);
     }

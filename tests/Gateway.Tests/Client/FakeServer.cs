@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Carillon.Client;
@@ -20,6 +21,8 @@ namespace Gateway.Tests.Client;
 /// </summary>
 internal sealed class FakeServer : IAsyncDisposable
 {
+    private static readonly ConcurrentBag<Socket> Taken = [];
+
     private readonly WebApplication _application;
 
     private FakeServer(WebApplication application) => _application = application;
@@ -60,12 +63,13 @@ internal sealed class FakeServer : IAsyncDisposable
         return server;
     }
 
-    /// <summary>An address on which nobody listens.</summary>
-    public static async Task<Uri> DeadAddressAsync()
+    /// <summary>An address on which nobody listens, nor will: its port is taken, so that no other test's server gets it.</summary>
+    public static Uri DeadAddress()
     {
-        FakeServer server = await StartAsync();
-        await server.DisposeAsync();
-        return server.Address;
+        var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        Taken.Add(taken);
+        return new Uri($"http://{taken.LocalEndPoint}");
     }
 
     /// <summary>A client of some servers and no others, with short times.</summary>

@@ -189,6 +189,9 @@ internal sealed class FakeGroup(GroupName name, GroupSettings settings)
 /// <summary>One server's door to them; can be told to answer otherwise.</summary>
 internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
 {
+    // Who forgets to send waits for ever.
+    private readonly ConcurrentQueue<TaskCompletionSource> _unsent = new();
+
     private ulong _stamp = 1_700_000_000_000UL << 16;
 
     /// <summary>Ends a message otherwise; null: as usual. The message is committed only where it asks for it.</summary>
@@ -220,6 +223,9 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
     {
         Published.Enqueue((id, settled));
         Timestamps.Enqueue(timestamp);
+        var sent = new TaskCompletionSource(); // goes on in Send, message by message
+        _unsent.Enqueue(sent);
+        await sent.Task;
         if (groups.Find(group) is not { } found)
         {
             return new PublishOutcome.Refused("the group is not known here", TimeSpan.FromMilliseconds(20));
@@ -227,6 +233,14 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
 
         return (OnPublish is { } other ? await other(id, () => found.Add(id, payload)) : null)
             ?? new PublishOutcome.Committed(found.Add(id, payload));
+    }
+
+    public void Send()
+    {
+        while (_unsent.TryDequeue(out TaskCompletionSource? sent))
+        {
+            sent.SetResult();
+        }
     }
 
     public IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> SubscribeAsync(

@@ -128,6 +128,10 @@ public sealed class GroupStreamBenchmark(ITestOutputHelper output)
             return new PublishOutcome.Committed(new SequenceNumber(Interlocked.Increment(ref _number)));
         }
 
+        public void Send()
+        {
+        }
+
         public IAsyncEnumerable<ReadOnlyMemory<GroupMessage>> SubscribeAsync(
             GroupName group, SequenceNumber from, CancellationToken cancellation) => throw new NotSupportedException();
     }

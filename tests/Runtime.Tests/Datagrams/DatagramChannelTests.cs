@@ -214,6 +214,9 @@ public sealed class DatagramChannelTests
                 options, Identity, keys, new ClusterConfiguration("demo", 1, ImmutableArray.Create(Record)), this, Log);
         }
 
+        // What the channel says nothing of afterwards is never seen.
+        private readonly ConcurrentQueue<(ServerIdentity Sender, string Message)> _undrained = new();
+
         public ServerIdentity Identity { get; }
 
         public LogRecorder Log { get; } = new();
@@ -240,7 +243,15 @@ public sealed class DatagramChannelTests
         {
             using (datagram)
             {
-                Received.Enqueue((sender, Encoding.UTF8.GetString(datagram.Message.Span)));
+                _undrained.Enqueue((sender, Encoding.UTF8.GetString(datagram.Message.Span)));
+            }
+        }
+
+        public void Drained()
+        {
+            while (_undrained.TryDequeue(out (ServerIdentity Sender, string Message) next))
+            {
+                Received.Enqueue(next);
             }
         }
 
