@@ -102,6 +102,43 @@ public sealed class VersionBehindTests : IDisposable
         ReachVersion(2);
     }
 
+    [Fact]
+    public void Change_that_was_overtaken_ends_when_the_other_version_comes()
+    {
+        // It would go on to close that version, which nobody asked it for, or end only with its patience.
+        Begin(3);
+        Until(() => _world!.Servers.TrueForAll(s => s.Node!.HasQuorum));
+        Cut(2, cut: true);
+        ClusterChangeOutcome? outcome = null;
+        Server(2).Input((node, now) => node.ChangeCluster(
+            new ClusterChange(ClusterChangeKind.Renew, null), now, given => outcome = given));
+        Server(1).Input((node, now) => node.RenewConfiguration(now));
+        ReachVersion(1, 3);
+        Assert.Null(outcome);
+        Cut(2, cut: false);
+        ReachVersion(2);
+        Assert.Equal(0UL, outcome!.Value.Version);
+        Assert.Contains("another change", outcome.Value.Fault, StringComparison.Ordinal);
+    }
+
+    private void Cut(int number, bool cut)
+    {
+        foreach (int other in new[] { 1, 2, 3 }.Where(other => other != number))
+        {
+            foreach ((int from, int to) in new[] { (number, other), (other, number) })
+            {
+                if (cut)
+                {
+                    _world!.Network.Cut(from - 1, to - 1);
+                }
+                else
+                {
+                    _world!.Network.Heal(from - 1, to - 1);
+                }
+            }
+        }
+    }
+
     private SimulatedServer Server(int number) => _world!.Servers[number - 1];
 
     private void Begin(int servers)
