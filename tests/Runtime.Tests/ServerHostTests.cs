@@ -115,6 +115,26 @@ public sealed class ServerHostTests
         Assert.Equal(content, await Trio.ReadAsync(trio.Servers[0], manifest));
     }
 
+    [Fact]
+    public async Task Damaged_copies_that_peers_ask_for_end_no_server_and_are_mended()
+    {
+        await using Trio trio = await Trio.StartAsync();
+        await trio.CreateBucketAsync("files", new BucketSettings { ChunkSize = BucketSettings.MinChunkSize });
+        byte[] content = new byte[40 * BucketSettings.MinChunkSize];
+        new Random(4).NextBytes(content);
+        Assert.IsType<SubmitOutcome.Accepted>(await trio.PutAsync(0, "files", "a", content));
+        await Wait.Until(() => trio.Servers.All(server => Trio.StoredChunks(server) == 40));
+
+        // Of two servers each copy is bad, so both ask each other and the third, in an order that depends on the chunk.
+        trio.DamageChunks(1);
+        trio.DamageChunks(2);
+        ReadOutcome read = await trio.Servers[2].ReadAsync(new ObjectName("files", "a"), null, Consistency.Linearizable);
+        ObjectManifest manifest = Assert.IsType<ReadOutcome.Found>(read).Manifest;
+        Assert.Equal(content, await Trio.ReadAsync(trio.Servers[2], manifest));
+        Assert.Equal(content, await Trio.ReadAsync(trio.Servers[1], manifest));
+        Assert.Equal("", trio.Failure);
+    }
+
     [Theory]
     [InlineData("tunnel", SocketType.Stream)]
     [InlineData("datagrams", SocketType.Dgram)]
@@ -258,6 +278,28 @@ public sealed class ServerHostTests
             }
 
             return trio;
+        }
+
+        /// <summary>Why one of them ended; empty: none has.</summary>
+        public string Failure => string.Join("; ", _hosts.Where(host => host.Failed.IsCompleted).Select(host => host.Failed.Result));
+
+        /// <summary>Flips bits of every chunk that a server has.</summary>
+        public void DamageChunks(int server)
+        {
+            foreach (string file in Directory.EnumerateFiles(
+                Path.Combine(_folder, $"s{server + 1}"), "*.chunks", SearchOption.AllDirectories))
+            {
+                using FileStream stream = new(file, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+                byte[] bytes = new byte[stream.Length];
+                stream.ReadExactly(bytes);
+                for (int at = 1000; at < bytes.Length; at += 1000)
+                {
+                    bytes[at] ^= 0x40;
+                }
+
+                stream.Position = 0;
+                stream.Write(bytes);
+            }
         }
 
         public static GroupName Group { get; } = GroupName.Parse("g");

@@ -47,8 +47,8 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
     /// <summary>Tells outcomes to those who wait.</summary>
     void IThreadPoolWorkItem.Execute()
     {
-        // Cleared first: what is added after this is found here, or begins another.
-        Volatile.Write(ref _isEnding, 0);
+        // Cleared first, with a fence: what is added after this is found here, or begins another.
+        Interlocked.Exchange(ref _isEnding, 0);
         while (_ended.TryDequeue(out PublishCall? call))
         {
             call.Tell();
@@ -80,7 +80,8 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
 
     private void Run(ServerNode node, Moment now)
     {
-        Volatile.Write(ref _isPosted, 0);
+        // With a fence, as above.
+        Interlocked.Exchange(ref _isPosted, 0);
         int taken = 0;
         while (taken++ < MostInTurn && _calls.TryDequeue(out PublishCall? call))
         {

@@ -170,16 +170,19 @@ public sealed class EventLoop<TWork>
             return;
         }
 
-        Instant deadline;
+        Instant deadline = Instant.Never;
+        AsyncFlowControl? flow = ExecutionContext.IsFlowSuppressed() ? null : ExecutionContext.SuppressFlow();
         try
         {
+            // What a turn begins must not live on in the context of whoever had it.
             deadline = HandleSlice();
         }
         catch (Exception death)
         {
             Die(death);
-            deadline = Instant.Never;
         }
+
+        flow?.Undo();
 
         lock (_gate)
         {
@@ -404,7 +407,16 @@ public sealed class EventLoop<TWork>
 
     private void Die(Exception death)
     {
-        AbandonAll();
+        try
+        {
+            AbandonAll();
+        }
+        catch (Exception second)
+        {
+            death = new AggregateException(death, second);
+            _next = _taken;
+        }
+
         _completion.TrySetException(death);
     }
 

@@ -2,8 +2,9 @@ using Carillon.Protocols;
 
 namespace Carillon.Runtime.Loop;
 
-/// <summary>What an <see cref="EventLoop{TWork}"/> drives. Every call comes from the loop's one thread, so an implementation needs no
-/// locks.</summary> <typeparam name="TWork">One queued item; a struct, so that queueing it allocates nothing.</typeparam>
+/// <summary>What an <see cref="EventLoop{TWork}"/> drives. Calls come one after the other, each from the thread that has the turn, so an
+/// implementation needs no locks; it must not hold on to the thread.</summary>
+/// <typeparam name="TWork">One queued item; a struct, so that queueing it allocates nothing.</typeparam>
 public interface IEventLoopHandler<TWork>
     where TWork : struct
 {

@@ -53,14 +53,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     }
 
     /// <summary>What became of a service here, from any thread.</summary>
-    public void Note(ServiceNews news)
-    {
-        LoopWork work = LoopWork.Call((node, now) => node.NoteService(news, now));
-        if (!Loop.TryPost(work))
-        {
-            Wait(work);
-        }
-    }
+    public void Note(ServiceNews news) => Post(LoopWork.Call((node, now) => node.NoteService(news, now)));
 
     public void Dispose() => _lanes.Dispose();
 
@@ -83,12 +76,12 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     {
         if (_node.Chunks.TryLocate(chunk, out ChunkLocation location))
         {
-            _lanes.Run(new ScrubWork(_node, location, Bring));
+            _lanes.Run(new ScrubWork(_node, location, Post));
         }
     }
 
     void IWorld.Read(ChunkLocation location, Action<ReadOnlyMemory<byte>> then) =>
-        _lanes.Run(new ChunkReadWork(_node, location, Bring, then));
+        _lanes.Run(new ChunkReadWork(_node, location, Post, then));
 
     void IWorld.Serve(ServiceOrder order)
     {
@@ -268,17 +261,19 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
             Flushes.Add(1);
         }
 
-        Bring(LoopWork.Completed(work, failure));
-    }
-
-    /// <summary>From a lane's thread, which has nothing else to do and may wait while the loop is behind.</summary>
-    private void Bring(LoopWork work)
-    {
-        if (!Loop.TryRun(work))
+        LoopWork done = LoopWork.Completed(work, failure);
+        if (!Loop.TryRun(done))
         {
-            Wait(work);
+            Post(done);
         }
     }
 
-    private void Wait(LoopWork work) => Loop.PostAsync(work).AsTask().GetAwaiter().GetResult();
+    /// <summary>Posts from a thread that may wait while the loop is behind.</summary>
+    private void Post(LoopWork work)
+    {
+        if (!Loop.TryPost(work))
+        {
+            Loop.PostAsync(work).AsTask().GetAwaiter().GetResult();
+        }
+    }
 }

@@ -132,7 +132,19 @@ public sealed class ServerHost : IAsyncDisposable
     }
 
     /// <summary>Ends once the event loop has come round: a loop that is stuck is seen by its not ending.</summary>
-    public Task TurnAsync() => _server.Ask<bool>((_, _, answer) => answer(true));
+    public async Task TurnAsync()
+    {
+        var turned = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        // Posted, and not run here: whether the loop's own thread comes round is the question.
+        LoopWork work = LoopWork.Call((_, _) => turned.TrySetResult(), defect => turned.TrySetException(defect));
+        if (!await _world.Loop.PostAsync(work))
+        {
+            throw new OperationCanceledException("The server is stopping.");
+        }
+
+        await turned.Task;
+    }
 
     /// <summary>An orderly stop: submissions on their way are finished, then everything ends. The gateway has stopped taking requests
     /// before.</summary>

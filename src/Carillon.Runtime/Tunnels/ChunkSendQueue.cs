@@ -7,7 +7,7 @@ namespace Carillon.Runtime.Tunnels;
 /// <summary>A chunk that waits to be sent: with its bytes, or with the way to get them when its turn has come.</summary>
 /// <param name="Header">What goes before it; the receiver gets it as it is.</param>
 /// <param name="Size">Bytes of the body, for the queue's bound.</param>
-/// <param name="Load">Gives the body, or null where there is none to send after all.</param>
+/// <param name="Load">Gives the body, on a thread of the pool, or null where there is none to send after all.</param>
 internal readonly record struct OutgoingChunk(
     ReadOnlyMemory<byte> Header, int Size, ChunkBuffer? Body, Func<ValueTask<ChunkBuffer?>>? Load);
 
@@ -73,7 +73,9 @@ internal sealed class ChunkSendQueue(TrafficOptions traffic)
         {
             while (await TakeAsync().ConfigureAwait(false) is { } chunk)
             {
-                ChunkBuffer? body = chunk.Body ?? await chunk.Load!().ConfigureAwait(false);
+                // Not on the thread that woke this writer: it may be in a turn of the event loop, where nothing is read from the disk and
+                // nobody waits for room in its queue.
+                ChunkBuffer? body = chunk.Body ?? await Task.Run(() => chunk.Load!().AsTask()).ConfigureAwait(false);
                 if (body is null)
                 {
                     continue;

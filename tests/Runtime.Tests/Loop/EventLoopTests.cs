@@ -341,6 +341,47 @@ public sealed class EventLoopTests
     }
 
     [Fact]
+    public async Task Item_that_can_not_even_be_abandoned_keeps_no_loop_from_ending()
+    {
+        Recorder recorder = new()
+        {
+            OnHandle = work => Invariant.That(work.Number != 1),
+            OnAbandon = work => throw new InvalidOperationException("abandoned " + work.Number),
+        };
+        EventLoop<Work> loop = Start(recorder, NeverLoaded);
+        await Resting(loop, recorder);
+        for (int i = 0; i < 4; i++)
+        {
+            Assert.True(loop.TryQueue(new Work(0, i)));
+        }
+
+        loop.Drive();
+        AggregateException death = await Assert.ThrowsAsync<AggregateException>(() => Wait.For(loop.Completion));
+        Assert.Equal(
+            [typeof(InvariantBrokenException), typeof(InvalidOperationException)], death.InnerExceptions.Select(inner => inner.GetType()));
+        Assert.False(loop.IsCurrent);
+        Assert.Equal([-1, 0], recorder.Handled);
+    }
+
+    [Fact]
+    public async Task What_a_drivers_turn_begins_knows_nothing_of_the_driver()
+    {
+        AsyncLocal<string> who = new();
+        Task<string?>? begun = null;
+        Recorder recorder = new() { OnHandle = work => begun = work.Number < 0 ? null : Task.Run(() => who.Value) };
+        EventLoop<Work> loop = Start(recorder, NeverLoaded);
+        await Resting(loop, recorder);
+        await Task.Run(() =>
+        {
+            who.Value = "a request";
+            Assert.True(loop.TryRun(new Work(0, 0)));
+            Assert.False(ExecutionContext.IsFlowSuppressed());
+        });
+        Assert.Null(await begun!);
+        await Wait.For(loop.StopAsync());
+    }
+
+    [Fact]
     public async Task Stop_waits_for_a_drivers_turn()
     {
         using ManualResetEventSlim hold = new();
@@ -442,6 +483,8 @@ public sealed class EventLoopTests
 
         public Func<Moment, Instant> OnSettle { get; init; } = _ => Instant.Never;
 
+        public Action<Work> OnAbandon { get; init; } = _ => { };
+
         public ConcurrentQueue<int> Handled { get; } = new();
 
         public ConcurrentQueue<int> Abandoned { get; } = new();
@@ -460,6 +503,10 @@ public sealed class EventLoopTests
             return OnSettle(moment);
         }
 
-        public void Abandon(in Work work) => Abandoned.Enqueue(work.Number);
+        public void Abandon(in Work work)
+        {
+            OnAbandon(work);
+            Abandoned.Enqueue(work.Number);
+        }
     }
 }
