@@ -304,7 +304,7 @@ public sealed class ServerHost : IAsyncDisposable
             do
             {
                 _memory.Look();
-                long free = FreeBytes();
+                long free = _device.FreeBytesOrNone();
                 _world.Loop.TryPost(LoopWork.Call((node, _) =>
                 {
                     node.FreeBytes = free;
@@ -317,18 +317,6 @@ public sealed class ServerHost : IAsyncDisposable
         catch (OperationCanceledException)
         {
             // The server stops.
-        }
-    }
-
-    private long FreeBytes()
-    {
-        try
-        {
-            return _device.FreeBytes;
-        }
-        catch (StorageException)
-        {
-            return 0;
         }
     }
 

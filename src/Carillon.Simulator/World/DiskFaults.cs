@@ -6,6 +6,9 @@ internal sealed class DiskFaults
     /// <summary>True: nothing grows.</summary>
     public bool Full { get; set; }
 
+    /// <summary>True: it does not say how much is free.</summary>
+    public bool NoSpaceTold { get; set; }
+
     /// <summary>True: nothing changes.</summary>
     public bool ReadOnly { get; set; }
 

@@ -63,12 +63,19 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
 
     public void ReceiveDatagram(ServerIdentity from, ReadOnlySpan<byte> message, Moment now) => node.ReceiveDatagram(from, message, now);
 
+    // As in the runtime's pool: once nobody uses it any more, it holds something else.
+    private static ChunkBuffer Own(ReadOnlyMemory<byte> bytes)
+    {
+        byte[] own = bytes.ToArray();
+        return new ChunkBuffer(own, _ => Array.Fill(own, (byte)0xDD));
+    }
+
     public void ReceiveChunk(ServerIdentity from, ReadOnlyMemory<byte> header, ReadOnlyMemory<byte> body, Moment now)
     {
         // As the runtime does: nothing reaches the node that is not what its header says.
         if (ChunkTransfer.TryRead(header.Span, out ChunkTransfer transfer) && transfer.Verify(body.Span))
         {
-            node.ChunkArrived(from, header, new ChunkBuffer(body), now);
+            node.ChunkArrived(from, header, Own(body), now);
         }
         else
         {
@@ -254,7 +261,7 @@ internal sealed class NodeAdapter(ServerNode node) : INodeUnderTest, IDisposable
         ImmutableArray<ChunkReference> all = references.DrainToImmutable();
         for (int i = 0; i < chunks.Length; i++)
         {
-            node.PutChunk(upload, all[i].Id, new ChunkBuffer(chunks[i]), Workload.Replicas, minimum, now, outcome =>
+            node.PutChunk(upload, all[i].Id, Own(chunks[i]), Workload.Replicas, minimum, now, outcome =>
             {
                 refusal ??= outcome.Reason;
                 if (--waiting > 0)

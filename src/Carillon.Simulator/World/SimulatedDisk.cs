@@ -20,7 +20,10 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
     public long UsedBytes => _folders.Values.Sum(folder => folder.Live.Values.Sum(inode => inode.Length));
 
     /// <inheritdoc/>
-    public long FreeBytes => Faults.Full ? 0 : Math.Max(0, capacityBytes - UsedBytes);
+    public long FreeBytes => Faults.NoSpaceTold
+        ? throw new StorageException(StorageFault.Failed, "The simulated disk does not say how much is free.") : Room;
+
+    private long Room => Faults.Full ? 0 : Math.Max(0, capacityBytes - UsedBytes);
 
     /// <summary>Names of the folders, in order.</summary>
     public IEnumerable<string> Folders => _folders.Keys;
@@ -143,7 +146,7 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
     {
         RefuseChanges();
         long growth = Math.Max(0, offset + bytes.Length - inode.Length);
-        if (growth > 0 && growth > FreeBytes)
+        if (growth > 0 && growth > Room)
         {
             throw new StorageException(StorageFault.Full, "The simulated disk is full.");
         }
@@ -169,7 +172,7 @@ internal sealed class SimulatedDisk(RandomSource random, long capacityBytes) : I
     private void SetLength(SimulatedInode inode, long length)
     {
         RefuseChanges();
-        if (length - inode.Length > 0 && length - inode.Length > FreeBytes)
+        if (length - inode.Length > 0 && length - inode.Length > Room)
         {
             throw new StorageException(StorageFault.Full, "The simulated disk is full.");
         }

@@ -110,7 +110,7 @@ public sealed class ChunkBatch
             WithFile(segment, file => file.Flush());
         }
 
-        FreeBytes = _device.FreeBytes;
+        FreeBytes = _device.FreeBytesOrNone();
     }
 
     internal void Add(PendingRecord record)

@@ -93,10 +93,12 @@ public sealed partial class ChunkStore
 
         Sometimes.Reached("chunk-store-refused-a-batch");
 
-        // Nothing of it was acknowledged. What was in memory all along (intents, ends, drops) is written again with the next batch.
+        // Nothing of it was acknowledged. What was in memory all along (intents, ends, drops) is written again with the next batch; chunks
+        // are not, nor those that wait behind it: whoever waits for a ticket is told now, and takes his bytes back.
         Health = failure.Fault == StorageFault.Full ? ChunkStoreHealth.Full : ChunkStoreHealth.ReadOnly;
         batch.Segment.NeedsCut = true;
         _freeBytes = 0;
+        AbandonQueuedChunks();
         _emptied.AddRange(batch.Deleting);
         for (int i = batch.Records.Count - 1; i >= 0; i--)
         {
@@ -104,6 +106,22 @@ public sealed partial class ChunkStore
             if (record.Kind != RecordKind.Chunk)
             {
                 Requeue(record);
+            }
+        }
+    }
+
+    private void AbandonQueuedChunks()
+    {
+        for (LinkedListNode<PendingRecord>? node = _queue.First, next; node is not null; node = next)
+        {
+            next = node.Next;
+            PendingRecord record = node.Value;
+            if (record.Kind == RecordKind.Chunk && record.MovedFrom is null)
+            {
+                _queue.Remove(node);
+                _queuedBytes -= record.Payload.Length;
+                _awaited -= record.IsLazy ? 0 : 1;
+                Abandon(record);
             }
         }
     }
@@ -321,7 +339,7 @@ public sealed partial class ChunkStore
         if (_freeBytes < needed)
         {
             // Asked only where the answer would be no: space may have been made by others.
-            _freeBytes = _device.FreeBytes;
+            _freeBytes = _device.FreeBytesOrNone();
         }
 
         return _freeBytes >= needed;

@@ -208,6 +208,12 @@ public sealed partial class ChunkStore : IChunkInventory, IDisposable
     public bool TryAddIntent(ChunkId id, Tag intent, out ChunkTicket ticket, int replicas = 1)
     {
         ticket = default;
+        if (Health is ChunkStoreHealth.Failed)
+        {
+            // Of an intent that is remembered it is not known whether it was kept, and no batch will tell.
+            return false;
+        }
+
         ref IndexEntry entry = ref _index.Find(id);
         bool isHere = !Unsafe.IsNullRef(ref entry);
         PendingRecord? pending = isHere ? null : _pending.GetValueOrDefault(id);

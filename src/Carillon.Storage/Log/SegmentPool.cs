@@ -179,7 +179,7 @@ internal sealed class SegmentPool : IDisposable
         _preparation = null;
         if (failure is not null)
         {
-            (_wasRefused, _freeBytesWhenFull, _isRoomWanted) = (true, _device.FreeBytes, false);
+            (_wasRefused, _freeBytesWhenFull, _isRoomWanted) = (true, _device.FreeBytesOrNone(), false);
             return failure.Fault != StorageFault.Failed;
         }
 
@@ -216,7 +216,7 @@ internal sealed class SegmentPool : IDisposable
 
     // Without a clock: tried again once the device has room for a segment more than when it refused; where it had room enough all the
     // time, whenever somebody asks for some.
-    private bool MayTry() => !_wasRefused || _device.FreeBytes >= _freeBytesWhenFull + _options.SegmentBytes
+    private bool MayTry() => !_wasRefused || _device.FreeBytesOrNone() >= _freeBytesWhenFull + _options.SegmentBytes
         || (_isRoomWanted && _freeBytesWhenFull >= _options.SegmentBytes);
 
     private void GiveBack(Segment segment)

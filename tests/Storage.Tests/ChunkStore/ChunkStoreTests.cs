@@ -262,6 +262,71 @@ public sealed class ChunkStoreTests
         Assert.Equal(0, test.Store.DamageCount);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Chunks_that_wait_behind_a_refused_batch_are_not_written_once_their_bytes_may_be_others(bool isReadOnly)
+    {
+        // Whoever waits is told with the batch, of all tickets, and gives his buffer to the next.
+        using var test = new StoreUnderTest();
+        byte[] first = StoreUnderTest.BytesOf(1, 1000);
+        byte[] second = StoreUnderTest.BytesOf(2, 1000);
+        ChunkId id = ChunkId.Of(second);
+        Assert.True(test.Store.TryAppend(ChunkId.Of(first), first, StoreUnderTest.TagOf(1), out _));
+        Assert.True(test.Store.TryBeginBatch(out ChunkBatch batch));
+        Assert.True(test.Store.TryAppend(id, second, StoreUnderTest.TagOf(2), out _));
+        test.Device.Faults.Full = !isReadOnly;
+        test.Device.Faults.ReadOnly = isReadOnly;
+        test.Store.Complete(batch, Assert.Throws<StorageException>(batch.Write));
+        Array.Clear(second);
+        test.Device.Faults.Full = test.Device.Faults.ReadOnly = false;
+        Assert.False(test.Store.TryAddIntent(id, StoreUnderTest.TagOf(3), out _));
+        test.RunBatches(all: true);
+        Assert.False(test.Store.Contains(id));
+        Assert.Equal(0, test.Store.QueuedBytes);
+
+        // Whether a device is still read-only is tried when somebody asks.
+        Assert.Equal(isReadOnly, !test.Store.TryAppend(ChunkId.Of(first), first, default, out _));
+        test.RunBatches();
+        Assert.Equal(id, test.Put(2, tag: StoreUnderTest.TagOf(2)));
+        test.AssertServes(id, 2);
+        test.CutPower(CrashStyle.LoseAll);
+        test.AssertServes(id, 2);
+    }
+
+    [Fact]
+    public void Device_that_can_not_tell_its_free_space_is_taken_for_full()
+    {
+        using var test = new StoreUnderTest();
+        ChunkId id = test.Put(1);
+        test.Device.Faults.Full = true;
+        byte[] bytes = StoreUnderTest.BytesOf(2, 1000);
+        Assert.True(test.Store.TryAppend(ChunkId.Of(bytes), bytes, default, out _));
+        Assert.True(test.Store.TryBeginBatch(out ChunkBatch batch));
+        test.Store.Complete(batch, Assert.Throws<StorageException>(batch.Write));
+        test.Device.Faults.Full = false;
+        test.Device.Faults.NoSpaceTold = true;
+        Assert.False(test.Store.TryAppend(ChunkId.Of(bytes), bytes, default, out _));
+        Assert.True(test.Store.TryAddIntent(id, StoreUnderTest.TagOf(1), out _));
+        test.RunBatches();
+        test.Device.Faults.NoSpaceTold = false;
+        test.Put(2);
+    }
+
+    [Fact]
+    public void Failed_store_gives_no_ticket_that_never_ends()
+    {
+        using var test = new StoreUnderTest();
+        ChunkId id = test.Put(1);
+        Assert.True(test.Store.TryAddIntent(id, StoreUnderTest.TagOf(2), out _));
+        Assert.True(test.Store.TryBeginBatch(out ChunkBatch batch));
+        batch.Write();
+        test.Device.Faults.FailNextFlushIn = StoreUnderTest.Folder;
+        test.Store.Complete(batch, Assert.Throws<StorageException>(batch.Flush));
+        Assert.False(test.Store.TryAddIntent(id, StoreUnderTest.TagOf(2), out _));
+        Assert.False(test.Store.TryAppend(id, StoreUnderTest.BytesOf(1, 1000), StoreUnderTest.TagOf(2), out _));
+    }
+
     [Fact]
     public void Failed_flush_ends_writing_for_good_and_serves_on()
     {
