@@ -40,7 +40,8 @@ public sealed partial class ServerNode
     internal void BeginFetch(CheckpointMark mark)
     {
         Sometimes.Reached("feed-fetches-a-checkpoint");
-        _fetchedCheckpoint?.File?.Dispose();
+        _fetchedCheckpoint?.GiveUp();
+        _loadWanted = false;
         _fetchedCheckpoint = new CheckpointFetching(mark) { AskAt = _now.Now };
     }
 
@@ -199,8 +200,7 @@ public sealed partial class ServerNode
 
         fetching.AskAt = fetching.AskedAllOut ? _now.Now : fetching.AskAt;
         _world.Run(new CheckpointStoreWork(
-            _checkpointFiles, fetching.Checkpoint!, index, message.Bytes, fetching.File!, fetching.IsComplete,
-            failure => BlockStored(fetching, failure)));
+            _checkpointFiles, fetching, index, message.Bytes, fetching.IsComplete, failure => BlockStored(fetching, failure)));
     }
 
     private void BeginStoring(CheckpointFetching fetching, CatalogCheckpoint list)
@@ -219,6 +219,7 @@ public sealed partial class ServerNode
 
     private void BlockStored(CheckpointFetching fetching, StorageException? failure)
     {
+        bool isWhole = fetching.Stored();
         if (_fetchedCheckpoint != fetching)
         {
             return;
@@ -230,9 +231,8 @@ public sealed partial class ServerNode
             BeginFetch(fetching.Mark);
             _fetchedCheckpoint!.AskAt = _now.Now + FetchTimeout;
         }
-        else if (--fetching.Storing == 0 && fetching.IsComplete)
+        else if (isWhole)
         {
-            fetching.File!.Dispose();
             _loadWanted = true;
         }
     }

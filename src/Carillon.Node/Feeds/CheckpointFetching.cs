@@ -11,8 +11,13 @@ internal sealed class CheckpointFetching(CheckpointMark mark)
     private bool[] _have = [];
     private int _left = int.MaxValue;
     private int _outstanding;
+    private int _storing;
+    private volatile bool _isGivenUp;
 
     public CheckpointMark Mark => mark;
+
+    /// <summary>True once it is to go no further: what waits on the lane to be stored is not stored. Any thread.</summary>
+    public bool IsGivenUp => _isGivenUp;
 
     public Instant AskAt { get; set; }
 
@@ -22,9 +27,6 @@ internal sealed class CheckpointFetching(CheckpointMark mark)
     public CatalogCheckpoint? Checkpoint { get; private set; }
 
     public IStorageFile? File { get; private set; }
-
-    /// <summary>Blocks that came and are not stored yet.</summary>
-    public int Storing { get; set; }
 
     /// <summary>True once all blocks came.</summary>
     public bool IsComplete => _left == 0;
@@ -63,7 +65,7 @@ internal sealed class CheckpointFetching(CheckpointMark mark)
     /// <summary>Takes a block if it is the one that the list names, and was not here.</summary>
     public bool Take(int index, ReadOnlySpan<byte> bytes)
     {
-        if (Checkpoint is null || index >= _have.Length || _have[index] || ChunkId.Of(bytes) != Checkpoint.Blocks[index].Id)
+        if (Checkpoint is null || index < 0 || index >= _have.Length || _have[index] || ChunkId.Of(bytes) != Checkpoint.Blocks[index].Id)
         {
             return false;
         }
@@ -71,7 +73,34 @@ internal sealed class CheckpointFetching(CheckpointMark mark)
         _have[index] = true;
         _left--;
         _outstanding--;
-        Storing++;
+        _storing++;
         return true;
     }
+
+    /// <summary>A block that was taken is off the lane. True once all are, stored, and the file closed.</summary>
+    public bool Stored()
+    {
+        _storing--;
+        if (_storing == 0 && (IsComplete || _isGivenUp))
+        {
+            File!.Dispose();
+            return !_isGivenUp;
+        }
+
+        return false;
+    }
+
+    /// <summary>It goes no further. Its file stays open while blocks are on the lane, which write to it.</summary>
+    public void GiveUp()
+    {
+        bool isFirst = !_isGivenUp;
+        _isGivenUp = true;
+        if (isFirst && _storing == 0)
+        {
+            File?.Dispose();
+        }
+    }
+
+    /// <summary>A block could not be stored, on the lane: those behind it are not either, or the checkpoint would look whole.</summary>
+    public void Failed() => _isGivenUp = true;
 }

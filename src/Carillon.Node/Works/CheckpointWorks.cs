@@ -79,7 +79,7 @@ internal sealed class CheckpointReadWork(
 
 /// <summary>A block that was fetched is stored; with the last one the checkpoint is whole.</summary>
 internal sealed class CheckpointStoreWork(
-    CheckpointFiles files, CatalogCheckpoint checkpoint, int index, ReadOnlyMemory<byte> bytes, IStorageFile file, bool isLast,
+    CheckpointFiles files, CheckpointFetching fetching, int index, ReadOnlyMemory<byte> bytes, bool isLast,
     Action<StorageException?> done) : StorageWork
 {
     public override StorageLane Lane => StorageLane.Archive;
@@ -88,18 +88,28 @@ internal sealed class CheckpointStoreWork(
 
     public override void Write()
     {
-        if (index >= 0)
+        if (fetching.IsGivenUp)
         {
-            file.Write(CheckpointFiles.OffsetOf(checkpoint, index), bytes.Span);
+            return;
+        }
+
+        try
+        {
+            fetching.File!.Write(CheckpointFiles.OffsetOf(fetching.Checkpoint!, index), bytes.Span);
+        }
+        catch (StorageException)
+        {
+            fetching.Failed();
+            throw;
         }
     }
 
     public override void Flush()
     {
-        if (isLast)
+        if (isLast && !fetching.IsGivenUp)
         {
-            file.Flush();
-            files.Finish(checkpoint);
+            fetching.File!.Flush();
+            files.Finish(fetching.Checkpoint!);
         }
     }
 
