@@ -108,17 +108,19 @@ public sealed partial class ServerNode
     private void OpenGroups()
     {
         _groups.OpenLog();
-        foreach (GroupHost host in _groups.All.ToArray())
-        {
-            LearnGroup(GroupRecord.TargetOf(host.Name));
-        }
-
         LearnAllGroups();
         _groups.FindLeftovers();
     }
 
+    /// <summary>Learns of all groups that there are, and of those here whether they still are: a list has nothing of what was
+    /// removed.</summary>
     private void LearnAllGroups()
     {
+        foreach (GroupName name in _groups.Names)
+        {
+            LearnGroup(GroupRecord.TargetOf(name));
+        }
+
         var query = new ListQuery(ObjectName.SystemBucket, GroupRecord.Prefix);
         while (true)
         {

@@ -328,8 +328,10 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     {
         _pending.EndAll(PublishEnd.Unknown, why);
         Feed.End();
-        Disk?.Messages.Dispose();
     }
+
+    /// <summary>Closes its files, which nobody writes to any more.</summary>
+    public void Close() => Disk?.Messages.Dispose();
 
     /// <inheritdoc/>
     public override string ToString() =>

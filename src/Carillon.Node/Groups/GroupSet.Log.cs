@@ -331,6 +331,7 @@ internal sealed partial class GroupSet
         host.Disk!.Messages.Complete(work, failure);
         if (!_byId.ContainsKey(host.Record.Id))
         {
+            CloseUnlessBusy(host);
             return;
         }
 
@@ -346,6 +347,15 @@ internal sealed partial class GroupSet
         }
 
         host.DiskCame(_clock().Now);
+    }
+
+    // What is on its lane writes to its files, and a file that is closed under it would be a defect there.
+    private void CloseUnlessBusy(GroupHost host)
+    {
+        if (!_busy.Contains(host))
+        {
+            host.Close();
+        }
     }
 
     /// <summary>Files of groups that are no longer here.</summary>

@@ -27,9 +27,11 @@ internal sealed partial class GroupSet : IDisposable
 
     private ImmutableSortedDictionary<GroupName, GroupFeed> _feeds = ImmutableSortedDictionary<GroupName, GroupFeed>.Empty;
 
-    // What the records say that there shall be, where that is not so yet; and what is being opened.
+    // What the records say that there shall be, where that is not so yet.
     private readonly SortedDictionary<GroupName, GroupRecord> _wanted = [];
-    private readonly SortedDictionary<GroupName, GroupRecord> _opening = [];
+
+    // Names under which a group is being opened, and what the newest record says by now that there shall be; null: none.
+    private readonly SortedDictionary<GroupName, GroupRecord?> _opening = [];
 
     /// <summary>Nothing is done before <see cref="OpenLog"/>.</summary>
     public GroupSet(ServerNode node, IStorageDevice device, GroupsOptions options, Action<StorageWork> run, Func<Moment> clock,
@@ -45,6 +47,9 @@ internal sealed partial class GroupSet : IDisposable
 
     /// <summary>The groups that are here, in order of their names.</summary>
     public IReadOnlyCollection<GroupHost> All => _byName.Values;
+
+    /// <summary>All names under which there is one, is to be one, or is one on its way.</summary>
+    public IEnumerable<GroupName> Names => [.. _byName.Keys, .. _wanted.Keys, .. _opening.Keys];
 
     /// <summary>As other threads may read it.</summary>
     public ImmutableSortedDictionary<GroupName, GroupFeed> Feeds => Volatile.Read(ref _feeds);
@@ -121,6 +126,13 @@ internal sealed partial class GroupSet : IDisposable
     /// <summary>The newest record of a group, as it is applied: null where it was removed.</summary>
     public void Learn(GroupName name, GroupRecord? record)
     {
+        if (_opening.ContainsKey(name))
+        {
+            // Looked at once that one is open.
+            _opening[name] = record;
+            return;
+        }
+
         if (_byName.TryGetValue(name, out GroupHost? host) && host.Record.Id != record?.Id)
         {
             Remove(host);
@@ -163,6 +175,7 @@ internal sealed partial class GroupSet : IDisposable
         foreach (GroupHost host in _byName.Values)
         {
             host.End("this server stops");
+            host.Close();
         }
 
         _log?.Dispose();
@@ -207,20 +220,21 @@ internal sealed partial class GroupSet : IDisposable
 
     private void Opened(GroupName name, GroupRecord record, MessageArchive? archive, StorageException? failure)
     {
-        _opening.Remove(name);
+        _opening.Remove(name, out GroupRecord? newest);
+        if (newest?.Id != record.Id)
+        {
+            // It was removed meanwhile, or another one of that name made.
+            archive?.Dispose();
+            _removals.Enqueue(GroupRecord.NameOf(record.Id));
+            Learn(name, newest);
+            return;
+        }
+
         if (failure is not null)
         {
             _node.Tell(NodeEventKind.StorageTrouble, _node.Self.Name, $"group '{name}' can't be opened here: {failure.Message}");
             _wanted.TryAdd(name, record);
             _retryAt = _clock().Now + RetryTime;
-            return;
-        }
-
-        if (_wanted.ContainsKey(name) || _byName.ContainsKey(name))
-        {
-            // Another one of that name was made meanwhile.
-            archive?.Dispose();
-            _removals.Enqueue(GroupRecord.NameOf(record.Id));
             return;
         }
 
@@ -247,6 +261,7 @@ internal sealed partial class GroupSet : IDisposable
         _byName.Remove(host.Name);
         _byId.Remove(host.Record.Id);
         host.End("the group was removed");
+        CloseUnlessBusy(host);
         if (_log is not null)
         {
             ulong position = Append(host, [(byte)GroupLogType.Removed]);

@@ -82,7 +82,7 @@ internal sealed class GroupGate(
         GroupName group, SequenceNumber from, [EnumeratorCancellation] CancellationToken cancellation)
     {
         GroupFeed feed = await FeedAsync(group, cancellation);
-        GroupWatch watch = _watches.GetValue(feed, static watched => new GroupWatch(watched));
+        GroupWatch watch = GroupWatch.Of(feed, _watches);
         GroupReader reader = feed.NewReader();
         SequenceNumber next = from.IsNone ? new SequenceNumber(1) : from;
         while (!feed.IsOver)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Carillon.Node.Groups;
 
 namespace Carillon.Runtime.Groups;
@@ -10,10 +11,15 @@ internal sealed class GroupWatch
     private readonly GroupFeed _feed;
     private TaskCompletionSource? _changed;
 
-    public GroupWatch(GroupFeed feed)
+    private GroupWatch(GroupFeed feed) => _feed = feed;
+
+    /// <summary>The one of a feed, which is told when there is more.</summary>
+    public static GroupWatch Of(GroupFeed feed, ConditionalWeakTable<GroupFeed, GroupWatch> all)
     {
-        _feed = feed;
-        feed.Changed = Signal;
+        // Two that come at once may both make one, of which one is kept: that is the one to be told, whoever made the other.
+        GroupWatch kept = all.GetValue(feed, static watched => new GroupWatch(watched));
+        feed.Changed = kept.Signal;
+        return kept;
     }
 
     /// <summary>Ends when there may be more than what is read after this was asked for.</summary>
