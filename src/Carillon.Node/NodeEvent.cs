@@ -32,6 +32,9 @@ public enum NodeEventKind
     /// <summary>A store met damage or refused work.</summary>
     StorageTrouble,
 
+    /// <summary>The catalog is damaged: the next start is to put it aside, and to make it anew.</summary>
+    CatalogDamaged,
+
     /// <summary>A message could not be read, and was dropped.</summary>
     BadMessage,
 

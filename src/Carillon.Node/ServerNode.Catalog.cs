@@ -348,7 +348,8 @@ public sealed partial class ServerNode
     {
         _catalogFailed = true;
         _notVotingBecause = $"the catalog failed: {failure.Message}";
-        Tell(NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
+        bool isDamaged = failure.InnerException is CatalogDamagedException;
+        Tell(isDamaged ? NodeEventKind.CatalogDamaged : NodeEventKind.StorageTrouble, Self.Name, _notVotingBecause);
         Members.SetVotes(votes: false, _now);
         ReleaseWaiting();
     }

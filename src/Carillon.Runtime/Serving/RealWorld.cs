@@ -42,6 +42,9 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// <summary>Ends with the reason when the node can't go on.</summary>
     public Task<string> Stopped => _stopped.Task;
 
+    /// <summary>Told, on the loop, that the catalog is damaged; set before anything runs.</summary>
+    public Action? CatalogDamaged { get; set; }
+
     /// <summary>Takes orders for the services that this server provides, on the loop; set before anything runs.</summary>
     public Action<ServiceOrder>? Services { get; set; }
 
@@ -113,6 +116,10 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     {
         switch (occurrence.Kind)
         {
+            case NodeEventKind.CatalogDamaged:
+                ServerLog.Trouble(_logger, occurrence.Kind, occurrence.Peer.Name, occurrence.Detail);
+                CatalogDamaged?.Invoke();
+                break;
             case NodeEventKind.StorageTrouble or NodeEventKind.NotVoting or NodeEventKind.BadMessage or NodeEventKind.ChunkDamaged
                 or NodeEventKind.ClockQuarantine:
                 ServerLog.Trouble(_logger, occurrence.Kind, occurrence.Peer.Name, occurrence.Detail);

@@ -68,7 +68,7 @@ public sealed class ServerHost : IAsyncDisposable
         var buffers = new ChunkBufferPool(ChunkBufferBytes);
         _memory = new RestingMemory(buffers);
         _device = new FileDevice(options.DataFolder);
-        _world = new RealWorld(clock, options.Loop, buffers, _logger);
+        _world = new RealWorld(clock, options.Loop, buffers, _logger) { CatalogDamaged = () => NoteDamage(options) };
         NodeStores stores = OpenStores(options);
         var random = new RandomSource(BitConverter.ToUInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(8)));
         _node = new ServerNode(options.Node, options.Configuration, options.Name, stores, _world, random, clock.Read());
@@ -166,13 +166,17 @@ public sealed class ServerHost : IAsyncDisposable
         await _reporting;
         await _tunnel.StopAsync();
         await _datagrams.StopAsync();
-        await _world.Loop.StopAsync();
+        Task ended = _world.Loop.StopAsync();
+        await ended.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _world.Dispose();
         _server.Dispose();
         _node.Dispose();
         await _lock.DisposeAsync();
         _ending.Dispose();
         ServerLog.Stopped(_logger);
+
+        // What ended the loop before is told once everything is closed.
+        await ended;
     }
 
     /// <inheritdoc/>
@@ -232,7 +236,7 @@ public sealed class ServerHost : IAsyncDisposable
     /// vote.</summary>
     private NodeStores OpenStores(ServerHostOptions options)
     {
-        string path = Path.Combine(options.DataFolder, "catalog.db");
+        string path = CatalogPath(options);
         // One without a byte was cut off or emptied: SQLite would make a new catalog of it without a word.
         bool isThere = new FileInfo(path) is { Exists: true, Length: > 0 };
         try
@@ -240,6 +244,12 @@ public sealed class ServerHost : IAsyncDisposable
             if (!isThere)
             {
                 MarkRebuilding(options);
+            }
+
+            if (File.Exists(DamageNote(options)))
+            {
+                // What a check at the start would not find, since it is too large for one, or since only its content is wrong.
+                throw new CatalogDamagedException("Damage was met while it was in use");
             }
 
             return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: !isThere);
@@ -257,7 +267,25 @@ public sealed class ServerHost : IAsyncDisposable
 
             ServerLog.CatalogLost(_logger, kept, damage.Message);
             MarkRebuilding(options);
+            File.Delete(DamageNote(options));
             return new NodeStores(_device, Catalog.Open(CatalogLocation.File(path), options.Node.Catalog), IsCatalogLost: true);
+        }
+    }
+
+    private static string CatalogPath(ServerHostOptions options) => Path.Combine(options.DataFolder, "catalog.db");
+
+    private static string DamageNote(ServerHostOptions options) => CatalogPath(options) + ".damaged";
+
+    private void NoteDamage(ServerHostOptions options)
+    {
+        try
+        {
+            File.WriteAllText(DamageNote(options), "This catalog is damaged: the next start puts it aside.\n");
+        }
+        catch (Exception refusal) when (refusal is IOException or UnauthorizedAccessException)
+        {
+            ServerLog.Trouble(
+                _logger, NodeEventKind.StorageTrouble, options.Name.Name, $"that the catalog is damaged can't be noted: {refusal.Message}");
         }
     }
 
@@ -335,6 +363,12 @@ public sealed class ServerHost : IAsyncDisposable
         }
         catch (Exception defect)
         {
+            if (defect is StorageException { InnerException: CatalogDamagedException })
+            {
+                // Met in the middle of a turn, which can't be ended as if nothing was.
+                _world.CatalogDamaged?.Invoke();
+            }
+
             ServerLog.Fatal(_logger, defect.Message, defect);
             return defect.Message;
         }

@@ -19,7 +19,7 @@ public sealed class CatalogDamagedException : Exception
     }
 
     /// <summary>Damage met while the catalog is in use is a failed disk to its driver.</summary>
-    internal static StorageException AsFault(string detail)
+    public static StorageException AsFault(string detail)
     {
         string message = $"The catalog is damaged: {detail}.";
         return new StorageException(StorageFault.Failed, message, new CatalogDamagedException(message));
