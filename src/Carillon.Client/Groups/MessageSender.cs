@@ -35,6 +35,9 @@ internal sealed class MessageSender : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _window;
     private readonly CancellationTokenSource _end = new();
+
+    // Of _end; can be asked when that is disposed of.
+    private readonly CancellationToken _ended;
     private readonly ArrayBufferWriter<byte> _frames = new(WriteBytes);
 
     // Told whenever there is something to send; one word of it is enough.
@@ -64,13 +67,14 @@ internal sealed class MessageSender : IAsyncDisposable
         _options = options;
         _timeout = options.SendTimeout ?? transport.Options.Timeout;
         _window = new SemaphoreSlim(options.Window);
+        _ended = _end.Token;
         _session = options.Session.IsNone ? null : new SenderSession(options.Session, options.FirstCounter);
     }
 
     /// <summary>Sends a message, and waits for its end.</summary>
     public async Task<SentMessage> SendAsync(ReadOnlyMemory<byte> payload, CancellationToken cancellation)
     {
-        await _window.WaitAsync(cancellation);
+        await EnterAsync(cancellation);
         Pending pending = Add(payload);
         _work.Writer.TryWrite(true);
         if (!cancellation.CanBeCanceled)
@@ -110,8 +114,28 @@ internal sealed class MessageSender : IAsyncDisposable
             GiveUp(_ => true, Problem.Own("interrupted", "the sender was closed before the answer"));
         }
 
-        _window.Dispose();
+        // The window is not disposed of: it holds nothing, and who waits for room may be about to leave it.
         _end.Dispose();
+    }
+
+    /// <summary>Waits for room in the window. Who is still waiting when the sender is closed is told so: nobody leaves the window then.</summary>
+    private async Task EnterAsync(CancellationToken cancellation)
+    {
+        if (_window.Wait(0, cancellation))
+        {
+            return;
+        }
+
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _ended);
+        try
+        {
+            await _window.WaitAsync(either.Token);
+        }
+        catch (OperationCanceledException closed)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            throw new ObjectDisposedException("the sender was closed before there was room in its window: nothing was sent", closed);
+        }
     }
 
     private Pending Add(ReadOnlyMemory<byte> payload)

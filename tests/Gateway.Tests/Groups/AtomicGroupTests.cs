@@ -371,6 +371,46 @@ public sealed class AtomicGroupTests
     }
 
     [Fact]
+    public async Task Closed_sender_ends_those_too_who_wait_for_room_in_its_window()
+    {
+        var gate = new FakeGroupGate(_groups);
+        var never = new TaskCompletionSource<PublishOutcome?>();
+        gate.OnPublish = (_, _) => never.Task;
+        await using GatewayHouse house = await GatewayHouse.StartAsync(groups: gate);
+        using CarillonClient client = ClientOf(house);
+        AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { Window = 1 });
+        using var own = new CancellationTokenSource();
+        Task<SentMessage> sending = group.SendAsync(Bytes("x"));
+        Task<SentMessage>[] waiting = [group.SendAsync(Bytes("y")), group.SendAsync(Bytes("z"), own.Token)];
+        await Eventually.Async(() => !gate.Published.IsEmpty);
+        await group.DisposeAsync();
+        await Assert.ThrowsAsync<CarillonException>(() => sending.WaitAsync(TimeSpan.FromSeconds(10)));
+        foreach (Task<SentMessage> one in waiting)
+        {
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => one.WaitAsync(TimeSpan.FromSeconds(10)));
+        }
+    }
+
+    [Fact]
+    public async Task Caller_who_waits_no_longer_for_room_in_the_window_is_told_of_its_own_cancellation()
+    {
+        var gate = new FakeGroupGate(_groups);
+        var never = new TaskCompletionSource<PublishOutcome?>();
+        gate.OnPublish = (_, _) => never.Task;
+        await using GatewayHouse house = await GatewayHouse.StartAsync(groups: gate);
+        using CarillonClient client = ClientOf(house);
+        AtomicGroup group = client.Groups.Open(Group, new AtomicGroupOptions { Window = 1 });
+        using var own = new CancellationTokenSource();
+        Task<SentMessage> sending = group.SendAsync(Bytes("x"));
+        Task<SentMessage> waiting = group.SendAsync(Bytes("y"), own.Token);
+        await own.CancelAsync();
+        var told = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting.WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal(own.Token, told.CancellationToken);
+        await group.DisposeAsync();
+        await Assert.ThrowsAsync<CarillonException>(() => sending.WaitAsync(TimeSpan.FromSeconds(10)));
+    }
+
+    [Fact]
     public async Task Groups_are_made_listed_and_removed()
     {
         await using GatewayHouse house = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
