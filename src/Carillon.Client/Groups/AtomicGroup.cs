@@ -66,6 +66,6 @@ public sealed class AtomicGroup : IAsyncDisposable
     /// <summary>Ends sending; what has no answer yet ends with its outcome unknown.</summary>
     public ValueTask DisposeAsync() => _sender.DisposeAsync();
 
-    /// <summary>A subscription that gives whole runs of messages.</summary>
-    internal Delivery Deliver(FeedStart from) => new(_transport, Name, _options, from);
+    /// <summary>A subscription that gives whole runs of messages, of the group with this identity; of any where it is empty.</summary>
+    internal Delivery Deliver(FeedStart from, string groupId) => new(_transport, Name, _options, from, groupId);
 }

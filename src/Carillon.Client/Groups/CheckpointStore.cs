@@ -6,14 +6,15 @@ using Carillon.Protocols.Submissions;
 namespace Carillon.Client.Groups;
 
 /// <summary>
-/// A table's checkpoints as objects, <c>PREFIX/NUMBER</c> with 20 digits, so that their names stand in the order of their numbers. Members
-/// that took one at the same number must have taken the same bytes.
+/// A table's checkpoints as objects, <c>PREFIX/GROUP/NUMBER</c> with 20 digits, so that their names stand in the order of their numbers.
+/// Members that took one at the same number must have taken the same bytes. GROUP is the group's identity: another group that had the name,
+/// or will have it, has other messages at the same numbers.
 /// </summary>
-internal sealed class CheckpointStore(CarillonClient client, ObjectName place, int kept)
+internal sealed class CheckpointStore(CarillonClient client, ObjectName place, string groupId, int kept)
 {
     private const int Digits = 20;
 
-    private string Prefix => place.Name.Length == 0 || place.Name.EndsWith('/') ? place.Name : place.Name + "/";
+    private string Prefix => $"{(place.Name.Length == 0 || place.Name.EndsWith('/') ? place.Name : place.Name + "/")}{groupId}/";
 
     /// <summary>The newest whole checkpoint behind this number, or null.</summary>
     /// <exception cref="CarillonException">They can't be read now.</exception>

@@ -4,14 +4,15 @@ using Carillon.Protocols.AtomicMulticast;
 namespace Carillon.Client.Groups;
 
 /// <summary>One subscription to a group, in its binary form (docs/formats/group-streams.md): no copy for each message.</summary>
-internal sealed class Delivery(Transport transport, GroupName group, AtomicGroupOptions options, FeedStart from)
+internal sealed class Delivery(Transport transport, GroupName group, AtomicGroupOptions options, FeedStart from, string groupId = "")
     : ResumingStream(transport, options.Silence, from)
 {
     private readonly List<DeliveredMessage> _run = [];
 
-    // Which group of that name it began in; empty before it did.
-    private string _id = "";
     private bool _begun;
+
+    /// <summary>Which group of that name it is of: the one that was named, or else the one that it began in; empty before it did.</summary>
+    public string GroupId { get; private set; } = groupId;
 
     /// <summary>The messages that came last, valid until the next are asked for.</summary>
     public IReadOnlyList<DeliveredMessage> Run => _run;
@@ -21,14 +22,14 @@ internal sealed class Delivery(Transport transport, GroupName group, AtomicGroup
     protected override bool HasAny => _run.Count > 0;
 
     protected override string PathFrom(string start) =>
-        $"{GroupCalls.Path(group)}/messages?from={start}{(_id.Length > 0 ? "&id=" + _id : "")}";
+        $"{GroupCalls.Path(group)}/messages?from={start}{(GroupId.Length > 0 ? "&id=" + GroupId : "")}";
 
     protected override void Begin(HttpResponseHeaders headers)
     {
         _begun = false;
-        if (_id.Length == 0 && headers.NonValidated.TryGetValues("Carillon-Group-Id", out HeaderStringValues id))
+        if (GroupId.Length == 0 && headers.NonValidated.TryGetValues("Carillon-Group-Id", out HeaderStringValues id))
         {
-            _id = id.ToString();
+            GroupId = id.ToString();
         }
     }
 

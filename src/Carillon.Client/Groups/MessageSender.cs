@@ -118,7 +118,7 @@ internal sealed class MessageSender : IAsyncDisposable
         _end.Dispose();
     }
 
-    /// <summary>Waits for room in the window. Who is still waiting when the sender is closed is told so: nobody leaves the window then.</summary>
+    /// <summary>Waits for room in the window. Who waits when the sender is closed is told so: nobody leaves the window then.</summary>
     private async Task EnterAsync(CancellationToken cancellation)
     {
         if (_window.Wait(0, cancellation))

@@ -34,17 +34,19 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
     private (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries)? _due;
     private bool _isKeeping;
 
-    // The loop's own.
+    // The loop's own. The id tells which group of the name the table is of; empty before that is known: nothing is applied then.
+    private string _groupId;
     private Task _checkpointing = Task.CompletedTask;
     private Task _running = Task.CompletedTask;
 
-    private ReplicatedTable(CarillonClient client, GroupName group, TableOptions<TKey, TValue> options)
+    private ReplicatedTable(CarillonClient client, GroupName group, string groupId, TableOptions<TKey, TValue> options)
     {
         _options = options;
+        _groupId = groupId;
         _keys = options.KeyCodec ?? TableCodec.Of<TKey>();
         _values = options.ValueCodec ?? TableCodec.Of<TValue>();
         _group = client.Groups.Open(group, options.Group);
-        _checkpoints = options.Checkpoints is { } place ? new CheckpointStore(client, place, options.CheckpointsKept) : null;
+        _checkpoints = options.Checkpoints is { } place ? new CheckpointStore(client, place, groupId, options.CheckpointsKept) : null;
     }
 
     /// <summary>The number up to which the table is.</summary>
@@ -67,12 +69,13 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
     /// <summary>
     /// Ends, with an exception, when the table can't go on: another member's checkpoint differs (<see cref="Failure.Integrity"/>), messages
-    /// are gone that no checkpoint covers, or the group was removed. Reads go on with what was applied.
+    /// are gone that no checkpoint covers, or the group was removed, or made anew (code <c>group-replaced</c>). Reads go on with what was
+    /// applied.
     /// </summary>
     public Task Failed => _failed.Task;
 
     /// <summary>Joins a group: reads the newest checkpoint, and goes on from there.</summary>
-    /// <exception cref="CarillonException">The options are at fault, or checkpoints can't be read now.</exception>
+    /// <exception cref="CarillonException">The options are at fault, there is no such group, or checkpoints can't be read now.</exception>
     public static async Task<ReplicatedTable<TKey, TValue>> OpenAsync(
         CarillonClient client, GroupName group, TableOptions<TKey, TValue>? options = null, CancellationToken cancellation = default)
     {
@@ -82,7 +85,9 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
             throw new CarillonException(Failure.Usage, fault);
         }
 
-        var table = new ReplicatedTable<TKey, TValue>(client, group, options);
+        // Checkpoints are of one group. Where there are none, the first message tells which one it is.
+        string groupId = options.Checkpoints is null ? "" : (await client.Groups.ShowAsync(group, cancellation)).Value.Id;
+        var table = new ReplicatedTable<TKey, TValue>(client, group, groupId, options);
         await table.LoadAsync(cancellation);
         table._running = Task.Run(table.RunAsync, CancellationToken.None);
         return table;
@@ -192,10 +197,11 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
     private async Task FollowAsync()
     {
-        using Delivery delivery = _group.Deliver(FeedStart.At(Applied.Next));
+        using Delivery delivery = _group.Deliver(FeedStart.At(Applied.Next), _groupId);
         while (true)
         {
             await delivery.NextAsync(_end.Token);
+            _groupId = delivery.GroupId;
             for (int i = 0; i < delivery.Run.Count; i++)
             {
                 Step(delivery.Run[i]);

@@ -20,7 +20,7 @@ public sealed record TableOptions<TKey, TValue>
 {
     /// <summary>
     /// The bucket, and in it the prefix, that checkpoints are kept under. Null: there are none, and a new member reads all messages since
-    /// the first.
+    /// the first. Each group has its own folder there, named by its identity.
     /// </summary>
     public ObjectName? Checkpoints { get; init; }
 

@@ -128,7 +128,7 @@ public sealed class ReplicatedTableTests : IAsyncLifetime
             _client, Group, Options(4, null) with { ValueCodec = new MoodyCodec(), Checkpoints = null });
         // It reads the messages themselves; the checkpoints it shares only for comparison.
         await bad.WaitAsync(new SequenceNumber(4));
-        var store = new CheckpointStore(_client, Place, 3);
+        var store = new CheckpointStore(_client, Place, $"{_groups["g"].Id:x16}", 3);
         byte[] other = TableCheckpoint.Encode(
             new SequenceNumber(4), bad.Snapshot().Entries.Select(e => KeyValuePair.Create(Bytes(e.Key), Bytes(e.Value))));
         Assert.False(await store.KeepAsync(new SequenceNumber(4), other, TestContext.Current.CancellationToken));
@@ -142,7 +142,7 @@ public sealed class ReplicatedTableTests : IAsyncLifetime
         byte[] other = TableCheckpoint.Encode(new SequenceNumber(2), [KeyValuePair.Create(Bytes("x"), Bytes("y"))]);
         await using var table = await OpenAsync(every: 2);
         await table.SetAsync("a", "1");
-        _house.Server.Add(new ObjectName("files", $"tables/routes/{2:D20}"), other);
+        _house.Server.Add(NameOf(2), other);
         await table.SetAsync("b", "2");
         CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => table.Failed.WaitAsync(TimeSpan.FromSeconds(10)));
         Assert.Equal(Failure.Integrity, fault.Failure);
@@ -166,11 +166,56 @@ public sealed class ReplicatedTableTests : IAsyncLifetime
         byte[] good = TableCheckpoint.Encode(new SequenceNumber(5), [KeyValuePair.Create(Bytes("a"), Bytes("5"))]);
         byte[] harmed = TableCheckpoint.Encode(new SequenceNumber(9), [KeyValuePair.Create(Bytes("a"), Bytes("9"))]);
         harmed[25] ^= 1;
-        _house.Server.Add(new ObjectName("files", $"tables/routes/{5:D20}"), good);
-        _house.Server.Add(new ObjectName("files", $"tables/routes/{9:D20}"), harmed);
+        _house.Server.Add(NameOf(5), good);
+        _house.Server.Add(NameOf(9), harmed);
         await using var table = await OpenAsync();
         Assert.Equal(5u, table.Applied.Value);
         Assert.True(table.TryGet("a", out string? value) && value == "5");
+    }
+
+    [Fact]
+    public async Task Table_does_not_go_on_in_another_group_of_the_name_after_its_servers_were_away()
+    {
+        GatewayHouse dying = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups));
+        using CarillonClient client = new(new CarillonClientOptions
+        {
+            Servers = [dying.Gateway.Address], LearnServers = false, Timeout = TimeSpan.FromSeconds(1),
+        });
+        var away = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var options = new TableOptions<string, string> { Observer = _ => away.TrySetResult() };
+        await using var table = await ReplicatedTable<string, string>.OpenAsync(client, Group, options);
+        await table.SetAsync("a", "1");
+        await table.SetAsync("b", "2");
+        await dying.DisposeAsync();
+        await away.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        Replace();
+        Send(_groups["g"], "a", "another one", 4);
+        await using GatewayHouse back = await GatewayHouse.StartAsync(groups: new FakeGroupGate(_groups), port: dying.Gateway.Port);
+        CarillonException fault = await Assert.ThrowsAsync<CarillonException>(() => table.Failed.WaitAsync(TimeSpan.FromSeconds(20)));
+        Assert.Equal("group-replaced", fault.Problem?.Code);
+        Assert.Equal((2UL, "1"), (table.Applied.Value, table.TryGet("a", out string? value) ? value : ""));
+    }
+
+    [Fact]
+    public async Task Checkpoints_of_another_group_that_had_the_name_are_neither_read_nor_compared()
+    {
+        await using (var old = await OpenAsync(every: 2))
+        {
+            await old.SetAsync("a", "1");
+            await old.SetAsync("b", "2");
+            await Eventually.Async(() => Checkpoints().Contains(2));
+        }
+
+        Replace();
+        var notes = new ConcurrentQueue<string>();
+        await using var table = await OpenAsync(every: 2, observer: notes.Enqueue);
+        Assert.Equal((0UL, 0), (table.Applied.Value, table.Count));
+        await table.SetAsync("c", "3");
+        await table.SetAsync("d", "4");
+        await Eventually.Async(() => Checkpoints().Contains(2) || table.Failed.IsCompleted);
+        Assert.False(table.Failed.IsCompleted);
+        Assert.Equal(["c", "d"], Decode(2).Select(e => Encoding.UTF8.GetString(e.Key)));
+        Assert.Empty(notes);
     }
 
     [Fact]
@@ -204,12 +249,33 @@ public sealed class ReplicatedTableTests : IAsyncLifetime
     private Task<ReplicatedTable<string, string>> OpenAsync(ulong every = 1000, Action<string>? observer = null) =>
         ReplicatedTable<string, string>.OpenAsync(_client, Group, Options(every, observer), TestContext.Current.CancellationToken);
 
+    // The present group's.
+    private string Folder => $"tables/routes/{_groups["g"].Id:x16}/";
+
+    private ObjectName NameOf(ulong number) => new("files", $"{Folder}{number:D20}");
+
+    /// <summary>Another group takes the place of the one that is there.</summary>
+    private void Replace()
+    {
+        _groups.Remove(Group);
+        _groups.Create(Group, new GroupSettings());
+    }
+
+    private static void Send(FakeGroup group, string key, string value, int times)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            ReadOnlyMemory<byte> set = TableOperation.Encode(TableOperation.Set, key, TableCodec.Text, value + i, TableCodec.Text);
+            group.Add(new MessageId(new SessionId(7, 8), (ulong)i + 1), set);
+        }
+    }
+
     private List<ulong> Checkpoints() =>
-        [.. _house.Server.Versions.Keys.Where(n => n.Name.StartsWith("tables/routes/", StringComparison.Ordinal))
-            .Select(n => ulong.Parse(n.Name["tables/routes/".Length..], System.Globalization.CultureInfo.InvariantCulture))];
+        [.. _house.Server.Versions.Keys.Where(n => n.Name.StartsWith(Folder, StringComparison.Ordinal))
+            .Select(n => ulong.Parse(n.Name[Folder.Length..], System.Globalization.CultureInfo.InvariantCulture))];
 
     private byte[] Content(ulong number) =>
-        _house.Server.Versions[new ObjectName("files", $"tables/routes/{number:D20}")][0].Manifest!.Inline.ToArray();
+        _house.Server.Versions[NameOf(number)][0].Manifest!.Inline.ToArray();
 
     private List<KeyValuePair<byte[], byte[]>> Decode(ulong number)
     {
