@@ -69,8 +69,8 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
     /// <summary>
     /// Ends, with an exception, when the table can't go on: another member's checkpoint differs (<see cref="Failure.Integrity"/>), messages
-    /// are gone that no checkpoint covers, or the group was removed, or made anew (code <c>group-replaced</c>). Reads go on with what was
-    /// applied.
+    /// are gone that no checkpoint covers, the group was removed, or made anew (code <c>group-replaced</c>), or a codec or the handler of
+    /// changes threw. Reads go on with what was applied.
     /// </summary>
     public Task Failed => _failed.Task;
 
@@ -158,36 +158,50 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
         return sent.Number;
     }
 
+    /// <summary>The table's loop. It never throws: whatever ends it, who waits for the table is told.</summary>
     private async Task RunAsync()
     {
-        while (!_end.IsCancellationRequested)
+        try
+        {
+            await FollowAndReloadAsync();
+        }
+        catch (OperationCanceledException) when (_end.IsCancellationRequested)
+        {
+            // The table is left, or has failed already.
+        }
+        catch (Exception fault)
+        {
+            // The servers' last word, or what a codec or a handler threw.
+            Fail(fault);
+        }
+    }
+
+    private async Task FollowAndReloadAsync()
+    {
+        CarillonException? tooOld = null;
+        while (true)
         {
             try
             {
+                if (tooOld is not null && !await LoadAsync(_end.Token))
+                {
+                    Fail(tooOld);
+                    return;
+                }
+
+                tooOld = null;
                 await FollowAsync();
-            }
-            catch (OperationCanceledException) when (_end.IsCancellationRequested)
-            {
-                return;
             }
             catch (CarillonException fault) when (fault.Problem?.Code == "feed-too-old")
             {
-                if (!await TryReloadAsync())
-                {
-                    Fail(fault);
-                    return;
-                }
+                // What is next is gone; a checkpoint behind it may be there.
+                tooOld = fault;
             }
             catch (CarillonException fault) when (IsPassing(fault))
             {
                 // A table lives longer than its servers' troubles.
                 _options.Observer?.Invoke($"no server goes on with the table, trying again: {fault.Message}");
-                await Task.Delay(Pause, _end.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            }
-            catch (Exception fault) when (fault is not OutOfMemoryException)
-            {
-                Fail(fault);
-                return;
+                await Task.Delay(Pause, _end.Token);
             }
         }
     }
@@ -248,7 +262,7 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
         if (change is { } told)
         {
-            _options.Changed?.Invoke(told);
+            Tell(told);
         }
     }
 
@@ -315,24 +329,32 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
 
     private int Twos(SequenceNumber number) => BitOperations.TrailingZeroCount(number.Value / _options.CheckpointEvery);
 
+    /// <summary>Keeps checkpoints for as long as one is due. It never throws: what no server is to blame for ends the table.</summary>
     private async Task KeepAllAsync(CheckpointStore checkpoints)
     {
-        while (true)
+        try
         {
-            (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries) next;
-            lock (_gate)
+            while (TakeDue() is var (number, entries))
             {
-                if (_due is not { } due)
-                {
-                    _isKeeping = false;
-                    return;
-                }
-
-                next = due;
-                _due = null;
+                await KeepAsync(checkpoints, number, entries);
             }
+        }
+        catch (Exception fault)
+        {
+            // A codec that can't write what it read, or an observer. No other checkpoint is begun: the table ends.
+            Fail(fault);
+            await _end.CancelAsync();
+        }
+    }
 
-            await KeepAsync(checkpoints, next.Number, next.Entries);
+    private (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries)? TakeDue()
+    {
+        lock (_gate)
+        {
+            (SequenceNumber Number, KeyValuePair<TKey, TValue>[] Entries)? due = _due;
+            _isKeeping = due is not null;
+            _due = null;
+            return due;
         }
     }
 
@@ -360,19 +382,6 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
         var bytes = new ArrayBufferWriter<byte>();
         codec.Write(value, bytes);
         return bytes.WrittenSpan.ToArray();
-    }
-
-    private async Task<bool> TryReloadAsync()
-    {
-        try
-        {
-            return await LoadAsync(_end.Token);
-        }
-        catch (Exception fault) when (fault is CarillonException or OperationCanceledException)
-        {
-            _options.Observer?.Invoke($"checkpoints can't be read: {fault.Message}");
-            return _end.IsCancellationRequested;
-        }
     }
 
     /// <summary>Takes over the newest checkpoint, if there is one behind what is applied.</summary>
@@ -416,12 +425,25 @@ public sealed class ReplicatedTable<TKey, TValue> : IAsyncDisposable
     {
         foreach (TKey key in gone)
         {
-            _options.Changed?.Invoke(new TableChange<TKey, TValue>(default, key, default, true));
+            Tell(new TableChange<TKey, TValue>(default, key, default, true));
         }
 
         foreach ((TKey key, TValue value) in fresh)
         {
-            _options.Changed?.Invoke(new TableChange<TKey, TValue>(default, key, value, false));
+            Tell(new TableChange<TKey, TValue>(default, key, value, false));
+        }
+    }
+
+    private void Tell(in TableChange<TKey, TValue> change)
+    {
+        try
+        {
+            _options.Changed?.Invoke(change);
+        }
+        catch (Exception fault) when (fault is CarillonException or OperationCanceledException)
+        {
+            // Not to be taken for what befell the table itself: it would go on although its owner missed a change.
+            throw new InvalidOperationException($"the table's handler of changes failed: {fault.Message}", fault);
         }
     }
 

@@ -46,7 +46,9 @@ public sealed record TableOptions<TKey, TValue>
     /// <summary>Null: that of <c>string</c> or <c>byte[]</c>.</summary>
     public ITableCodec<TValue>? ValueCodec { get; init; }
 
-    /// <summary>Is told of each change, in order, once it is applied; the next waits until it returns.</summary>
+    /// <summary>
+    /// Is told of each change, in order, once it is applied; the next waits until it returns. What it throws ends the table.
+    /// </summary>
     public Action<TableChange<TKey, TValue>>? Changed { get; init; }
 
     /// <summary>Is told what a person may want to know: a checkpoint that was read, or could not be written.</summary>

@@ -203,9 +203,9 @@ internal sealed class FakeServer : IEntryServer
     /// <inheritdoc/>
     public Task<ReadOutcome> ReadAsync(ObjectName name, Uid? version, Consistency consistency)
     {
-        if (OnRead is not null)
+        if (OnRead is { } other)
         {
-            return Task.FromResult(OnRead(name, version, consistency));
+            return Task.FromResult(other(name, version, consistency));
         }
 
         VersionEntry? entry = Versions.TryGetValue(name, out var versions)
