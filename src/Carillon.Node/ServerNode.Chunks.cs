@@ -83,7 +83,8 @@ public sealed partial class ServerNode
             return;
         }
 
-        bool isRead = _fetching.TryGetValue(transfer.Transfer, out Action<ChunkBuffer>? take);
+        Action<ChunkBuffer>? take = null;
+        bool isRead = Replication.Awaits(transfer.Transfer, transfer.Chunk) && _fetching.TryGetValue(transfer.Transfer, out take);
         take?.Invoke(body);
 
         if (ShouldHold(transfer.Chunk, transfer.Replicas) && !Chunks.Contains(transfer.Chunk)

@@ -35,6 +35,13 @@ internal static class SubscribeRoute
             return;
         }
 
+        if (!status.IsOpen)
+        {
+            // What "now" is, and which is the first that is kept, another server knows.
+            await exchange.FailAsync(ProblemTypes.GroupBusy, $"The group '{group}' is not open at this server yet.");
+            return;
+        }
+
         string here = GroupJson.IdOf(status);
         string? id = query["id"];
         string seen = Seen(exchange, ref id);

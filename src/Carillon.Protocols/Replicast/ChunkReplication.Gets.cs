@@ -47,16 +47,20 @@ public sealed partial class ChunkReplication
     /// <summary>A chunk that was asked for has come; false if nobody waits for it.</summary>
     public bool Arrived(ulong number, ChunkId chunk)
     {
-        if (!_gets.TryGetValue(number, out ChunkGet? get) || get.Chunk != chunk)
+        if (!Awaits(number, chunk))
         {
             return false;
         }
 
+        ChunkGet get = _gets[number];
         _gets.Remove(number);
         Figures.Fetches++;
         get.Ended(true);
         return true;
     }
+
+    /// <summary>True if that chunk was asked for under that number, and has not come: an answer with another one is nobody's.</summary>
+    public bool Awaits(ulong number, ChunkId chunk) => _gets.TryGetValue(number, out ChunkGet? get) && get.Chunk == chunk;
 
     /// <summary>A chunk that was asked for has come damaged: the next server is asked.</summary>
     public void ArrivedDamaged(ulong number, Moment now)

@@ -59,6 +59,9 @@ public sealed record GroupStatus(
     /// <summary>Why its messages can't be numbered now, as far as is known here; empty where nothing is wrong.</summary>
     public string Trouble { get; init; } = "";
 
+    /// <summary>False where it was created, and is not open here yet: how far it is can't be told.</summary>
+    public bool IsOpen { get; init; } = true;
+
     /// <summary>True where they never can be again: a memory-only group that too many servers have forgotten.</summary>
     public bool IsLost { get; init; }
 }

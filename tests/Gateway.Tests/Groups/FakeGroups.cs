@@ -87,6 +87,9 @@ internal sealed class FakeGroup(GroupName name, GroupSettings settings)
     /// <summary>Why it is lost.</summary>
     public string Trouble { get; set; } = "";
 
+    /// <summary>Created, and not open at this server yet.</summary>
+    public bool IsOpening { get; set; }
+
     public SequenceNumber Committed
     {
         get
@@ -250,7 +253,7 @@ internal sealed class FakeGroupGate(FakeGroups groups) : IGroupGate
     private static GroupStatus Status(FakeGroup group) =>
         new(group.Name, group.Settings, NodeId.Parse("s1"), 3, group.Committed, group.First)
         {
-            Id = group.Id, IsLost = group.Trouble.Length > 0, Trouble = group.Trouble,
+            Id = group.Id, IsLost = group.Trouble.Length > 0, Trouble = group.Trouble, IsOpen = !group.IsOpening,
         };
 
     private SubmitOutcome.Accepted Accepted()

@@ -229,6 +229,15 @@ public sealed class SubscribeRouteTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Group_that_is_not_open_here_yet_is_told_as_that_and_not_as_one_without_messages()
+    {
+        // Its subscriber would have begun at 1, whatever it asked for.
+        _groups["g"].IsOpening = true;
+        using HttpResponseMessage refused = await OpenAsync("?from=now");
+        await refused.ProblemAsync(503, "group-busy");
+    }
+
+    [Fact]
     public async Task Group_whose_messages_are_lost_is_told_to_senders_and_listeners()
     {
         _groups["g"].Trouble = "its messages are lost";
