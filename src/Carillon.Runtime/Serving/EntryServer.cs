@@ -22,6 +22,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private readonly ServerNode _node;
     private readonly CatalogReaders _readers;
     private readonly ObjectUploader _uploader;
+    private readonly ChunkFetcher _chunks;
     private readonly ObjectReader _content;
     private readonly CheckpointStream _checkpoints;
     private readonly ConcurrentDictionary<string, (long Version, BucketSettings Settings)> _buckets = new(StringComparer.Ordinal);
@@ -35,7 +36,8 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         _readers = new CatalogReaders(node.OpenReader);
         Feed = new FeedGate(node.Feed, _readers);
         _uploader = new ObjectUploader(this, buffers, () => node.Configuration.Quorum.Size);
-        _content = new ObjectReader(this, world, buffers);
+        _chunks = new ChunkFetcher(this, world);
+        _content = new ObjectReader(_chunks.FetchAsync, buffers);
         _checkpoints = new CheckpointStream(node.OpenReader);
     }
 
@@ -201,7 +203,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
 
     public async Task WriteChunkAsync(ChunkId id, PipeWriter output, CancellationToken cancellation)
     {
-        ChunkBuffer stored = await _content.FetchAsync(id, cancellation);
+        ChunkBuffer stored = await _chunks.FetchAsync(id, cancellation);
         try
         {
             await output.WriteAsync(stored.Memory, cancellation);

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.IO.Pipelines;
 using Carillon.Node;
-using Carillon.Node.Requests;
 using Carillon.Protocols;
 using Carillon.Protocols.Submissions;
 
@@ -11,7 +10,9 @@ namespace Carillon.Runtime.Serving;
 /// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte
 /// of it leaves. The next chunk is fetched while one is written.
 /// </summary>
-internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBufferPool buffers)
+/// <param name="fetch">The stored bytes of a chunk, verified; the reader releases them.</param>
+/// <param name="buffers">Where chunks are decompressed.</param>
+internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBuffer>> fetch, ChunkBufferPool buffers)
 {
     public async Task WriteAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
     {
@@ -27,7 +28,7 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
         {
             await foreach ((ChunkReference Chunk, int From, int Count) next in PiecesAsync(manifest, offset, length, cancellation))
             {
-                Task<ChunkBuffer> fetched = FetchAsync(next.Chunk.Id, cancellation);
+                Task<ChunkBuffer> fetched = fetch(next.Chunk.Id, cancellation);
                 if (ahead is not null)
                 {
                     Task<ChunkBuffer> due = ahead;
@@ -50,8 +51,12 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
         {
             if (ahead is not null)
             {
+                // Whatever becomes of the download: a chunk that comes too late still has its buffer.
                 _ = ahead.ContinueWith(
-                    static t => t.Result.Release(), cancellation, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                    static t => t.Result.Release(),
+                    CancellationToken.None,
+                    TaskContinuationOptions.OnlyOnRanToCompletion,
+                    TaskScheduler.Default);
             }
         }
     }
@@ -80,29 +85,6 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
         {
             stored.Release();
         }
-    }
-
-    /// <summary>The stored bytes of a chunk, verified; the caller releases them.</summary>
-    /// <exception cref="ContentUnavailableException">No server that can be reached has a good copy.</exception>
-    public async Task<ChunkBuffer> FetchAsync(ChunkId id, CancellationToken cancellation)
-    {
-        // A local copy that turns out damaged is dropped by the node, and the second try goes to another server.
-        for (int tries = 0; tries < 3; tries++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            ChunkFound found = await server.Ask<ChunkFound>((node, now, answer) => node.FindChunk(id, now, answer));
-            if (found.Fetched is { } fetched)
-            {
-                return fetched;
-            }
-
-            if (found.Location is { } location && await world.LoadAsync(location) is { } loaded)
-            {
-                return loaded;
-            }
-        }
-
-        throw new ContentUnavailableException($"No server that can be reached has a good copy of chunk {id}.");
     }
 
     /// <summary>The chunks that a range touches, with the run of each.</summary>
@@ -144,7 +126,7 @@ internal sealed class ObjectReader(EntryServer server, RealWorld world, ChunkBuf
 
         foreach (ChunkReference part in manifest.Chunks)
         {
-            ChunkBuffer stored = await FetchAsync(part.Id, cancellation);
+            ChunkBuffer stored = await fetch(part.Id, cancellation);
             ImmutableArray<ChunkReference>? list;
             try
             {
