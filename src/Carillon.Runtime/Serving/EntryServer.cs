@@ -29,7 +29,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
     private int _downloads;
     private int _requests;
 
-    public EntryServer(RealWorld world, ServerNode node, ChunkBufferPool buffers)
+    public EntryServer(RealWorld world, ServerNode node, ChunkBuffers buffers)
     {
         _world = world;
         _node = node;
@@ -37,7 +37,7 @@ internal sealed class EntryServer : IEntryServer, IDisposable
         Feed = new FeedGate(node.Feed, _readers);
         _uploader = new ObjectUploader(this, buffers, () => node.Configuration.Quorum.Size);
         _chunks = new ChunkFetcher(this, world);
-        _content = new ObjectReader(_chunks.FetchAsync, buffers);
+        _content = new ObjectReader(_chunks.FetchAsync, buffers.Scratch);
         _checkpoints = new CheckpointStream(node.OpenReader);
     }
 

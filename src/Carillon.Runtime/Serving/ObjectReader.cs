@@ -8,11 +8,12 @@ namespace Carillon.Runtime.Serving;
 
 /// <summary>
 /// Writes an object's bytes: chunk after chunk, each from this disk, else from a server that has it; every chunk is verified before a byte
-/// of it leaves. The next chunk is fetched while one is written.
+/// of it leaves. The next chunk is fetched while one is written, but not before that one is in hand: a reader never waits for a chunk
+/// while it holds another that only it can give back (<see cref="ChunkBuffers"/>).
 /// </summary>
 /// <param name="fetch">The stored bytes of a chunk, verified; the reader releases them.</param>
-/// <param name="buffers">Where chunks are decompressed.</param>
-internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBuffer>> fetch, ChunkBufferPool buffers)
+/// <param name="scratch">Where chunks are decompressed.</param>
+internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBuffer>> fetch, ChunkBufferPool scratch)
 {
     public async Task WriteAsync(ObjectManifest manifest, long offset, long length, PipeWriter output, CancellationToken cancellation)
     {
@@ -22,64 +23,57 @@ internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBu
             return;
         }
 
-        Task<ChunkBuffer>? ahead = null;
-        (ChunkReference Chunk, int From, int Count) current = default;
-        try
+        long end = offset + length;
+        long at = 0;
+        await foreach (ImmutableArray<ChunkReference> run in ListsAsync(manifest, cancellation))
         {
-            await foreach ((ChunkReference Chunk, int From, int Count) next in PiecesAsync(manifest, offset, length, cancellation))
+            // To its last byte, before the next list is fetched: that needs a buffer too.
+            await WriteRunAsync(PiecesOf(run, at, offset, end), output, cancellation);
+            at += run.Sum(chunk => chunk.Length);
+            if (at >= end)
             {
-                Task<ChunkBuffer> fetched = fetch(next.Chunk.Id, cancellation);
-                if (ahead is not null)
-                {
-                    Task<ChunkBuffer> due = ahead;
-                    ahead = fetched;
-                    await WritePieceAsync(due, current, output, cancellation);
-                }
-
-                ahead = fetched;
-                current = next;
-            }
-
-            if (ahead is not null)
-            {
-                Task<ChunkBuffer> due = ahead;
-                ahead = null;
-                await WritePieceAsync(due, current, output, cancellation);
-            }
-        }
-        finally
-        {
-            if (ahead is not null)
-            {
-                // Whatever becomes of the download: a chunk that comes too late still has its buffer.
-                _ = ahead.ContinueWith(
-                    static t => t.Result.Release(),
-                    CancellationToken.None,
-                    TaskContinuationOptions.OnlyOnRanToCompletion,
-                    TaskScheduler.Default);
+                return;
             }
         }
     }
 
-    private async Task WritePieceAsync(
-        Task<ChunkBuffer> fetched, (ChunkReference Chunk, int From, int Count) piece, PipeWriter output, CancellationToken cancellation)
+    private async Task WriteRunAsync(IEnumerable<Piece> run, PipeWriter output, CancellationToken cancellation)
     {
-        ChunkBuffer stored = await fetched;
+        using IEnumerator<Piece> pieces = run.GetEnumerator();
+        Task<ChunkBuffer>? ahead = pieces.MoveNext() ? fetch(pieces.Current.Chunk.Id, cancellation) : null;
         try
         {
-            if (piece.Chunk.Compression == Compression.None)
+            while (ahead is not null)
             {
-                await output.WriteAsync(stored.Memory.Slice(piece.From, piece.Count), cancellation);
-                return;
+                Piece piece = pieces.Current;
+                ChunkBuffer stored = await ahead;
+                ahead = pieces.MoveNext() ? fetch(pieces.Current.Chunk.Id, cancellation) : null;
+                await WritePieceAsync(stored, piece, output, cancellation);
             }
+        }
+        finally
+        {
+            // Whatever becomes of the download: a chunk that comes too late still has its buffer.
+            _ = ahead?.ContinueWith(
+                static t => t.Result.Release(),
+                CancellationToken.None,
+                TaskContinuationOptions.OnlyOnRanToCompletion,
+                TaskScheduler.Default);
+        }
+    }
 
-            using PooledChunk content = await buffers.RentAsync((int)piece.Chunk.Length, cancellation);
-            if (!ChunkCompression.TryDecompress(piece.Chunk.Compression, stored.Memory, content.Memory.Span[..(int)piece.Chunk.Length]))
-            {
-                throw new ContentUnavailableException($"Chunk {piece.Chunk.Id} does not decompress to what its manifest says.");
-            }
-
+    private async Task WritePieceAsync(ChunkBuffer stored, Piece piece, PipeWriter output, CancellationToken cancellation)
+    {
+        if (piece.Chunk.Compression != Compression.None)
+        {
+            using PooledChunk content = await DecompressAsync(stored, piece.Chunk, cancellation);
             await output.WriteAsync(content.Memory.Slice(piece.From, piece.Count), cancellation);
+            return;
+        }
+
+        try
+        {
+            await output.WriteAsync(stored.Memory.Slice(piece.From, piece.Count), cancellation);
         }
         finally
         {
@@ -87,31 +81,44 @@ internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBu
         }
     }
 
-    /// <summary>The chunks that a range touches, with the run of each.</summary>
-    private async IAsyncEnumerable<(ChunkReference Chunk, int From, int Count)> PiecesAsync(
-        ObjectManifest manifest, long offset, long length,
-            [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>A chunk's content; its stored bytes are released.</summary>
+    private async Task<PooledChunk> DecompressAsync(ChunkBuffer stored, ChunkReference chunk, CancellationToken cancellation)
     {
-        long end = offset + length;
-        long at = 0;
-        await foreach (ImmutableArray<ChunkReference> run in ListsAsync(manifest, cancellation))
+        PooledChunk? content = null;
+        try
         {
-            foreach (ChunkReference chunk in run)
+            content = await scratch.RentAsync((int)chunk.Length, cancellation);
+            if (!ChunkCompression.TryDecompress(chunk.Compression, stored.Memory, content.Memory.Span))
             {
-                long from = Math.Max(offset, at);
-                long to = Math.Min(end, at + chunk.Length);
-                if (from < to)
-                {
-                    yield return (chunk, (int)(from - at), (int)(to - from));
-                }
-
-                at += chunk.Length;
+                throw new ContentUnavailableException($"Chunk {chunk.Id} does not decompress to what its manifest says.");
             }
 
-            if (at >= end)
+            return content;
+        }
+        catch
+        {
+            content?.Dispose();
+            throw;
+        }
+        finally
+        {
+            stored.Release();
+        }
+    }
+
+    /// <summary>The chunks that a range touches, with the part of each.</summary>
+    private static IEnumerable<Piece> PiecesOf(ImmutableArray<ChunkReference> run, long at, long offset, long end)
+    {
+        foreach (ChunkReference chunk in run)
+        {
+            long from = Math.Max(offset, at);
+            long to = Math.Min(end, at + chunk.Length);
+            if (from < to)
             {
-                yield break;
+                yield return new Piece(chunk, (int)(from - at), (int)(to - from));
             }
+
+            at += chunk.Length;
         }
     }
 
@@ -140,4 +147,6 @@ internal sealed class ObjectReader(Func<ChunkId, CancellationToken, Task<ChunkBu
             yield return list ?? throw new ContentUnavailableException($"Chunk list {part.Id} is not what its manifest says.");
         }
     }
+
+    private readonly record struct Piece(ChunkReference Chunk, int From, int Count);
 }

@@ -15,13 +15,15 @@ namespace Carillon.Runtime.Serving;
 /// it, and stored at the bucket's <c>minimum</c> of servers while the rest still arrives. A bounded number of chunks is on the way at once,
 /// so memory does not grow with the body, and a slow replica slows the sender down.
 /// </summary>
-internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers, Func<int> quorum)
+internal sealed class ObjectUploader(EntryServer server, ChunkBuffers buffers, Func<int> quorum)
 {
     /// <summary>Content up to this many bytes stays in the manifest.</summary>
     public const int InlineBytes = 64 << 10;
 
     // Chunks on the way at once: enough to keep hashing, the disk and the wire busy side by side.
     private const int Window = 4;
+
+    private readonly ChunkSealer _sealer = new(buffers.Scratch);
 
     public async Task<StoreOutcome> StoreAsync(
         string bucket, PipeReader body, long? length, string contentType, ImmutableArray<KeyValuePair<string, string>> metadata, Tag upload,
@@ -104,7 +106,7 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
         bool ended = false;
         while (!ended && run.Failure is null)
         {
-            using PooledChunk buffer = await buffers.RentAsync(settings.ChunkSize, cancellation);
+            using PooledChunk buffer = await buffers.Content.RentAsync(settings.ChunkSize, cancellation);
             (int filled, ended) = await FillAsync(body, buffer.Memory[..settings.ChunkSize], cancellation);
             if (filled == 0)
             {
@@ -113,7 +115,7 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
 
             size += filled;
             whole.AppendData(buffer.Memory.Span[..filled]);
-            (ChunkReference reference, ChunkBuffer stored) = await SealAsync(buffer, filled, settings.Compression, cancellation);
+            (ChunkReference reference, ChunkBuffer stored) = await _sealer.SealAsync(buffer, filled, settings.Compression, cancellation);
             references.Add(reference);
             await run.PutAsync(reference, stored, Window);
             if (references.IsFull)
@@ -164,30 +166,12 @@ internal sealed class ObjectUploader(EntryServer server, ChunkBufferPool buffers
             return;
         }
 
-        using PooledChunk buffer = await buffers.RentAsync(part.Length, cancellation);
+        using PooledChunk buffer = await buffers.Content.RentAsync(part.Length, cancellation);
         part.CopyTo(buffer.Memory);
         // Never compressed: hashes don't shrink, and every server reads the list to know what it names.
-        (ChunkReference reference, ChunkBuffer stored) = await SealAsync(buffer, part.Length, Compression.None, cancellation);
+        (ChunkReference reference, ChunkBuffer stored) = await _sealer.SealAsync(buffer, part.Length, Compression.None, cancellation);
         references.AddPart(reference);
         await run.PutAsync(reference, stored, Window);
-    }
-
-    private async Task<(ChunkReference Reference, ChunkBuffer Stored)> SealAsync(
-        PooledChunk buffer, int filled, Compression compression, CancellationToken cancellation)
-    {
-        if (compression != Compression.None)
-        {
-            using PooledChunk compressed = await buffers.RentAsync(filled, cancellation);
-            int length = ChunkCompression.Compress(compression, buffer.Memory.Span[..filled], compressed.Memory.Span[..filled]);
-            if (length > 0)
-            {
-                var smaller = new ChunkReference(ChunkId.Of(compressed.Memory.Span[..length]), (uint)length, (uint)filled, compression);
-                return (smaller, compressed.Seal(length));
-            }
-        }
-
-        var plain = new ChunkReference(ChunkId.Of(buffer.Memory.Span[..filled]), (uint)filled, (uint)filled, Compression.None);
-        return (plain, buffer.Seal(filled));
     }
 
     private static async Task<(int Filled, bool Ended)> FillAsync(PipeReader body, Memory<byte> into, CancellationToken cancellation)

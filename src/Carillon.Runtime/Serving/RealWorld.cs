@@ -23,13 +23,13 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     private readonly ILogger _logger;
     private readonly StorageLanes _lanes;
-    private readonly ChunkBufferPool _buffers;
+    private readonly ChunkBuffers _buffers;
     private readonly TaskCompletionSource<string> _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ServerNode _node = null!;
     private Tunnel _tunnel = null!;
     private DatagramChannel _datagrams = null!;
 
-    public RealWorld(SystemClock clock, EventLoopOptions options, ChunkBufferPool buffers, ILogger logger)
+    public RealWorld(SystemClock clock, EventLoopOptions options, ChunkBuffers buffers, ILogger logger)
     {
         _logger = logger;
         _buffers = buffers;
@@ -134,7 +134,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// says.</summary>
     public async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location)
     {
-        using PooledChunk buffer = await _buffers.RentAsync((int)location.Length);
+        using PooledChunk buffer = await _buffers.Content.RentAsync((int)location.Length);
         ChunkRead read = _node.Chunks.Read(location, buffer.Memory.Span);
         if (read == ChunkRead.Ok)
         {

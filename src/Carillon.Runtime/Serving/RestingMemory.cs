@@ -7,7 +7,7 @@ namespace Carillon.Runtime.Serving;
 /// and what the C library keeps of SQLite's pages. While there is work nothing is given back: it would be asked for again at once.
 /// </summary>
 /// <param name="buffers">The buffers of chunks.</param>
-internal sealed partial class RestingMemory(ChunkBufferPool buffers)
+internal sealed partial class RestingMemory(ChunkBuffers buffers)
 {
     /// <summary>Heartbeats, timers and a metrics page now and then allocate less than this in the time between two looks.</summary>
     private const long BusyBytes = 2 << 20;

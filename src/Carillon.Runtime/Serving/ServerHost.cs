@@ -38,9 +38,6 @@ public sealed record ServerHostOptions(
 /// way.</summary>
 public sealed class ServerHost : IAsyncDisposable
 {
-    /// <summary>Memory that chunks on their way may take in all.</summary>
-    private const long ChunkBufferBytes = 160L << 20;
-
     private static readonly TimeSpan LoadInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(6);
@@ -65,7 +62,7 @@ public sealed class ServerHost : IAsyncDisposable
         Directory.CreateDirectory(options.DataFolder);
         _lock = LockFolder(options.DataFolder);
         var clock = new SystemClock(options.WallOffset);
-        var buffers = new ChunkBufferPool(ChunkBufferBytes);
+        var buffers = new ChunkBuffers();
         _memory = new RestingMemory(buffers);
         _device = new FileDevice(options.DataFolder);
         _world = new RealWorld(clock, options.Loop, buffers, _logger) { CatalogDamaged = () => NoteDamage(options) };
@@ -75,7 +72,7 @@ public sealed class ServerHost : IAsyncDisposable
         ServerRecord record = _node.Configuration.Find(options.Name)!;
         var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, _node.Configuration.Version);
         _tunnel = new Tunnel(
-            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers,
+            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers.Content,
                 loggers);
         _datagrams = new DatagramChannel(
             new DatagramOptions
