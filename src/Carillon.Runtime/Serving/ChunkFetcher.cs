@@ -21,7 +21,7 @@ internal sealed class ChunkFetcher(EntryServer server, RealWorld world)
                 return fetched;
             }
 
-            if (found.Location is { } location && await world.LoadAsync(location) is { } loaded)
+            if (found.Location is { } location && await world.LoadAsync(location, cancellation) is { } loaded)
             {
                 return loaded;
             }

@@ -73,7 +73,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     bool IWorld.SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkId chunk) =>
         _node.Chunks.TryLocate(chunk, out ChunkLocation location)
-        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, () => LoadAsync(location));
+        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, ends => LoadAsync(location, ends));
 
     void IWorld.Scrub(ChunkId chunk)
     {
@@ -132,9 +132,9 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     /// <summary>Reads a stored chunk into a buffer of the pool and verifies it; null, and the node told, where it is not what its name
     /// says.</summary>
-    public async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location)
+    public async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, CancellationToken cancellation)
     {
-        using PooledChunk buffer = await _buffers.Content.RentAsync((int)location.Length);
+        using PooledChunk buffer = await _buffers.Content.RentAsync((int)location.Length, cancellation);
         ChunkRead read = _node.Chunks.Read(location, buffer.Memory.Span);
         if (read == ChunkRead.Ok)
         {

@@ -7,9 +7,10 @@ namespace Carillon.Runtime.Tunnels;
 /// <summary>A chunk that waits to be sent: with its bytes, or with the way to get them when its turn has come.</summary>
 /// <param name="Header">What goes before it; the receiver gets it as it is.</param>
 /// <param name="Size">Bytes of the body, for the queue's bound.</param>
-/// <param name="Load">Gives the body, on a thread of the pool, or null where there is none to send after all.</param>
+/// <param name="Load">Gives the body, on a thread of the pool, or null where there is none to send after all; it waits no longer than its
+/// token lets it.</param>
 internal readonly record struct OutgoingChunk(
-    ReadOnlyMemory<byte> Header, int Size, ChunkBuffer? Body, Func<ValueTask<ChunkBuffer?>>? Load);
+    ReadOnlyMemory<byte> Header, int Size, ChunkBuffer? Body, Func<CancellationToken, ValueTask<ChunkBuffer?>>? Load);
 
 /// <summary>
 /// Chunks of one kind that wait for one peer, and their writer. Frame: <c>u32 length of what follows, u16 length of the header,
@@ -65,8 +66,8 @@ internal sealed class ChunkSendQueue(TrafficOptions traffic)
         _signal.Wake();
     }
 
-    /// <summary>Sends chunks until the queue is closed and empty.</summary>
-    public async Task SendAsync(ITunnelOutput output)
+    /// <summary>Sends chunks until the queue is closed and empty, or the link ends.</summary>
+    public async Task SendAsync(ITunnelOutput output, CancellationToken linkEnds)
     {
         byte[] head = ArrayPool<byte>.Shared.Rent(PrefixBytes + MaxHeaderBytes + CopiedBytes);
         try
@@ -75,7 +76,7 @@ internal sealed class ChunkSendQueue(TrafficOptions traffic)
             {
                 // Not on the thread that woke this writer: it may be in a turn of the event loop, where nothing is read from the disk and
                 // nobody waits for room in its queue.
-                ChunkBuffer? body = chunk.Body ?? await Task.Run(() => chunk.Load!().AsTask()).ConfigureAwait(false);
+                ChunkBuffer? body = chunk.Body ?? await Task.Run(() => chunk.Load!(linkEnds).AsTask(), linkEnds).ConfigureAwait(false);
                 if (body is null)
                 {
                     continue;

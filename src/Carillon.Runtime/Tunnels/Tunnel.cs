@@ -180,8 +180,10 @@ public sealed class Tunnel : IAsyncDisposable
     /// <param name="kind">On which stream.</param>
     /// <param name="header">What goes before it.</param>
     /// <param name="size">Bytes of the body, for the queue's bound.</param>
-    /// <param name="load">Gives the body, or null where there is none to send after all. It must not throw.</param>
-    public bool TrySendChunk(NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> header, int size, Func<ValueTask<ChunkBuffer?>> load) =>
+    /// <param name="load">Gives the body, or null where there is none to send after all. It must not throw, but for its token: the link
+    /// ends only when it has ended.</param>
+    public bool TrySendChunk(
+        NodeId peer, TrafficKind kind, ReadOnlyMemory<byte> header, int size, Func<CancellationToken, ValueTask<ChunkBuffer?>> load) =>
         _links.TryGetValue(peer, out TunnelLink? link) && link.TrySendChunk(kind, new OutgoingChunk(header, size, null, load));
 
     /// <summary>The last round trip of a ping to a peer, or null.</summary>

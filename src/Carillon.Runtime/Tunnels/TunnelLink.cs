@@ -205,9 +205,9 @@ internal sealed class TunnelLink
         await output.CompleteAsync().ConfigureAwait(false);
     }
 
-    private static async Task SendChunksAsync(Lane lane)
+    private async Task SendChunksAsync(Lane lane)
     {
-        await lane.Chunks!.SendAsync(lane.Stream.Output).ConfigureAwait(false);
+        await lane.Chunks!.SendAsync(lane.Stream.Output, _stop.Token).ConfigureAwait(false);
         await lane.Stream.Output.CompleteAsync().ConfigureAwait(false);
     }
 

@@ -49,6 +49,48 @@ public sealed class TunnelLinkTests
         Assert.NotEqual(loop.ManagedThreadId, handler.DownOn);
     }
 
+    [Fact]
+    public async Task Link_whose_next_chunk_waits_for_a_buffer_ends_all_the_same()
+    {
+        // Or its peer could not come back before somebody gives a buffer back, and that may wait for this peer.
+        ChunkBufferPool pool = new(1 << 20);
+        using PooledChunk all = await pool.RentAsync(1 << 20, TestContext.Current.CancellationToken);
+        var handler = new RecordingHandler();
+        var incoming = new Pipe();
+        var control = new Pipe();
+        var options = new TunnelOptions
+        {
+            Listen = new IPEndPoint(IPAddress.Loopback, 0),
+            Kinds = ImmutableSortedDictionary<TrafficKind, TrafficOptions>.Empty
+                .Add(TrafficKind.Bulk, new TrafficOptions { Name = "b", Chunks = true }),
+        };
+        var output = new BrokenOutput { IsSound = true };
+        var controlStream = new TunnelStream(new TunnelInput(control.Reader.AsStream()), output);
+        var link = new TunnelLink(
+            new TunnelContext(options, handler, pool),
+            new TunnelPeer(NodeId.Parse("s2"), new DiskId(2), new Incarnation(1), 1, 1),
+            controlStream,
+            new MessageReader(controlStream.Input, ControlMessages.MaxBytes),
+            [new(TrafficKind.Bulk, new TunnelStream(new TunnelInput(incoming.Reader.AsStream()), output))],
+            _ =>
+            {
+                incoming.Writer.Complete(new IOException("broken"));
+                control.Writer.Complete(new IOException("broken"));
+            });
+        Task<string> run = link.RunAsync();
+        var waits = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Assert.True(link.TrySendChunk(TrafficKind.Bulk, new OutgoingChunk(default, 10, null, async ends =>
+        {
+            ValueTask<PooledChunk> rented = pool.RentAsync(10, ends);
+            waits.SetResult();
+            using PooledChunk buffer = await rented;
+            return buffer.Seal(10);
+        })));
+        await Wait.For(waits.Task);
+        link.Fail("the peer is gone");
+        Assert.Equal("the peer is gone", await Wait.For(run));
+    }
+
     private sealed class BrokenOutput : ITunnelOutput
     {
         public bool IsSound { get; init; }

@@ -279,8 +279,8 @@ public sealed class TunnelTests : IDisposable
                 byte[] header = [.. Enumerable.Repeat((byte)i, i * 10)];
                 Assert.True(i % 2 == 0
                     ? from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, body)
-                    : from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => new ValueTask<ChunkBuffer?>(body)));
-                Assert.True(from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], () => default));
+                    : from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], _ => new ValueTask<ChunkBuffer?>(body)));
+                Assert.True(from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, header, sizes[i], _ => default));
             }
 
             await Wait.Until(() => arrived.Count == sizes.Length && Volatile.Read(ref released) == sizes.Length);
