@@ -73,7 +73,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     bool IWorld.SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkId chunk) =>
         _node.Chunks.TryLocate(chunk, out ChunkLocation location)
-        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, ends => LoadAsync(location, ends));
+        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, ends => LoadAsync(location, _buffers.Sent, ends));
 
     void IWorld.Scrub(ChunkId chunk)
     {
@@ -130,11 +130,14 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
         }
     }
 
-    /// <summary>Reads a stored chunk into a buffer of the pool and verifies it; null, and the node told, where it is not what its name
+    /// <summary>Reads a stored chunk for a client, into a buffer, and verifies it; null, and the node told, where it is not what its name
     /// says.</summary>
-    public async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, CancellationToken cancellation)
+    public ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, CancellationToken cancellation) =>
+        LoadAsync(location, _buffers.Content, cancellation);
+
+    private async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, ChunkBufferPool pool, CancellationToken cancellation)
     {
-        using PooledChunk buffer = await _buffers.Content.RentAsync((int)location.Length, cancellation);
+        using PooledChunk buffer = await pool.RentAsync((int)location.Length, cancellation);
         ChunkRead read = _node.Chunks.Read(location, buffer.Memory.Span);
         if (read == ChunkRead.Ok)
         {

@@ -38,6 +38,12 @@ public sealed record ServerHostOptions(
 /// way.</summary>
 public sealed class ServerHost : IAsyncDisposable
 {
+    /// <summary>Memory that chunks of clients may take on their way: two of the largest.</summary>
+    private const long ContentBytes = 2L * ChunkBufferPool.LargestBuffer;
+
+    /// <summary>Memory that chunks of peers may take on their way.</summary>
+    private const long ReceivedBytes = ChunkBufferPool.LargestBuffer;
+
     private static readonly TimeSpan LoadInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(6);
@@ -62,7 +68,7 @@ public sealed class ServerHost : IAsyncDisposable
         Directory.CreateDirectory(options.DataFolder);
         _lock = LockFolder(options.DataFolder);
         var clock = new SystemClock(options.WallOffset);
-        var buffers = new ChunkBuffers();
+        var buffers = new ChunkBuffers(ContentBytes, ReceivedBytes);
         _memory = new RestingMemory(buffers);
         _device = new FileDevice(options.DataFolder);
         _world = new RealWorld(clock, options.Loop, buffers, _logger) { CatalogDamaged = () => NoteDamage(options) };
@@ -72,8 +78,12 @@ public sealed class ServerHost : IAsyncDisposable
         ServerRecord record = _node.Configuration.Find(options.Name)!;
         var identity = new TunnelIdentity(_node.Self.Disk, _node.Self.Incarnation, _node.Configuration.Version);
         _tunnel = new Tunnel(
-            options.Keyring, identity, new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort) }, _world, buffers.Content,
-                loggers);
+            options.Keyring,
+            identity,
+            new TunnelOptions { Listen = new IPEndPoint(options.Listen, record.TunnelPort), ChunkBufferBytes = ReceivedBytes },
+            _world,
+            buffers.Received,
+            loggers);
         _datagrams = new DatagramChannel(
             new DatagramOptions
             {

@@ -72,7 +72,10 @@ public sealed record TunnelOptions
     /// <summary>How long a stop waits for what is queued to leave.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Bytes of chunks received and not released, of all peers; at least the largest chunk. Beyond it, senders wait.</summary>
+    /// <summary>
+    /// Bytes of chunks received and not released, of all peers; at least the largest chunk. Beyond it, senders wait. What is to be sent
+    /// never counts: it waits for the peers, which may wait for this.
+    /// </summary>
     public long ChunkBufferBytes { get; init; } = 64 << 20;
 
     /// <summary>The kinds of the node's own protocols.</summary>

@@ -44,7 +44,7 @@ internal sealed class TestServer : ITunnelHandler, IAsyncDisposable
             DialTimeout = TimeSpan.FromSeconds(20),
         };
         options = change?.Invoke(options) ?? options;
-        Chunks = new ChunkBufferPool(options.ChunkBufferBytes);
+        Buffers = new ChunkBuffers(options.ChunkBufferBytes, options.ChunkBufferBytes);
         Tunnel = new Tunnel(keyring, new TunnelIdentity(new DiskId(7), new Incarnation(incarnation), 3), options, this, Chunks, Log);
     }
 
@@ -54,7 +54,9 @@ internal sealed class TestServer : ITunnelHandler, IAsyncDisposable
 
     public LogRecorder Log { get; } = new();
 
-    public ChunkBufferPool Chunks { get; }
+    public ChunkBuffers Buffers { get; }
+
+    public ChunkBufferPool Chunks => Buffers.Received;
 
     public ConcurrentQueue<TunnelPeer> Ups { get; } = new();
 

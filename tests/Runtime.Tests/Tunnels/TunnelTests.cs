@@ -256,6 +256,43 @@ public sealed class TunnelTests : IDisposable
     }
 
     [Fact]
+    public async Task Servers_whose_memory_is_full_of_chunks_for_each_other_send_them_all()
+    {
+        await using TestServer s1 = new(_cluster.Ring("s1"), change: Small);
+        await using TestServer s2 = new(_cluster.Ring("s2"), change: Small);
+        await TestServer.ConnectAsync(s1, s2);
+        int arrived = 0;
+        List<(TestServer From, TestServer To, PooledChunk Body)> chunks = [];
+        foreach ((TestServer from, TestServer to) in new[] { (s1, s2), (s2, s1) })
+        {
+            to.OnChunk = (_, body) =>
+            {
+                Interlocked.Increment(ref arrived);
+                body.Release();
+            };
+            for (int i = 0; i < 4; i++)
+            {
+                chunks.Add((from, to, await from.Buffers.Content.RentAsync(1 << 20, TestContext.Current.CancellationToken)));
+            }
+        }
+
+        foreach ((TestServer from, TestServer to, PooledChunk body) in chunks)
+        {
+            Assert.True(from.Tunnel.TrySendChunk(to.Name, TrafficKind.Bulk, default, body.Seal(1 << 20)));
+        }
+
+        await Wait.Until(() => Volatile.Read(ref arrived) == chunks.Count && s1.Buffers.BytesInUse + s2.Buffers.BytesInUse == 0);
+
+        static TunnelOptions Small(TunnelOptions options) => options with
+        {
+            ChunkBufferBytes = 4 << 20,
+            StreamWindowBytes = 65_535,
+            Kinds = options.Kinds.SetItem(
+                TrafficKind.Bulk, new TrafficOptions { Name = "bulk", MaxMessageBytes = 1 << 20, QueueBytes = 16 << 20, Chunks = true }),
+        };
+    }
+
+    [Fact]
     public async Task Chunks_of_all_sizes_arrive_with_their_headers_and_are_released_by_the_sender()
     {
         await using TestServer s1 = new(_cluster.Ring("s1"));
