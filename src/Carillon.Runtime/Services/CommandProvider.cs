@@ -37,6 +37,8 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
     private Instant _retryAt;
     private Instant _upAt;
 
+    protected override bool HasFiles => true;
+
     protected override bool IsOver => _ending && _run is null;
 
     protected override void Carry(ServiceOrder order)
@@ -349,12 +351,6 @@ internal sealed class CommandProvider(ServiceDefinition definition, ProviderSurr
         _failures++;
         _upAt = now + Delay(_failures + Around.Hosting.MaxShortLives);
         Tell(new ServiceNews.ProviderDown(Name, reason, IsFailure: true));
-    }
-
-    private TimeSpan Delay(int times)
-    {
-        TimeSpan delay = Around.Hosting.RestartDelay * Math.Pow(2, Math.Min(times - 1, 20));
-        return delay < Around.Hosting.LongestRestartDelay ? delay : Around.Hosting.LongestRestartDelay;
     }
 
     private void Apply(ServiceOrder.ApplyCheckpoint checkpoint)

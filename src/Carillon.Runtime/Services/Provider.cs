@@ -17,6 +17,7 @@ internal abstract class Provider
 {
     // Unbounded, but for a reason: orders come one per change of role, leases are one item however many, and events come from one process.
     private readonly Channel<Action> _inbox = Channel.CreateUnbounded<Action>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly TaskCompletionSource _stopAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
     private int _leasePosted;
     private (ulong Epoch, long End) _lease;
@@ -33,8 +34,14 @@ internal abstract class Provider
 
     protected ProviderSurroundings Around { get; }
 
-    /// <summary>Its files; there from the loop's first step on.</summary>
+    /// <summary>Its files, where it has any: there from the loop's first step on.</summary>
     protected ServiceFolder Place { get; private set; } = null!;
+
+    /// <summary>True if it keeps files here.</summary>
+    protected abstract bool HasFiles { get; }
+
+    /// <summary>Ends with the loop, in whatever way.</summary>
+    protected Task Ended => _loop;
 
     protected ServiceName Name => Definition.Name;
 
@@ -49,13 +56,12 @@ internal abstract class Provider
     /// <summary>Begins the loop, once what was before it has ended.</summary>
     public void Start(Task after) => _loop = Task.Run(() => RunAsync(after));
 
-    /// <summary>Takes an order; never blocks.</summary>
-    public void Take(ServiceOrder order)
+    /// <summary>Takes an order; never blocks. False: its loop has ended, and nobody will carry it out.</summary>
+    public bool Take(ServiceOrder order)
     {
         if (order is not ServiceOrder.ExtendLease lease)
         {
-            Post(() => Carry(order));
-            return;
+            return Post(() => Carry(order));
         }
 
         lock (_leaseGate)
@@ -63,16 +69,14 @@ internal abstract class Provider
             _lease = (lease.Epoch.Value, lease.LeaseEnd.Ticks);
         }
 
-        if (Interlocked.Exchange(ref _leasePosted, 1) == 0)
-        {
-            Post(CarryLease);
-        }
+        return Interlocked.Exchange(ref _leasePosted, 1) != 0 || Post(CarryLease);
     }
 
     /// <summary>Stops whatever runs, as the given order says, and ends the loop.</summary>
     public Task StopAsync()
     {
         Post(End);
+        _stopAsked.TrySetResult();
         return _loop;
     }
 
@@ -88,7 +92,15 @@ internal abstract class Provider
     /// <summary>What is there to be given back at the end.</summary>
     protected virtual Task ReleaseAsync() => Task.CompletedTask;
 
-    protected void Post(Action work) => _inbox.Writer.TryWrite(work);
+    /// <summary>Gives the loop something to do; false if it has ended.</summary>
+    protected bool Post(Action work) => _inbox.Writer.TryWrite(work);
+
+    /// <summary>The wait before something is tried again that has failed so many times.</summary>
+    protected TimeSpan Delay(int times)
+    {
+        TimeSpan delay = Around.Hosting.RestartDelay * Math.Pow(2, Math.Min(times - 1, 20));
+        return delay < Around.Hosting.LongestRestartDelay ? delay : Around.Hosting.LongestRestartDelay;
+    }
 
     protected void Tell(ServiceNews news) => Around.News(news);
 
@@ -109,7 +121,11 @@ internal abstract class Provider
         try
         {
             await after;
-            Place = new ServiceFolder(Around.Folder, Definition.Name);
+            if (HasFiles && !await OpenPlaceAsync())
+            {
+                return;
+            }
+
             while (!IsOver)
             {
                 await WaitAsync();
@@ -130,6 +146,42 @@ internal abstract class Provider
             ServiceLog.Defect(Around.Logger, Name.Name, defect.Message, defect);
             Tell(new ServiceNews.ProviderDown(Name, "the provider met a defect; the server's log tells more", IsFailure: true));
         }
+        finally
+        {
+            // Whoever comes now learns that nobody is here.
+            _inbox.Writer.TryComplete();
+        }
+    }
+
+    /// <summary>
+    /// Makes its folder, again and again while that can't be done: a full disk is made room on, and the order to provide comes only once.
+    /// Orders wait meanwhile, since without its files it can do nothing. False if it is to stop before: nothing of it ever ran.
+    /// </summary>
+    private async Task<bool> OpenPlaceAsync()
+    {
+        string told = "";
+        for (int failures = 1; !_stopAsked.Task.IsCompleted; failures++)
+        {
+            try
+            {
+                Place = new ServiceFolder(Around.Folder, Definition.Name);
+                return true;
+            }
+            catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+            {
+                string reason = $"its folder can't be made: {fault.Message}";
+                if (reason != told)
+                {
+                    told = reason;
+                    ServiceLog.Trouble(Around.Logger, Name.Name, reason);
+                    Tell(new ServiceNews.ProviderDown(Name, reason, IsFailure: false));
+                }
+            }
+
+            await Task.WhenAny(_stopAsked.Task, Task.Delay(Delay(failures)));
+        }
+
+        return false;
     }
 
     private async Task WaitAsync()

@@ -74,7 +74,7 @@ internal sealed class ServiceSupervisor
         }
 
         var session = new ProviderSession(service, state, _around.Clock, provider.Hear);
-        return await provider.OpenAsync(session) ? (session, "") : (null, "another program has its session with this server");
+        return await provider.OpenAsync(session) ? (session, "") : (null, "another program has its session with this server, or its provider here has ended");
     }
 
     /// <summary>Stops all that runs, in good order, within its leases.</summary>
@@ -103,13 +103,12 @@ internal sealed class ServiceSupervisor
             ServiceDefinition definition = provide.Definition;
             if (_providers.TryGetValue(definition.Name, out Provider? known))
             {
-                if (known is CommandProvider != definition.Command.IsNone)
+                if (known is CommandProvider != definition.Command.IsNone && known.Take(provide))
                 {
-                    known.Take(provide);
                     return;
                 }
 
-                // From a command to a program of one's own, or back: the one ends before the other begins.
+                // From a command to a program of one's own, or back: the one ends before the other begins. Or it has ended, by a defect.
                 _ended[definition.Name] = known.StopAsync();
             }
 

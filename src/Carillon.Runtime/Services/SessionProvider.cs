@@ -19,14 +19,17 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
     private bool _up;
     private bool _left;
 
+    /// <summary>The program has its own.</summary>
+    protected override bool HasFiles => false;
+
     /// <summary>Nothing acts any more: no session, and what the last one was told is over.</summary>
     protected override bool IsOver => _ending && _session is null && Now >= _silentUntil;
 
-    /// <summary>A program opens its session; false if another one has it.</summary>
-    public Task<bool> OpenAsync(ProviderSession session)
+    /// <summary>A program opens its session; false if another one has it, or this provider has ended.</summary>
+    public async Task<bool> OpenAsync(ProviderSession session)
     {
         var opened = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Post(() =>
+        bool isPosted = Post(() =>
         {
             if (_session is not null || _ending)
             {
@@ -40,7 +43,14 @@ internal sealed class SessionProvider(ServiceDefinition definition, ProviderSurr
             _ = WakeAtEndAsync(session);
             ServiceLog.Session(Around.Logger, Name.Name, "a provider process has a session");
         });
-        return opened.Task;
+        if (!isPosted)
+        {
+            return false;
+        }
+
+        // A loop that ends meanwhile answers nothing.
+        await Task.WhenAny(opened.Task, Ended);
+        return opened.Task.IsCompleted && await opened.Task;
     }
 
     // What is to be done about it, the loop sees when it looks at the session again.
