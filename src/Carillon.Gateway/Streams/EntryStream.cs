@@ -75,9 +75,11 @@ internal sealed class EntryStream<T>(
         }
     }
 
+    /// <summary>Writes entries, all of them or, where the gateway stops, whole ones as far as it has come: the rest of a run may be more
+    /// than a slow client takes in a long time.</summary>
     private async ValueTask WriteAsync(ReadOnlyMemory<T> run)
     {
-        for (int i = 0; i < run.Length;)
+        for (int i = 0; i < run.Length && !streams.IsStopping;)
         {
             i += format.Write(output, run.Span[i..], FlushBytes - _unflushed, out int bytes);
             _unflushed += bytes;
