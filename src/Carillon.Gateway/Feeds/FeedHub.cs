@@ -118,9 +118,10 @@ internal sealed class FeedHub : IThreadPoolWorkItem, IDisposable
             }
             catch (Exception unreadable)
             {
-                // Those who rest find out by themselves when they look; each of them answers as a request that failed does.
+                // The tail goes on behind what could not be read, so that all who watch read it by themselves: each of them gets it, or
+                // answers as a request that failed does.
                 _log.FeedUnreadable(unreadable);
-                WakeAll();
+                Replace(Tail, FeedTail.At(_gate.Applied.Next), wakeAll: true);
             }
         }
         while (Interlocked.Add(ref _signals, -seen) > 0);

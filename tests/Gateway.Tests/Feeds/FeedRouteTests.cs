@@ -267,13 +267,29 @@ public sealed class FeedRouteTests : IAsyncLifetime
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
         Feed.Fault = new InvalidOperationException("broken");
         Feed.Add("files/a");
-        await Eventually.Async(() => !_house.Log.Failures.IsEmpty);
+        await Assert.ThrowsAnyAsync<Exception>(async () =>
+        {
+            _ = await reader.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(20)) ?? throw new EndOfStreamException();
+        });
+
+        // The common reading's, and that of the one who watched.
+        await Eventually.Async(() => _house.Log.Failures.Count == 2);
+        Assert.All(_house.Log.Failures, fault => Assert.Equal("broken", fault.Message));
+        _house.Log.Failures.Clear();
         Feed.Fault = null;
-        Feed.Add("files/b");
+    }
+
+    [Fact]
+    public async Task Those_who_watch_get_what_one_page_that_could_not_be_read_held_without_waiting_for_the_next_change()
+    {
+        using HttpResponseMessage response = await OpenAsync("?from=1");
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        Feed.Faults = 1;
+        Feed.Add("files/a");
         Assert.Equal("a", Text(await LineAsync(reader), "name"));
+        Feed.Add("files/b");
         Assert.Equal("b", Text(await LineAsync(reader), "name"));
-        Assert.True(_house.Log.Failures.TryDequeue(out Exception? fault));
-        Assert.Equal("broken", fault.Message);
+        Assert.Equal("one page is broken", Assert.Single(_house.Log.Failures).Message);
         _house.Log.Failures.Clear();
     }
 

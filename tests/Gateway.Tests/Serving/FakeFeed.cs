@@ -26,6 +26,9 @@ internal sealed class FakeFeed : IFeedGate
     /// <summary>Is thrown by the next readings.</summary>
     public Exception? Fault { get; set; }
 
+    /// <summary>How many of the next readings fail.</summary>
+    public int Faults { get; set; }
+
     /// <inheritdoc/>
     public Action? Changed { get; set; }
 
@@ -101,6 +104,12 @@ internal sealed class FakeFeed : IFeedGate
         if (Fault is { } fault)
         {
             throw fault;
+        }
+
+        if (Faults > 0)
+        {
+            Faults--;
+            throw new InvalidOperationException("one page is broken");
         }
 
         lock (_lock)
