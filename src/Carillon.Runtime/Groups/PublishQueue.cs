@@ -96,6 +96,8 @@ internal sealed class PublishQueue(RealWorld world, TimeSpan retryAfter) : IThre
 
     private void Abandon()
     {
+        // With a fence, as above: what comes after the loop's end is posted again, refused, and abandoned here as well.
+        Interlocked.Exchange(ref _isPosted, 0);
         while (_calls.TryDequeue(out PublishCall? call))
         {
             ((IPublishCall)call).Ended(PublishEnd.Unknown, default, "the server is stopping");
