@@ -73,7 +73,7 @@ internal static class ProblemTypes
         "outcome-unknown", 504, "The outcome is unknown: ask by submission or key, at any server", Retryable: true);
 
     public static readonly ProblemType ReadUnavailable = new("read-unavailable", 503, "It can't be read now", Retryable: true);
-    public static readonly ProblemType GroupBusy = new("group-busy", 503, "The group is not to be used here at the moment", Retryable: true);
+    public static readonly ProblemType GroupBusy = new("group-busy", 503, "The group can't be used here at the moment", Retryable: true);
     public static readonly ProblemType NoPrimary = new("no-primary", 503, "The service has no primary now", Retryable: true);
     public static readonly ProblemType NoReplicaManager = new(
         "no-replica-manager", 503, "No replica manager answered in time", Retryable: true);

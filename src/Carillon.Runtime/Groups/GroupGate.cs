@@ -36,7 +36,10 @@ internal sealed class GroupGate(
 
         // Created a moment ago, at another server perhaps.
         return await RecordAsync(group) is { } found
-            ? new GroupStatus(group, found.Record.Settings, default, 0, default, new SequenceNumber(1)) { Id = found.Record.Id, IsOpen = false }
+            ? new GroupStatus(group, found.Record.Settings, default, 0, default, new SequenceNumber(1))
+            {
+                Id = found.Record.Id, IsOpen = false,
+            }
             : null;
     }
 
