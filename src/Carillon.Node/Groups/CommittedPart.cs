@@ -33,6 +33,9 @@ internal abstract class CommittedPart
     /// <summary>What stands at a number.</summary>
     public abstract StoreAnswer Find(SequenceNumber number, out CommittedMessage message);
 
+    /// <summary>Puts back what is damaged. False: too much waits to be put back.</summary>
+    public virtual bool Mend(SequenceNumber number, in CommittedMessage message) => true;
+
     /// <summary>Gives up what is up to a number.</summary>
     public abstract void Trim(SequenceNumber upTo);
 
@@ -157,9 +160,12 @@ internal sealed class DiskPart(CommittedMessages committed) : CommittedPart
             CommittedAnswer.Found => StoreAnswer.Found,
             CommittedAnswer.Reading => StoreAnswer.Reading,
             CommittedAnswer.Trimmed => StoreAnswer.Trimmed,
+            CommittedAnswer.Damaged => StoreAnswer.Damaged,
             _ => StoreAnswer.Absent,
         };
     }
+
+    public override bool Mend(SequenceNumber number, in CommittedMessage message) => committed.TryMend(number, message);
 
     public override void Trim(SequenceNumber upTo)
     {

@@ -12,6 +12,7 @@ public sealed class GroupFeed
     private (SequenceNumber Committed, SequenceNumber First, NodeId Sequencer, ulong Epoch) _state;
     private (string Trouble, bool IsLost) _trouble = ("", false);
     private bool _isOver;
+    private bool _isStuck;
 
     internal GroupFeed(GroupName name, GroupRecord record, Func<GroupReader> newReader) =>
         (Name, Record, _newReader) = (name, record, newReader);
@@ -34,7 +35,8 @@ public sealed class GroupFeed
         }
     }
 
-    /// <summary>Why its messages can't be numbered now, as far as is known here, or empty; and whether they never can be again.</summary>
+    /// <summary>Why its messages can't be numbered now, as far as is known here, or are not delivered here, or empty; and whether they
+    /// never can be again.</summary>
     public (string Why, bool IsLost) Trouble
     {
         get
@@ -48,6 +50,9 @@ public sealed class GroupFeed
 
     /// <summary>True once the group is no longer here.</summary>
     public bool IsOver => Volatile.Read(ref _isOver);
+
+    /// <summary>True while deliveries wait here for a message that is damaged on this disk: others have more.</summary>
+    public bool IsStuck => Volatile.Read(ref _isStuck);
 
     /// <summary>Called, on the loop, when there may be more to read, and when the group is gone: one listener for all
     /// subscribers.</summary>
@@ -66,8 +71,10 @@ public sealed class GroupFeed
     /// <summary>A reader for one subscriber.</summary>
     public GroupReader NewReader() => _newReader();
 
-    internal void Update(SequenceNumber committed, SequenceNumber first, NodeId sequencer, ulong epoch, string trouble, bool isLost)
+    internal void Update(
+        SequenceNumber committed, SequenceNumber first, NodeId sequencer, ulong epoch, string trouble, bool isLost, bool isStuck)
     {
+        Volatile.Write(ref _isStuck, isStuck);
         lock (_lock)
         {
             _state = (committed, first, sequencer, epoch);

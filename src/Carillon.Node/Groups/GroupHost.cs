@@ -67,7 +67,14 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     public GroupFeed Feed { get; }
 
     /// <summary>Why this server does not vote in it, or empty.</summary>
-    public string Trouble { get; set; } = "";
+    public string Trouble
+    {
+        get => field.Length > 0 ? field : Damage;
+        set;
+    } = "";
+
+    /// <summary>Which damaged message deliveries wait for, or empty: it passes once another server gave it.</summary>
+    public string Damage { get; private set; } = "";
 
     /// <summary>Why its messages can't be numbered, as far as is known here, or empty.</summary>
     public string Silence { get; private set; } = "";
@@ -274,7 +281,9 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
 
         NextDeadline = Instant.Min(Member.NextDeadline, _pending.NextDeadline);
         Listen(now);
-        Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value, Silence, IsLost);
+        NoteDamage();
+        string trouble = Damage.Length > 0 && !IsLost ? Damage : Silence;
+        Feed.Update(Member.Committed, Member.First, Member.Sequencer, Member.Epoch.Value, trouble, IsLost, Damage.Length > 0);
         if (_hasMore)
         {
             _hasMore = false;
@@ -340,6 +349,30 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
         + $"{Member.SequencerState} in {Member.Epoch} of {Member.Sequencer}, checkpoint {Member.Advertised.Number}"
         + (Trouble.Length > 0 ? $", {Trouble}" : "")
         + (Disk?.Messages.Archive is { } archive ? $", archive {archive.Health} {archive.Trouble}" : "");
+
+    // It can't lead, and has no room for messages without end: it takes no part until it has what it lacks. Who waits here for more goes to
+    // another server.
+    private void NoteDamage()
+    {
+        bool wasDamaged = Damage.Length > 0;
+        if (Member.DamagedAt.IsNone)
+        {
+            if (wasDamaged)
+            {
+                Sometimes.Reached("damaged-group-message-fetched");
+                Damage = "";
+            }
+
+            return;
+        }
+
+        Damage = $"its message {Member.DamagedAt} can't be read on this disk any more, and no other server gave it yet";
+        if (!wasDamaged)
+        {
+            _hasMore = true;
+            _node.Tell(NodeEventKind.NotVoting, _node.Self.Name, $"{Title}: {Damage}");
+        }
+    }
 
     // Where one acknowledgement says "message and assignment both durable here", a message's own flush would tell nobody anything: it would
     // only hold up the one that its assignment needs, which comes at once.

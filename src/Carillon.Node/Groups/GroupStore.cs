@@ -117,6 +117,12 @@ internal sealed class GroupStore(
         }
     }
 
+    public bool Mend(SequenceNumber number, in Assignment assignment, ReadOnlyMemory<byte> payload, bool isFirst)
+    {
+        CommittedKind kind = assignment.IsNoOp ? CommittedKind.NoOp : isFirst ? CommittedKind.Message : CommittedKind.Duplicate;
+        return committed.Mend(number, new CommittedMessage(kind, assignment.Id, assignment.Hash, assignment.Settled, 0, payload));
+    }
+
     public void Forget(MessageId id) => Take(id, out _);
 
     public void Trim(SequenceNumber upTo) => committed.Trim(upTo);

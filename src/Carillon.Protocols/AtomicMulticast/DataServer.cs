@@ -177,7 +177,7 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
                     found.Add(data);
                     bytes += data.Payload.Length + 44;
                     break;
-                case StoreAnswer.Absent or StoreAnswer.Trimmed:
+                case StoreAnswer.Absent or StoreAnswer.Trimmed or StoreAnswer.Damaged:
                     absent.Add(wanted.Id);
                     break;
             }
@@ -261,7 +261,8 @@ internal sealed class DataServer(GroupContext context, MessageFetcher fetcher)
 
         if (!isWanted && !context.Store.CanPut(data.Payload.Length))
         {
-            return new SendAnswer(data.Id, SendVerdict.Busy, 0);
+            // Where deliveries stand still at damage, room may never come: senders need not wait for this server, which does not vote.
+            return context.DamagedAt != 0 ? null : new SendAnswer(data.Id, SendVerdict.Busy, 0);
         }
 
         _put.Add(data);

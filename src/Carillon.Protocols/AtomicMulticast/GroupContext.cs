@@ -70,6 +70,10 @@ internal sealed class GroupContext
     /// <summary>A number, beside the usual ones, at which the sequencer wants a checkpoint; 0: none.</summary>
     public ulong CheckpointDue { get; set; }
 
+    /// <summary>The number at which deliveries stand still, since the store can't read it any more and it has not come from another
+    /// server; 0: none.</summary>
+    public ulong DamagedAt { get; set; }
+
     /// <summary>Someone acts as the sequencer of an epoch.</summary>
     /// <returns>False: a newer one is known.</returns>
     public bool HearSequencer(NodeId node, Epoch epoch)

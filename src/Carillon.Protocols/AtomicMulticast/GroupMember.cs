@@ -101,6 +101,10 @@ public sealed class GroupMember
     /// <summary>The greatest number that was heard of as committed.</summary>
     public SequenceNumber Heard => new(_context.Numbers.Heard);
 
+    /// <summary>The number at which deliveries stand still, since it can't be read here any more and has not come from another server;
+    /// none otherwise.</summary>
+    public SequenceNumber DamagedAt => new(_context.DamagedAt);
+
     /// <summary>The first number whose message is kept here.</summary>
     public SequenceNumber First => _context.Store.Trimmed.Next;
 
@@ -484,7 +488,7 @@ public sealed class GroupMember
         switch (type)
         {
             case GroupMessageType.Data when DataMessage.TryRead(ref reader, frame, out DataMessage data):
-                _data.Take(from, data.Run.Span, now);
+                _data.Take(from, _receiver.TakeDamaged(data.Run), now);
                 return true;
             case GroupMessageType.Request when NumberRequestMessage.TryRead(ref reader, out NumberRequestMessage request):
                 _sequencer.OnRequest(from, request, now);

@@ -11,13 +11,14 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
 
     private readonly DeliveredMessage[] _run = new DeliveredMessage[512];
     private readonly Assignment[] _values = new Assignment[512];
+    private readonly DamageFetcher _damage = new(context, checkpoints);
     private int _count;
     private Instant _askAt = Instant.Never;
     private ulong _askedTo;
     private int _turn;
     private bool _isMore;
 
-    public Instant NextDeadline => _isMore ? default : _askAt;
+    public Instant NextDeadline => _isMore ? default : Instant.Min(_askAt, _damage.NextDeadline);
 
     /// <summary>The greatest number that was delivered.</summary>
     public ulong Delivered => context.Sessions.Number;
@@ -36,6 +37,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         }
 
         FlushRun();
+        _damage.Delivered(Delivered);
         if (Delivered != 0 && Delivered == context.CheckpointDue && !IsHeld)
         {
             checkpoints.Due(Delivered, now);
@@ -51,6 +53,7 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
     /// <summary>Asks a commit server for numbers that are missing.</summary>
     public void Advance(Instant now)
     {
+        _damage.Advance(now);
         if (now < _askAt)
         {
             return;
@@ -98,7 +101,8 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
     /// <summary>A commit server answers; or somebody else's repair is overheard.</summary>
     public void OnAnswer(in CommitAnswerMessage answer, Instant now)
     {
-        TooOld(answer.Trimmed, answer.Checkpoint, context.Numbers.Known + 1, now);
+        _damage.OnAnswer(answer);
+        TooOld(answer.Trimmed, answer.Checkpoint, context.DamagedAt != 0 ? Delivered + 1 : context.Numbers.Known + 1, now);
         if (answer.Run.IsEmpty)
         {
             // "Unknown": on to another, but not round and round.
@@ -126,6 +130,9 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         }
     }
 
+    /// <summary>Messages came; returns those that are not wanted in place of damaged ones.</summary>
+    public ReadOnlySpan<GroupData> TakeDamaged(ReadOnlyMemory<GroupData> run) => _damage.Take(run);
+
     /// <summary>A data server has not got messages that are wanted.</summary>
     public void OnAbsent(in DataAbsentMessage message, Instant now) => TooOld(message.Trimmed, message.Checkpoint, Delivered + 1, now);
 
@@ -150,6 +157,8 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
                     checkpoints.Want(context.Advertised, now);
                     return false;
                 case StoreAnswer.Found:
+                    break;
+                case StoreAnswer.Damaged when _damage.TryGet(number, out value, out payload, now) && Mend(number, value, payload):
                     break;
                 default:
                     return false;
@@ -180,6 +189,12 @@ internal sealed class GroupReceiver(GroupContext context, MessageFetcher fetcher
         }
 
         return true;
+    }
+
+    private bool Mend(ulong number, in Assignment value, ReadOnlyMemory<byte> payload)
+    {
+        bool isFirst = context.Sessions.IsFirst(value);
+        return context.Store.Mend(new SequenceNumber(number), value, isFirst ? payload : default, isFirst);
     }
 
     private bool TryGetPayload(ulong number, in Assignment value, out ReadOnlyMemory<byte> payload, Instant now)

@@ -15,6 +15,10 @@ public enum StoreAnswer : byte
 
     /// <summary>It was here and is no longer kept: a number up to <see cref="IMessageStore.Trimmed"/>.</summary>
     Trimmed = 3,
+
+    /// <summary>It was here and can't be read any more: others are asked for it, and <see cref="IMessageStore.Mend"/> puts it back.
+    /// </summary>
+    Damaged = 4,
 }
 
 /// <summary>
@@ -84,6 +88,15 @@ public interface IMessageStore
     /// message is held, or the entry is a no-op. An entry whose id was committed before (a duplicate) is kept as it is: it has a number.
     /// </summary>
     void Commit(SequenceNumber first, ReadOnlySpan<Assignment> run);
+
+    /// <summary>What another server had at a number that is <see cref="StoreAnswer.Damaged"/> here, just before it is delivered: it is put
+    /// back, lazily, since it can be had again.</summary>
+    /// <param name="number">The number; each is given once in a life, in their order.</param>
+    /// <param name="assignment">What stands there.</param>
+    /// <param name="payload">Its bytes; empty for what is not the first of its message.</param>
+    /// <param name="isFirst">False for a no-op, and for a message that stands at an earlier number too.</param>
+    /// <returns>False: too much waits to be put back; <see cref="GroupMember.Loaded"/> is called when there is room.</returns>
+    bool Mend(SequenceNumber number, in Assignment assignment, ReadOnlyMemory<byte> payload, bool isFirst) => true;
 
     /// <summary>An uncommitted message is dropped: its session was retired, it will never get a number.</summary>
     void Forget(MessageId id);

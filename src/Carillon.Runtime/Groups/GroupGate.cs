@@ -140,6 +140,8 @@ internal sealed class GroupGate(
 
                     next = new SequenceNumber(next.Value + (ulong)found);
                     return true;
+                case GroupRead.Absent when feed.IsStuck:
+                    throw new IOException($"A message before {next} can't be read here.");
                 case GroupRead.Absent:
                     return false;
                 case GroupRead.Trimmed:

@@ -96,6 +96,7 @@ public sealed class CommittedMessages : IDisposable
     private readonly MessageArchiveReader _reader;
     private readonly LinkedList<CommittedRun> _loaded = new();
     private readonly Queue<SequenceNumber> _reads = new();
+    private readonly MendedRun _mended;
     private LoadWork? _loading;
 
     // A trim that has to wait until what it gives up is in the archive; and what a replacement that is not durable yet gave up.
@@ -113,6 +114,7 @@ public sealed class CommittedMessages : IDisposable
         }
 
         (_archive, _options, _reader) = (archive, options, archive.NewReader());
+        _mended = new MendedRun(archive);
         _recent = new RecentMessages(archive.Durable.Next, options.MaxRecentMessages, options.MaxRecentBytes);
     }
 
@@ -196,6 +198,12 @@ public sealed class CommittedMessages : IDisposable
         return CommittedAnswer.Reading;
     }
 
+    /// <summary>
+    /// Takes what another server had at a damaged number; numbers come in their order. It is found once it is durable in the archive, which
+    /// takes whole runs: a start before that finds the damage again. False: too much waits; ask again when a work is complete.
+    /// </summary>
+    public bool TryMend(SequenceNumber number, in CommittedMessage message) => _mended.TryAdd(number, message);
+
     /// <summary>Hands out the next read for the loop, if one waits and none is running.</summary>
     public bool TryBeginLoad([NotNullWhen(true)] out LoadWork? work)
     {
@@ -246,6 +254,7 @@ public sealed class CommittedMessages : IDisposable
         }
 
         _recent.TrimBefore(First);
+        _mended.Flush();
         Feed();
     }
 
@@ -273,6 +282,7 @@ public sealed class CommittedMessages : IDisposable
         _recent.StartAt(first);
         _loaded.Clear();
         _reads.Clear();
+        _mended.Clear();
         (_trim, _floor) = (null, first);
     }
 

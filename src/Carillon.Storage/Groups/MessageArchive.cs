@@ -214,6 +214,9 @@ public sealed partial class MessageArchive : IDisposable
         return true;
     }
 
+    /// <summary>False while so many runs wait to be put in place of damaged ones that <see cref="TryReplace"/> takes no more.</summary>
+    public bool HasRoomToReplace => _patches.Count < _options.MaxWaitingPatches;
+
     /// <summary>
     /// Puts messages that another server had in place of damaged ones. They are read once <see cref="Damage"/> does not name them any more.
     /// False: not all of these numbers are damaged, or too much waits, or nothing can be written here any more.
@@ -226,7 +229,7 @@ public sealed partial class MessageArchive : IDisposable
             size += BatchBody.SizeOf(message);
         }
 
-        if (messages.IsEmpty || size > ArchiveHeader.MaxBatchBytes || _patches.Count >= _options.MaxWaitingPatches
+        if (messages.IsEmpty || size > ArchiveHeader.MaxBatchBytes || !HasRoomToReplace
             || Health is ArchiveHealth.Failed or ArchiveHealth.RecordLost
             || !_index.IsDamaged(first.Value, first.Value + (ulong)messages.Length - 1))
         {

@@ -32,6 +32,12 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
 
     public bool IsBroken { get; set; }
 
+    /// <summary>Committed numbers that its disk can't read any more.</summary>
+    public HashSet<ulong> Damaged { get; } = [];
+
+    /// <summary>True if its store takes no message without a number.</summary>
+    public bool IsFull { get; set; }
+
     public List<GroupEvent> Events { get; } = [];
 
     public bool MayVote => true;
@@ -224,6 +230,9 @@ internal sealed class LabMember(GroupLab lab, NodeId name) : IGroupHost
 
         Events.Clear();
     }
+
+    /// <summary>Its disk, which is not in use yet, holds these.</summary>
+    public void Hold(LabSegments segments) => _segments = segments;
 
     /// <summary>An empty disk takes the place of this one, which is down.</summary>
     public void ReplaceDisk()

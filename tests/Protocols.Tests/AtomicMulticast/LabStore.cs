@@ -59,9 +59,19 @@ internal sealed class LabStore : IMessageStore
     public StoreAnswer Find(MessageId id, out GroupData message) => _inner.Find(id, out message);
 
     public StoreAnswer Find(SequenceNumber number, out Assignment assignment, out ReadOnlyMemory<byte> payload) =>
-        _inner.Find(number, out assignment, out payload);
+        _member.Damaged.Contains(number.Value) && number <= Committed
+            ? Unread(out assignment, out payload)
+            : _inner.Find(number, out assignment, out payload);
 
-    public bool CanPut(int bytes) => true;
+    public bool CanPut(int bytes) => !_member.IsFull;
+
+    public bool Mend(SequenceNumber number, in Assignment assignment, ReadOnlyMemory<byte> payload, bool isFirst)
+    {
+        // What is put back is what was there.
+        Assert(_inner.Find(number, out Assignment there, out ReadOnlyMemory<byte> bytes) == StoreAnswer.Found);
+        Assert(there == assignment && bytes.Span.SequenceEqual(payload.Span));
+        return _member.Damaged.Remove(number.Value);
+    }
 
     public ulong Put(ReadOnlySpan<GroupData> messages)
     {
@@ -110,6 +120,12 @@ internal sealed class LabStore : IMessageStore
         }
 
         Segments = Segments with { Values = values };
+    }
+
+    private static StoreAnswer Unread(out Assignment assignment, out ReadOnlyMemory<byte> payload)
+    {
+        (assignment, payload) = (default, default);
+        return StoreAnswer.Damaged;
     }
 
     private static void Assert(bool condition) => Xunit.Assert.True(condition);

@@ -198,6 +198,77 @@ public sealed class CommittedMessagesTests
         AssertFound(messages, 1);
     }
 
+    [Fact]
+    public void What_comes_number_by_number_in_place_of_damaged_ones_is_found_again_and_after_a_restart()
+    {
+        using var test = new ArchiveUnderTest();
+        using var messages = new CommittedMessages(test.Archive, Small);
+        Commit(test, messages, 300);
+        test.Spoil(test.FilesOf(".messages")[0], bytes => bytes[500] ^= 1);
+        test.Spoil(test.FilesOf(".messages")[1], bytes => bytes[500] ^= 1);
+        for (ulong number = 1; number <= 200; number++)
+        {
+            messages.Find(new SequenceNumber(number), out _);
+            Load(messages);
+        }
+
+        IReadOnlyList<DamagedRange> ranges = messages.Archive.Damage();
+        Assert.Equal(2, ranges.Count);
+        foreach (DamagedRange range in ranges)
+        {
+            for (SequenceNumber number = range.First; number <= range.Last; number = number.Next)
+            {
+                Assert.Equal(CommittedAnswer.Damaged, messages.Find(number, out _));
+                Assert.True(messages.TryMend(number, ArchiveUnderTest.At(number.Value)));
+            }
+        }
+
+        Run(test, messages);
+        Assert.False(messages.Archive.IsDamaged);
+        Assert.Equal(2, test.FilesOf(".patch").Count);
+        AssertFound(messages, ranges[0].First.Value);
+        test.Restart();
+        Assert.False(test.Archive.IsDamaged);
+        test.AssertServesAll();
+    }
+
+    [Fact]
+    public void Mending_that_finds_no_room_is_asked_again_and_loses_nothing()
+    {
+        using var test = new ArchiveUnderTest(options: ArchiveUnderTest.SmallOptions with { MaxWaitingPatches = 1 });
+        using var messages = new CommittedMessages(test.Archive, Small);
+        Commit(test, messages, 300);
+        IReadOnlyList<string> files = test.FilesOf(".messages");
+        for (int i = 0; i < 4; i++)
+        {
+            test.Spoil(files[i], bytes => bytes[500] ^= 1);
+        }
+
+        for (ulong number = 1; number <= 200; number++)
+        {
+            messages.Find(new SequenceNumber(number), out _);
+            Load(messages);
+        }
+
+        int refused = 0;
+        foreach (DamagedRange range in messages.Archive.Damage())
+        {
+            for (SequenceNumber number = range.First; number <= range.Last; number = number.Next)
+            {
+                while (!messages.TryMend(number, ArchiveUnderTest.At(number.Value)))
+                {
+                    refused++;
+                    Run(test, messages);
+                }
+            }
+        }
+
+        Run(test, messages);
+        Assert.InRange(refused, 1, 3);
+        Assert.False(messages.Archive.IsDamaged);
+        test.AssertServesAll();
+    }
+
     private static void Commit(ArchiveUnderTest test, CommittedMessages messages, ulong last)
     {
         while (messages.Committed.Value < last)
