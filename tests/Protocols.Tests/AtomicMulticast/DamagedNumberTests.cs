@@ -53,6 +53,24 @@ public sealed class DamagedNumberTests
     }
 
     [Fact]
+    public void Damaged_number_that_others_have_collected_is_passed_over_with_a_checkpoint()
+    {
+        GroupLab lab = Led(new GroupSettings { RetainBytes = 1 });
+        Publish(lab, 1, 8);
+        Assert.True(lab.RunUntil(() => lab["s3"].Store.CommittedDurable.Value == 8, TimeSpan.FromSeconds(5)));
+        lab["s3"].Crash();
+        Publish(lab, 9, 200);
+        lab.Run(TimeSpan.FromSeconds(20));
+        Assert.True(lab["s1"].Core.First.Value > 10);
+        lab["s3"].Damaged.Add(3);
+        lab["s3"].Start();
+        Assert.True(lab.RunUntil(() => lab["s3"].LastDelivered == 208, TimeSpan.FromSeconds(10)));
+        Assert.Contains(lab["s3"].Events, e => e is GroupEvent.Skipped { From.Value: 3 });
+        Assert.True(lab["s3"].Core.DamagedAt.IsNone);
+        Assert.True(lab.Faults.Count == 0, string.Join("; ", lab.Faults));
+    }
+
+    [Fact]
     public void Damaged_duplicate_is_not_taken_for_its_message()
     {
         // Others keep no payload of a duplicate: the two answers have the same id and hash.
@@ -103,9 +121,17 @@ public sealed class DamagedNumberTests
         }
     }
 
-    private static GroupLab Led()
+    private static GroupLab Led(GroupSettings? settings = null)
     {
         var lab = new GroupLab(1, 3) { Reelects = false };
+        if (settings is not null)
+        {
+            lab = new GroupLab(1, 3)
+            {
+                Reelects = false, Settings = settings, Options = new GroupOptions { CheckpointEvery = 10, RetainNumbers = 0 },
+            };
+        }
+
         lab.StartAll();
         lab.Elect("s1");
         lab.Run(TimeSpan.FromMilliseconds(50));
