@@ -73,6 +73,50 @@ public sealed class GroupProperties
         }
     }
 
+    [Fact]
+    public void Durable_groups_keep_all_while_one_disk_after_another_rots()
+    {
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            var random = new RandomSource(seed);
+            var lab = new GroupLab(seed, 3)
+            {
+                Loss = random.Chance(0.5) ? 0.1 : 0, Doubling = random.Chance(0.5) ? 0.1 : 0,
+                FlushTime = TimeSpan.FromMilliseconds(1 + random.Below(20)),
+            };
+            var sessions = new ulong[4];
+            lab.StartAll();
+            lab.ElectSomebody();
+            for (int i = 0; i < 20; i++)
+            {
+                Publish(lab, random, sessions);
+                Publish(lab, random, sessions);
+                lab.Run(new TimeSpan(random.Below(50 * TimeSpan.TicksPerMillisecond)));
+                if (i % 4 == 0)
+                {
+                    LabMember victim = lab.Members.Values.ElementAt(random.Below(3));
+                    for (ulong number = 1; number <= victim.Store.CommittedDurable.Value; number++)
+                    {
+                        if (random.Chance(0.3))
+                        {
+                            victim.Damaged.Add(number);
+                        }
+                    }
+
+                    CrashForAMoment(lab, victim);
+                    Publish(lab, random, sessions);
+                    lab.Run(new TimeSpan(random.Below(20 * TimeSpan.TicksPerMillisecond)));
+                    lab.ElectSomebody();
+                    bool isQuiet = lab.RunUntil(() => IsQuiet(lab) && victim.Damaged.Count == 0, TimeSpan.FromSeconds(30));
+                    Assert.True(isQuiet, $"seed {seed}: {Describe(lab)}");
+                }
+            }
+
+            lab.CheckAcknowledged();
+            Assert.True(lab.Faults.Count == 0, $"seed {seed}: {string.Join("; ", lab.Faults.Take(3))}");
+        }
+    }
+
     private static int Play(ulong seed, bool isFifo = false)
     {
         var random = new RandomSource(seed ^ 0xBADCAFE);
