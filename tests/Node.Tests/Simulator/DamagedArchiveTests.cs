@@ -92,8 +92,47 @@ public sealed class DamagedArchiveTests : IDisposable
         Assert.True(feed.IsStuck);
     }
 
+    [Fact]
+    public void Servers_that_all_start_again_with_rot_at_different_places_give_it_to_each_other()
+    {
+        FillArchives();
+        _world.Servers.ForEach(server => server.Stop(powerCut: null));
+        for (int place = 0; place < 3; place++)
+        {
+            Rot(_world.Servers[place], 3 + (40 * place));
+        }
+
+        _world.Servers.ForEach(server => Assert.True(server.Start()));
+        Until(() => _world.Servers.TrueForAll(server => server.Node!.Groups.ContainsKey(Name)));
+        Publish(100);
+        Until(() => _world.Servers.TrueForAll(server => Committed(server) == _published && Readable(server) == _published));
+        Until(() => _world.Servers.TrueForAll(server => server.Node!.GroupsTrouble.Length == 0));
+        Assert.Equal(3, _troubles.Count(trouble => trouble.Contains("can't be read on this disk", StringComparison.Ordinal)));
+
+        // The last of it may be on its way to the disk.
+        _world.RunFor(TimeSpan.FromSeconds(5));
+        _world.Servers.ForEach(AssertReadsAll);
+    }
+
     // Stops a server, and starts it when a batch that is not the last has rotted; the same one on other servers, which go on.
     private SimulatedServer StartWithDamage(SimulatedServer late, params SimulatedServer[] others)
+    {
+        FillArchives();
+        late.Stop(powerCut: null);
+        foreach (SimulatedServer server in (SimulatedServer[])[late, .. others])
+        {
+            Rot(server, 3);
+        }
+
+        Assert.True(late.Start());
+        return late;
+    }
+
+    private static void Rot(SimulatedServer server, int page) =>
+        server.Disk.Files(GroupSet.ArchiveFolder).First(file => file.Key.EndsWith(".messages", StringComparison.Ordinal))
+            .Value.Rot(page, bit: 77);
+
+    private void FillArchives()
     {
         _world.Servers.ForEach(server => Assert.True(server.Start()));
         byte[] record = new GroupRecord(7, new GroupSettings { RetainBytes = 4 << 20 }).Write();
@@ -112,16 +151,6 @@ public sealed class DamagedArchiveTests : IDisposable
         // What is quiet is archived, and the log is cut.
         _world.RunFor(TimeSpan.FromSeconds(15));
         Publish(10);
-        late.Stop(powerCut: null);
-        foreach (SimulatedServer server in (SimulatedServer[])[late, .. others])
-        {
-            KeyValuePair<string, SimulatedInode> first =
-                server.Disk.Files(GroupSet.ArchiveFolder).First(file => file.Key.EndsWith(".messages", StringComparison.Ordinal));
-            first.Value.Rot(page: 3, bit: 77);
-        }
-
-        Assert.True(late.Start());
-        return late;
     }
 
     private void Publish(int count)
