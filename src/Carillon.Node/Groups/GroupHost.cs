@@ -14,6 +14,7 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     private readonly PendingPublishes _pending;
     private readonly Queue<GroupEvent> _events = new();
     private bool _hasMore;
+    private SequenceNumber _archivedFrom;
     private Instant _toldAt;
     private Instant _wordAt;
     private ulong _words;
@@ -323,11 +324,10 @@ internal sealed class GroupHost : IGroupHost, ISequencedGroup
     /// <summary>The archive has taken something, or read something.</summary>
     public void DiskCame(Instant now)
     {
-        if (Disk!.Refill())
-        {
-            _hasMore = true;
-        }
-
+        // Who waits below what is kept now, behind a checkpoint that was skipped to, is told that.
+        SequenceNumber first = Disk!.Messages.Archive.First;
+        _hasMore |= Disk.Refill() | first != _archivedFrom;
+        _archivedFrom = first;
         Member.Loaded(now);
         IsDirty = true;
     }
