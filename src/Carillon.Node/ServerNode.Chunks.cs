@@ -145,6 +145,16 @@ public sealed partial class ServerNode
         Replication.Scrubbed(location.Id, isGood: false, now);
     }
 
+    /// <summary>A stored chunk that a peer asked for could not be sent after all: it need not wait for it any longer.</summary>
+    public void ChunkNotSent(NodeId peer, ReadOnlySpan<byte> header, Moment now)
+    {
+        _now = now;
+        if (ChunkTransfer.TryRead(header, out ChunkTransfer transfer) && transfer.Purpose == TransferPurpose.Get)
+        {
+            Answer(peer, new ChunkMessage(ChunkMessageType.NotHere, transfer.Transfer));
+        }
+    }
+
     /// <summary>A scrub read a chunk and found it good.</summary>
     public void ChunkScrubbed(ChunkId chunk, Moment now)
     {

@@ -73,7 +73,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
 
     bool IWorld.SendStoredChunk(NodeId peer, ReadOnlyMemory<byte> header, ChunkId chunk) =>
         _node.Chunks.TryLocate(chunk, out ChunkLocation location)
-        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, ends => LoadAsync(location, _buffers.Sent, ends));
+        && _tunnel.TrySendChunk(peer, TrafficKind.Bulk, header, (int)location.Length, ends => LoadForAsync(peer, header, location, ends));
 
     void IWorld.Scrub(ChunkId chunk)
     {
@@ -134,6 +134,18 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// says.</summary>
     public ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, CancellationToken cancellation) =>
         LoadAsync(location, _buffers.Content, cancellation);
+
+    private async ValueTask<ChunkBuffer?> LoadForAsync(
+        NodeId peer, ReadOnlyMemory<byte> header, ChunkLocation location, CancellationToken ends)
+    {
+        ChunkBuffer? body = await LoadAsync(location, _buffers.Sent, ends);
+        if (body is null)
+        {
+            await Loop.PostAsync(LoopWork.Call((node, now) => node.ChunkNotSent(peer, header.Span, now)));
+        }
+
+        return body;
+    }
 
     private async ValueTask<ChunkBuffer?> LoadAsync(ChunkLocation location, ChunkBufferPool pool, CancellationToken cancellation)
     {
