@@ -15,7 +15,7 @@ internal sealed class ChunkSealer(ChunkBufferPool scratch)
     public async Task<(ChunkReference Reference, ChunkBuffer Stored)> SealAsync(
         PooledChunk buffer, int filled, Compression compression, CancellationToken cancellation)
     {
-        int stored = filled;
+        (int stored, Compression used) = (filled, Compression.None);
         if (compression != Compression.None)
         {
             using PooledChunk compressed = await scratch.RentAsync(filled, cancellation);
@@ -23,11 +23,10 @@ internal sealed class ChunkSealer(ChunkBufferPool scratch)
             if (length > 0)
             {
                 compressed.Memory.Span[..length].CopyTo(buffer.Memory.Span);
-                stored = length;
+                (stored, used) = (length, compression);
             }
         }
 
-        Compression used = stored < filled ? compression : Compression.None;
         return (new ChunkReference(ChunkId.Of(buffer.Memory.Span[..stored]), (uint)stored, (uint)filled, used), buffer.Seal(stored));
     }
 }

@@ -42,7 +42,7 @@ internal sealed class RealWorld : IWorld, IEventLoopHandler<LoopWork>, ITunnelHa
     /// <summary>Ends with the reason when the node can't go on.</summary>
     public Task<string> Stopped => _stopped.Task;
 
-    /// <summary>Told, on the loop, that the catalog is damaged; set before anything runs.</summary>
+    /// <summary>Told, on any thread, that the catalog is damaged; set before anything runs.</summary>
     public Action? CatalogDamaged { get; set; }
 
     /// <summary>Takes orders for the services that this server provides, on the loop; set before anything runs.</summary>

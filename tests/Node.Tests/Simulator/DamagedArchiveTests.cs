@@ -1,7 +1,6 @@
 using Carillon.Node.Groups;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
@@ -25,21 +24,12 @@ public sealed class DamagedArchiveTests : IDisposable
 
     public DamagedArchiveTests()
     {
-        ServerRecord[] records =
-        [
-            .. Enumerable.Range(0, 3).Select(place => new ServerRecord
-            {
-                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)(place + 1)), Host = "127.0.0.1", HttpPort = 1,
-                TunnelPort = 2, DatagramPort = 3,
-            }),
-        ];
-
         // Little is in memory, so that others read the disk too; little is taken that has no number, so that who stands still is full soon.
         var groups = new GroupsOptions
         {
             SnapshotBytes = 1 << 20, OpenBytes = 1 << 20, Recent = new CommittedMessagesOptions { MaxRecentMessages = 64 },
         };
-        var nodes = new NodeFactory(new NodeOptions { Groups = groups }, new ClusterConfiguration("simulated", 1, [.. records]));
+        var nodes = new NodeFactory(new NodeOptions { Groups = groups }, SimulatedCluster.Of(3));
         _world = new SimulatedWorld(new WorldOptions(), nodes, new RandomSource(7), trace: null)
         {
             Reported = (server, told) =>

@@ -1,7 +1,6 @@
 using Carillon.Node.Groups;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
 using Carillon.Simulator.World;
@@ -21,16 +20,8 @@ public sealed class GroupRemovalTests : IDisposable
 
     public GroupRemovalTests()
     {
-        ServerRecord[] records =
-        [
-            .. Enumerable.Range(0, 3).Select(place => new ServerRecord
-            {
-                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)(place + 1)), Host = "127.0.0.1", HttpPort = 1,
-                TunnelPort = 2, DatagramPort = 3,
-            }),
-        ];
         var options = new NodeOptions { Feed = new GroupOptions { CheckpointEvery = 5, RetainNumbers = 0 } };
-        var nodes = new NodeFactory(options, new ClusterConfiguration("simulated", 1, [.. records]));
+        var nodes = new NodeFactory(options, SimulatedCluster.Of(3));
         _world = new SimulatedWorld(new WorldOptions(), nodes, new RandomSource(7), trace: null);
         _world.Servers.ForEach(server => Assert.True(server.Start()));
     }

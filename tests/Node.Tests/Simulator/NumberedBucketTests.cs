@@ -1,7 +1,6 @@
 using System.Text;
 using Carillon.Protocols;
 using Carillon.Protocols.AtomicMulticast;
-using Carillon.Protocols.Cluster;
 using Carillon.Protocols.Primacy;
 using Carillon.Protocols.Submissions;
 using Carillon.Protocols.VectorExchange;
@@ -26,15 +25,7 @@ public sealed class NumberedBucketTests : IDisposable
 
     public NumberedBucketTests()
     {
-        ServerRecord[] records =
-        [
-            .. Enumerable.Range(0, 3).Select(place => new ServerRecord
-            {
-                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)(place + 1)), Host = "127.0.0.1", HttpPort = 1,
-                TunnelPort = 2, DatagramPort = 3,
-            }),
-        ];
-        var nodes = new NodeFactory(new NodeOptions(), new ClusterConfiguration("simulated", 1, [.. records]));
+        var nodes = new NodeFactory(new NodeOptions(), SimulatedCluster.Of(3));
         _world = new SimulatedWorld(new WorldOptions { Servers = 3 }, nodes, new RandomSource(7), trace: null);
         foreach (SimulatedServer server in _world.Servers)
         {

@@ -143,15 +143,7 @@ public sealed class VersionBehindTests : IDisposable
 
     private void Begin(int servers)
     {
-        ServerRecord[] records =
-        [
-            .. Enumerable.Range(0, servers).Select(place => new ServerRecord
-            {
-                Name = SimulatedWorld.NameOf(place), Disk = new DiskId((UInt128)(uint)(place + 1)), Host = "127.0.0.1", HttpPort = 1,
-                TunnelPort = 2, DatagramPort = 3,
-            }),
-        ];
-        var nodes = new NodeFactory(new NodeOptions(), new ClusterConfiguration("simulated", 1, [.. records]));
+        var nodes = new NodeFactory(new NodeOptions(), SimulatedCluster.Of(servers));
         _world = new SimulatedWorld(new WorldOptions { Servers = servers }, nodes, new RandomSource(7), trace: null);
         for (int number = 1; number <= servers; number++)
         {

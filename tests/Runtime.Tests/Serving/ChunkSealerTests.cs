@@ -49,4 +49,26 @@ public sealed class ChunkSealerTests
         Assert.Equal(new ChunkReference(ChunkId.Of(noise), ChunkBytes, ChunkBytes, Compression.None), reference);
         Assert.Equal(noise, stored.Memory.ToArray());
     }
+
+    [Theory]
+    [InlineData(Compression.Brotli)]
+    [InlineData(Compression.Deflate)]
+    public async Task Chunk_of_a_few_bytes_is_what_its_reference_says(Compression compression)
+    {
+        ChunkBufferPool pool = new(1 << 20);
+        var sealer = new ChunkSealer(pool);
+        for (int bits = 1; bits < 1 << 12; bits++)
+        {
+            // All words of up to eleven letters out of two.
+            byte[] word = [.. Convert.ToString(bits, 2)[1..].Select(bit => bit == '0' ? (byte)'a' : (byte)'b')];
+            PooledChunk plain = await pool.RentAsync(word.Length);
+            word.CopyTo(plain.Memory);
+            (ChunkReference reference, ChunkBuffer stored) =
+                await sealer.SealAsync(plain, word.Length, compression, TestContext.Current.CancellationToken);
+            byte[] back = new byte[word.Length];
+            Assert.True(ChunkCompression.TryDecompress(reference.Compression, stored.Memory, back));
+            Assert.Equal(word, back);
+            stored.Release();
+        }
+    }
 }
